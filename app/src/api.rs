@@ -1,0 +1,124 @@
+//! What the pages ask of the server.
+//!
+//! [`Backend`] exists only on the server: it does things for the visitor who makes this request. A server function
+//! is one line that calls it.
+
+pub mod person;
+pub mod token;
+
+#[cfg(feature = "ssr")]
+pub use backend::{Backend, SharedBackend, backend};
+
+#[cfg(feature = "ssr")]
+mod backend {
+    use std::sync::Arc;
+
+    use async_trait::async_trait;
+    use leptos::prelude::use_context;
+
+    use super::{
+        person::{LinkPurpose, Visitor},
+        token::{Added, NewToken, RuntimeAccess, TokenPage, TokenQuery},
+    };
+    use crate::error::ApiError;
+
+    /// What the server does for the visitor who makes this request.
+    ///
+    /// Every method but the four about signing in answers [`ApiError::SignInNeeded`] to strangers, and
+    /// [`ApiError::NotFound`] for a runtime of other people, whether it exists or not.
+    #[async_trait]
+    pub trait Backend: Send + Sync {
+        /// Who is signed in.
+        async fn visitor(&self) -> Result<Visitor, ApiError>;
+        /// Starts a session.
+        async fn sign_in(&self, name: String, password: String) -> Result<(), ApiError>;
+        /// Ends this session.
+        async fn sign_out(&self) -> Result<(), ApiError>;
+        /// Changes the visitor's own password; ends all their other sessions.
+        async fn change_password(&self, current: String, new: String) -> Result<(), ApiError>;
+        /// What a one-time link is for, while it is good.
+        async fn one_time_link(&self, secret: String) -> Result<LinkPurpose, ApiError>;
+        /// Uses up a one-time link: sets the password (and the name, for the first person) and signs in.
+        async fn redeem_link(&self, secret: String, name: String, password: String) -> Result<(), ApiError>;
+
+        /// The list of runtimes, filtered and cut to one page.
+        async fn token_page(&self, query: TokenQuery) -> Result<TokenPage, ApiError>;
+        /// All that the dialog of one runtime shows.
+        async fn runtime_access(&self, runtime: String) -> Result<RuntimeAccess, ApiError>;
+        /// Asks the provider about a pasted token and keeps it when it passes.
+        async fn add_token(&self, new: NewToken) -> Result<Added, ApiError>;
+        /// Uses a token that already serves another runtime.
+        async fn reuse_token(
+            &self,
+            runtime: String,
+            credential: String,
+            also: Vec<String>,
+        ) -> Result<Added, ApiError>;
+        /// Answers "another person's account than before": take it, or keep the old one.
+        async fn settle_account(&self, runtime: String, take: bool) -> Result<(), ApiError>;
+        /// Deletes the visitor's token of one runtime.
+        async fn delete_token(&self, runtime: String) -> Result<(), ApiError>;
+        /// Asks the provider again, now.
+        async fn check_again(&self, runtime: String) -> Result<(), ApiError>;
+        /// Hides or shows the notifications about one runtime.
+        async fn hide_notifications(&self, runtime: String, hide: bool) -> Result<(), ApiError>;
+
+        /// Whether this request is a plain form, sent without script, that expects a page in return.
+        fn wants_page(&self) -> bool;
+    }
+
+    /// How the backend travels in the context.
+    pub type SharedBackend = Arc<dyn Backend>;
+
+    /// The backend of the request being answered.
+    ///
+    /// # Errors
+    /// [`ApiError::Internal`] where the router gave no context, which is a bug of the router.
+    pub fn backend() -> Result<SharedBackend, ApiError> {
+        use_context::<SharedBackend>().ok_or(ApiError::Internal)
+    }
+
+    /// Gives the response the status of the error, and lets the result through.
+    pub(super) fn answer<T>(result: Result<T, ApiError>) -> Result<T, ApiError> {
+        if let Err(error) = &result {
+            set_status(error.status());
+        }
+        result
+    }
+
+    /// Sets the HTTP status of the response being made.
+    pub(crate) fn set_status(status: u16) {
+        if let Some(options) = use_context::<leptos_axum::ResponseOptions>()
+            && let Ok(status) = http::StatusCode::from_u16(status)
+        {
+            options.set_status(status);
+        }
+    }
+
+    /// After a form that was sent without script: where to go. With script the page stays and updates itself.
+    pub(super) fn then_go(backend: &SharedBackend, place: &str) {
+        if backend.wants_page() {
+            leptos_axum::redirect(place);
+        }
+    }
+}
+
+#[cfg(feature = "ssr")]
+pub(crate) use backend::set_status;
+#[cfg(feature = "ssr")]
+use backend::{answer, then_go};
+
+use serde::{Deserialize, Serialize};
+
+/// A moment, written out by the server so that the browser need not know time zones or calendars.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Moment {
+    /// For `<time datetime>`: RFC 3339, UTC.
+    pub iso: String,
+    /// For people: `12 Mar 2027`.
+    pub date: String,
+    /// For the `title`: `12 March 2027, 09:00 UTC`.
+    pub full: String,
+    /// From now: `in 110 days`, `3 minutes ago`.
+    pub relative: String,
+}

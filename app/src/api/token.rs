@@ -1,0 +1,572 @@
+//! Git user tokens: the list of runtimes, the dialog, and what can be done there.
+
+#![expect(missing_docs, reason = "the fields of the structs that #[server] makes from arguments")]
+
+use leptos::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::Moment;
+use crate::error::ApiError;
+
+/// What the list shows: filter, selection, page.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct TokenQuery {
+    /// Words to look for in names, accounts, hosts and logins.
+    pub filter: String,
+    /// Which rows.
+    pub show: Show,
+    /// Counts from 1.
+    pub page: u32,
+}
+
+/// Which rows of the list.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub enum Show {
+    /// Every runtime.
+    #[default]
+    All,
+    /// Those with a token that needs the user.
+    NeedYou,
+    /// Those that work.
+    Work,
+    /// Those without a token.
+    NoToken,
+}
+
+impl Show {
+    /// The word in the address.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::NeedYou => "need-you",
+            Self::Work => "work",
+            Self::NoToken => "no-token",
+        }
+    }
+
+    /// The other way round; anything unknown shows all.
+    pub fn from_word(word: &str) -> Self {
+        [Self::NeedYou, Self::Work, Self::NoToken]
+            .into_iter()
+            .find(|show| show.word() == word)
+            .unwrap_or_default()
+    }
+}
+
+/// One page of the list.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct TokenPage {
+    /// Over all the visitor's runtimes, whatever the filter.
+    pub counts: Counts,
+    /// The rows of this page by account, problems first.
+    pub accounts: Vec<AccountRows>,
+    /// Rows that match the filter, over all pages.
+    pub matching: u32,
+    /// This page, from 1.
+    pub page: u32,
+    /// How many pages there are, at least 1.
+    pub pages: u32,
+}
+
+/// How many runtimes are in which state.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Counts {
+    /// All.
+    pub all: u32,
+    /// With a token that needs the user.
+    pub need_you: u32,
+    /// With a token that works.
+    pub work: u32,
+    /// Without a token.
+    pub no_token: u32,
+}
+
+/// The rows of one account.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct AccountRows {
+    /// The account's name.
+    pub name: String,
+    /// How many runtimes of the account match, over all pages.
+    pub matching: u32,
+    /// Those on this page.
+    pub rows: Vec<RuntimeRow>,
+}
+
+/// One runtime in the list.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct RuntimeRow {
+    /// For addresses.
+    pub id: String,
+    /// For people.
+    pub name: String,
+    /// Where its Git repositories are.
+    pub provider: ProviderLabel,
+    /// The visitor's token for it.
+    pub token: Option<TokenSummary>,
+    /// Whether that works, and if not, why.
+    pub health: Health,
+    /// Notifications are hidden.
+    pub muted: bool,
+}
+
+/// How a provider is called on the page.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct ProviderLabel {
+    /// `GitHub`, `GitHub Enterprise`, or what the operator called it.
+    pub name: String,
+    /// `github.com`, with the port where there is one.
+    pub host: String,
+}
+
+/// A token as people may see it: everything but the secret.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct TokenSummary {
+    /// `Personal access token`, `OAuth2`, …
+    pub kind: String,
+    /// The account at the provider.
+    pub login: String,
+    /// When the user must act.
+    pub expiry: Expiry,
+    /// Granted scopes; `None` where the provider does not show them.
+    pub scopes: Option<Vec<String>>,
+    /// The last answer of the provider.
+    pub checked: Option<Evidence>,
+}
+
+/// When a token ends.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum Expiry {
+    /// The provider says it has no end.
+    Never,
+    /// The user must act before.
+    At(Moment),
+    /// Gitward refreshes it; the next time.
+    RenewsItself(Moment),
+    /// The provider says nothing that could be read.
+    Unknown,
+}
+
+/// What the provider last said.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// When.
+    pub at: Moment,
+    /// What was asked: `GET /user`.
+    pub request: String,
+    /// What came back: `200`, `401`, `no answer`.
+    pub answer: String,
+}
+
+/// What the user sees for one runtime, each with one thing to do.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum Health {
+    /// Add one.
+    NoToken,
+    /// The provider refused it once, lately: providers have bad moments, so it is asked again.
+    Checking {
+        /// Since when.
+        since: Moment,
+    },
+    /// All good.
+    Valid {
+        /// Whether the provider shows scopes for this kind.
+        scopes_visible: bool,
+    },
+    /// Good, but not for long.
+    Expiring {
+        /// The end.
+        at: Moment,
+    },
+    /// Over.
+    Expired {
+        /// The end.
+        at: Moment,
+    },
+    /// The provider does not know it any more.
+    Revoked {
+        /// Since when.
+        since: Moment,
+    },
+    /// Valid, but may do too little.
+    ScopesMissing {
+        /// What is missing.
+        missing: Vec<String>,
+    },
+    /// Valid, but may not push where the runtime pushes.
+    CannotPush {
+        /// The runtime's repository.
+        repository: String,
+    },
+    /// Valid, but does not see the runtime's repository.
+    RepositoryHidden {
+        /// The runtime's repository.
+        repository: String,
+    },
+    /// The organisation wants single sign-on first.
+    NeedsSso {
+        /// Where, at the provider.
+        link: Option<String>,
+    },
+    /// A new token belongs to somebody else than the old one.
+    AnotherAccount {
+        /// The old login, still in use.
+        before: String,
+        /// The new login.
+        now: String,
+    },
+    /// No verdict: the provider did not answer, or not sensibly.
+    Unreachable {
+        /// Since when.
+        since: Moment,
+        /// The last good answer.
+        last_good: Option<Moment>,
+    },
+    /// No verdict: too many requests.
+    RateLimited {
+        /// Until when, where the provider says.
+        until: Option<Moment>,
+    },
+    /// The user went to the provider and has not come back.
+    AuthorizationPending {
+        /// Since when.
+        since: Moment,
+    },
+    /// The user, or the provider, said no.
+    AuthorizationDenied {
+        /// When.
+        at: Moment,
+    },
+}
+
+/// How a state looks and sorts.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd)]
+pub enum Tone {
+    /// The user must act.
+    Bad,
+    /// The user should know.
+    Warn,
+    /// Nothing there yet.
+    Calm,
+    /// Fine.
+    Good,
+}
+
+impl Health {
+    /// How it looks and sorts.
+    pub fn tone(&self) -> Tone {
+        match self {
+            Self::Expired { .. }
+            | Self::Revoked { .. }
+            | Self::ScopesMissing { .. }
+            | Self::CannotPush { .. }
+            | Self::RepositoryHidden { .. }
+            | Self::NeedsSso { .. }
+            | Self::AnotherAccount { .. }
+            | Self::AuthorizationDenied { .. } => Tone::Bad,
+            Self::Checking { .. }
+            | Self::Expiring { .. }
+            | Self::Unreachable { .. }
+            | Self::RateLimited { .. }
+            | Self::AuthorizationPending { .. } => Tone::Warn,
+            Self::NoToken => Tone::Calm,
+            Self::Valid { .. } => Tone::Good,
+        }
+    }
+
+    /// Whether only the user can mend it.
+    pub fn needs_user(&self) -> bool {
+        self.tone() == Tone::Bad || matches!(self, Self::Expiring { .. })
+    }
+}
+
+/// All that the dialog of one runtime shows.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct RuntimeAccess {
+    /// The runtime as in the list.
+    pub row: RuntimeRow,
+    /// The account it belongs to.
+    pub account: String,
+    /// OAuth2 is set up for it.
+    pub oauth: bool,
+    /// The scopes that a token needs.
+    pub needs: Vec<String>,
+    /// Where the runtime commits, if it says so: the token must be able to push there.
+    pub repository: Option<String>,
+    /// The provider's page that makes a token, with the scopes filled in.
+    pub create_link: String,
+    /// The same for a token limited to some repositories, where the provider has it.
+    pub fine_grained_link: Option<String>,
+    /// Tokens of the visitor at this provider that serve other runtimes and would serve this one.
+    pub reusable: Vec<Reusable>,
+    /// The visitor's other runtimes at this provider that have no token.
+    pub also: Vec<AlsoRuntime>,
+    /// Names of the visitor's other runtimes that use the same token.
+    pub shared_with: Vec<String>,
+    /// How tokens of other providers begin, and whose they are. A hint, never a reason to refuse.
+    pub foreign_shapes: Vec<(String, String)>,
+    /// Why the last attempt did not end well.
+    pub refusal: Option<Refusal>,
+}
+
+/// A token that already serves another runtime.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Reusable {
+    /// The credential's id.
+    pub credential: String,
+    /// Its kind and login.
+    pub kind: String,
+    /// The account at the provider.
+    pub login: String,
+    /// The runtimes it serves.
+    pub used_by: Vec<String>,
+}
+
+/// A further runtime that the same step can authorize.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct AlsoRuntime {
+    /// For the form.
+    pub id: String,
+    /// For people, with the account where there are several.
+    pub name: String,
+    /// The box was ticked in the last attempt.
+    pub ticked: bool,
+}
+
+/// Why a token was not kept. What was typed stays, but never the secret.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum Refusal {
+    /// The provider does not know it: mistyped, expired or revoked.
+    Unknown,
+    /// It looks like another provider's, so the provider was not asked yet.
+    LooksForeign {
+        /// Whose it looks like.
+        label: String,
+    },
+    /// A token of an app, not of a person, or one that only renews others.
+    NotAUserToken,
+    /// The provider knows it, but it ended.
+    Expired {
+        /// When.
+        at: Moment,
+    },
+    /// The provider knows it, but it may do too little.
+    ScopesMissing {
+        /// Whose it is.
+        login: String,
+        /// What it may do.
+        granted: Vec<String>,
+        /// What it lacks.
+        missing: Vec<String>,
+    },
+    /// It may not push where the runtime pushes.
+    CannotPush {
+        /// Whose it is.
+        login: String,
+        /// Where.
+        repository: String,
+    },
+    /// It does not see the runtime's repository.
+    RepositoryHidden {
+        /// Whose it is.
+        login: String,
+        /// Which.
+        repository: String,
+    },
+    /// It belongs to somebody else than before; kept aside until the user decides.
+    AnotherAccount {
+        /// The old login.
+        before: String,
+        /// The new login.
+        now: String,
+    },
+    /// The provider did not answer, or not sensibly: the token may be right.
+    Unreachable,
+    /// Too many requests: the token may be right.
+    RateLimited {
+        /// Until when, where the provider says.
+        until: Option<Moment>,
+    },
+}
+
+/// What the form "Add Token" sends.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct NewToken {
+    /// For which runtime.
+    pub runtime: String,
+    /// The secret, as pasted.
+    pub token: String,
+    /// Further runtimes to authorize with it.
+    #[serde(default)]
+    pub also: Vec<String>,
+    /// "Ask all the same", after [`Refusal::LooksForeign`].
+    #[serde(default)]
+    pub sure: bool,
+}
+
+/// What was authorized.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Added {
+    /// Whose token it is.
+    pub login: String,
+    /// Names of all runtimes that it serves from now on, the one asked for first.
+    pub runtimes: Vec<String>,
+    /// Names of ticked runtimes that it could not serve.
+    pub left_out: Vec<String>,
+}
+
+/// What went wrong on the way through the provider's sign-in; the address of the list carries the word.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum OauthProblem {
+    /// "Cancel" at the provider.
+    Denied,
+    /// Unknown, used or another person's `state`.
+    NotYours,
+    /// Over ten minutes.
+    TooLate,
+    /// The answer came from a place that did not get the question (`iss`, RFC 9207).
+    WrongIssuer,
+    /// The provider refused the code.
+    CodeRefused,
+    /// The provider refused Gitward itself: client id, secret or redirect URI.
+    AppRefused,
+    /// The provider did not answer, or not sensibly.
+    Unreachable,
+    /// Something broke on our side.
+    Internal,
+}
+
+impl OauthProblem {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Denied,
+        Self::NotYours,
+        Self::TooLate,
+        Self::WrongIssuer,
+        Self::CodeRefused,
+        Self::AppRefused,
+        Self::Unreachable,
+        Self::Internal,
+    ];
+
+    /// The word in the address.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Denied => "denied",
+            Self::NotYours => "not-yours",
+            Self::TooLate => "too-late",
+            Self::WrongIssuer => "wrong-issuer",
+            Self::CodeRefused => "code-refused",
+            Self::AppRefused => "app-refused",
+            Self::Unreachable => "unreachable",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// The other way round.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|problem| problem.word() == word)
+    }
+
+    /// What happened and what to do.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::Denied => {
+                "Access was not granted, so nothing has changed. Try again, or paste a token instead."
+            }
+            Self::NotYours => {
+                "That authorization was used already, or was begun in another browser or by somebody else. \
+                 Nothing has changed; begin again from the list."
+            }
+            Self::TooLate => {
+                "That took more than ten minutes, so it no longer counts. Begin again from the list."
+            }
+            Self::WrongIssuer => {
+                "The answer came from another place than the one you were sent to, so it was not believed. \
+                 Begin again; if it repeats, tell your operator."
+            }
+            Self::CodeRefused => "The provider took its answer back. Begin again from the list.",
+            Self::AppRefused => {
+                "The provider does not accept Gitward's own set-up. Paste a token meanwhile, and tell your operator."
+            }
+            Self::Unreachable => {
+                "The provider could not be reached, so nothing has changed. Try again in a moment."
+            }
+            Self::Internal => "Something broke on our side. Nothing has changed; try again in a moment.",
+        }
+    }
+}
+
+/// All that the dialog of one runtime shows.
+#[server(prefix = "/api", endpoint = "token/access")]
+pub async fn load_access(runtime: String) -> Result<RuntimeAccess, ApiError> {
+    super::answer(super::backend()?.runtime_access(runtime).await)
+}
+
+/// Asks the provider about a pasted token and keeps it when it passes.
+#[server(prefix = "/api", endpoint = "token/add")]
+pub async fn add_token(
+    runtime: String,
+    #[server(default)] token: String,
+    #[server(default)] also: Vec<String>,
+    #[server(default)] sure: bool,
+) -> Result<Added, ApiError> {
+    let backend = super::backend()?;
+    let place = crate::path::row("added", &runtime);
+    let added = super::answer(backend.add_token(NewToken { runtime, token, also, sure }).await)?;
+    super::then_go(&backend, &place);
+    Ok(added)
+}
+
+/// Uses a token that already serves another runtime.
+#[server(prefix = "/api", endpoint = "token/reuse")]
+pub async fn reuse_token(
+    runtime: String,
+    credential: String,
+    #[server(default)] also: Vec<String>,
+) -> Result<Added, ApiError> {
+    let backend = super::backend()?;
+    let place = crate::path::row("added", &runtime);
+    let added = super::answer(backend.reuse_token(runtime, credential, also).await)?;
+    super::then_go(&backend, &place);
+    Ok(added)
+}
+
+/// Answers "another person's account than before".
+#[server(prefix = "/api", endpoint = "token/settle-account")]
+pub async fn settle_account(runtime: String, #[server(default)] take: bool) -> Result<(), ApiError> {
+    let backend = super::backend()?;
+    let place = crate::path::row("settled", &runtime);
+    super::answer(backend.settle_account(runtime, take).await)?;
+    super::then_go(&backend, &place);
+    Ok(())
+}
+
+/// Deletes the visitor's token of one runtime.
+#[server(prefix = "/api", endpoint = "token/delete")]
+pub async fn delete_token(runtime: String) -> Result<(), ApiError> {
+    let backend = super::backend()?;
+    let place = crate::path::row("deleted", &runtime);
+    super::answer(backend.delete_token(runtime).await)?;
+    super::then_go(&backend, &place);
+    Ok(())
+}
+
+/// Asks the provider again, now.
+#[server(prefix = "/api", endpoint = "token/check")]
+pub async fn check_again(runtime: String) -> Result<(), ApiError> {
+    let backend = super::backend()?;
+    let place = crate::path::row("checked", &runtime);
+    super::answer(backend.check_again(runtime).await)?;
+    super::then_go(&backend, &place);
+    Ok(())
+}
+
+/// Hides or shows the notifications about one runtime.
+#[server(prefix = "/api", endpoint = "runtime/hide-notifications")]
+pub async fn hide_notifications(runtime: String, #[server(default)] hide: bool) -> Result<(), ApiError> {
+    let backend = super::backend()?;
+    let place = crate::path::row(if hide { "muted" } else { "unmuted" }, &runtime);
+    super::answer(backend.hide_notifications(runtime, hide).await)?;
+    super::then_go(&backend, &place);
+    Ok(())
+}
