@@ -1,1 +1,43 @@
-//! x
+//! What the machine does.
+//!
+//! Dependencies point inwards: `main → cli → site → web, backend → access, login, check, person → provider and
+//! store (traits) → the words below them`. Only [`site`] names engines and providers' kinds.
+//!
+//! The words:
+//! - [`clock`], [`random`]: time and chance, both arguments everywhere else
+//! - [`secret`], [`seal`]: what must not be printed, and how it is kept
+//! - [`id`], [`catalogue`], [`credential`], [`scope`], [`health`]: accounts, runtimes, credentials, verdicts
+//!
+//! What happens:
+//! - [`person`]: passwords, sessions, one-time links
+//! - [`access`]: a token is given, replaced, reused, deleted
+//! - [`login`]: the way through the provider's sign-in and back
+//! - [`check`]: the provider is asked again
+//! - [`backend`]: all of it for one visitor's request, in the words of the pages
+//!
+//! The outside:
+//! - [`provider`]: Git providers, one file per kind
+//! - [`store`]: databases, one folder per engine
+//! - [`web`]: routes, cookies, headers
+//! - [`config`], [`cli`], [`site`]: how it is told what to do, and how it is put together
+
+pub mod access;
+pub mod backend;
+pub mod catalogue;
+pub mod check;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod credential;
+pub mod health;
+pub mod id;
+pub mod login;
+pub mod person;
+pub mod provider;
+pub mod random;
+pub mod scope;
+pub mod seal;
+pub mod secret;
+pub mod site;
+pub mod store;
+pub mod web;

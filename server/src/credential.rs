@@ -1,0 +1,169 @@
+//! What the user gave, and what the provider last said about it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    catalogue::{Account, Runtime},
+    clock::Timestamp,
+    id::{CredentialId, OauthAppId, ProviderId, UserId},
+    scope::ScopeSet,
+};
+
+/// How the user gave it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    /// Pasted: a personal access token.
+    Token,
+    /// By the provider's sign-in: an OAuth2 grant.
+    Oauth2,
+}
+
+/// Whose it is at the provider.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct ProviderAccount {
+    /// Never changes, unlike the login.
+    pub id: String,
+    /// The name people know.
+    pub login: String,
+}
+
+/// A PAT or an OAuth2 grant of one user at one provider, without its secrets.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Credential {
+    /// The row.
+    pub id: CredentialId,
+    /// Whose here.
+    pub user: UserId,
+    /// Where.
+    pub provider: ProviderId,
+    /// How it was given.
+    pub method: Method,
+    /// The provider's own word for its kind (`classic`, `fine-grained`, …); only the provider's file reads it.
+    pub kind: String,
+    /// The app of a grant.
+    pub oauth_app: Option<OauthAppId>,
+    /// Counts up with each new secret; part of what the secret is sealed to.
+    pub generation: i64,
+    /// Whose there.
+    pub owner: ProviderAccount,
+    /// What it may do; `None` where the provider does not show it.
+    pub scopes: Option<ScopeSet>,
+    /// When the user must act; `None` if never, or unknown.
+    pub expires_at: Option<Timestamp>,
+    /// The end could not be read, so `expires_at` says nothing.
+    pub expiry_unknown: bool,
+    /// When the access token of a grant must be renewed; `None` if never.
+    pub renew_at: Option<Timestamp>,
+    /// What the provider last said.
+    pub standing: Standing,
+    /// When it was given first.
+    pub created_at: Timestamp,
+}
+
+/// The secrets of a credential, sealed as one document.
+#[derive(Clone)]
+pub struct Tokens {
+    /// What opens the door.
+    pub access: crate::secret::Secret,
+    /// What renews it.
+    pub refresh: Option<crate::secret::Secret>,
+}
+
+/// What was asked and what came back: the evidence for a verdict. No provider's free text.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// `GET /user`.
+    pub request: String,
+    /// `200`, `401`, `no answer in 10 s`.
+    pub answer: String,
+}
+
+/// Why there is no verdict at the moment; the last one stays.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum Trouble {
+    /// No answer, 5xx, HTML instead of JSON, too much of it.
+    Unreachable,
+    /// 403 or 429 with rate-limit headers.
+    RateLimited {
+        /// Until when, where the provider says.
+        until: Option<Timestamp>,
+    },
+}
+
+/// What the provider last said about a credential, with evidence and time.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Standing {
+    /// The last verdict.
+    pub invalid: bool,
+    /// The last answer of any kind.
+    pub checked_at: Timestamp,
+    /// What it was.
+    pub evidence: Evidence,
+    /// The last time that it passed.
+    pub last_good_at: Option<Timestamp>,
+    /// The first of the definitive refusals since it last passed.
+    pub rejected_since: Option<Timestamp>,
+    /// Why the last check brought no verdict, and since when.
+    pub trouble: Option<(Trouble, Timestamp)>,
+}
+
+impl Standing {
+    /// It passed.
+    pub fn good(now: Timestamp, evidence: Evidence) -> Self {
+        Self {
+            invalid: false,
+            checked_at: now,
+            evidence,
+            last_good_at: Some(now),
+            rejected_since: None,
+            trouble: None,
+        }
+    }
+}
+
+/// What the provider said about one runtime's repository.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum Push {
+    /// It may push.
+    Allowed,
+    /// It may not.
+    Denied,
+    /// It does not see the repository, or there is none.
+    Hidden,
+    /// The organisation wants single sign-on first, at this address of the provider.
+    NeedsSso {
+        /// Only ever on the provider's own host.
+        link: Option<String>,
+    },
+    /// No answer that would tell.
+    Unknown,
+}
+
+/// How the last authorization at the provider went, while that matters.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Attempt {
+    /// The user is there, since then.
+    Pending(Timestamp),
+    /// Denied, then.
+    Denied(Timestamp),
+}
+
+/// One runtime as one of its users sees it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Access {
+    /// Which.
+    pub runtime: Runtime,
+    /// Whose.
+    pub account: Account,
+    /// The credential in use.
+    pub credential: Option<Credential>,
+    /// Another person's credential, kept aside until the user decides.
+    pub proposed: Option<Credential>,
+    /// What the provider said about the runtime's repository.
+    pub push: Option<Push>,
+    /// Notifications are hidden.
+    pub muted: bool,
+    /// How the last authorization went.
+    pub attempt: Option<Attempt>,
+}

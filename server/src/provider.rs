@@ -1,0 +1,209 @@
+//! Git providers: what Gitward asks of any of them. One file per kind; the registry is built by the composition root.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use url::Url;
+
+use crate::{
+    clock::Timestamp,
+    credential::{Evidence, Method, ProviderAccount, Push},
+    id::{OauthAppId, ProviderId},
+    scope::ScopeSet,
+    secret::Secret,
+};
+
+pub mod github;
+pub mod http;
+pub mod shape;
+
+/// Why the provider gave no verdict, or a bad one. The distinction is the point: a fault is never a refusal.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum ProviderError {
+    /// It was asked and knows no such credential: definitive, though providers have bad moments.
+    Rejected(Evidence),
+    /// Too many requests: ask again later. Says nothing about the credential.
+    RateLimited {
+        /// Until when, where the provider says.
+        until: Option<Timestamp>,
+        /// What came back.
+        evidence: Evidence,
+    },
+    /// No answer, or none that makes sense. Says nothing about the credential.
+    Unreachable(Evidence),
+}
+
+/// Why a grant could not be had or renewed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum GrantError {
+    /// The code or the refresh token is wrong, used or too old: the user must authorize again.
+    Refused(Evidence),
+    /// The provider does not accept this client: only the operator can mend it.
+    AppRefused(Evidence),
+    /// As [`ProviderError::RateLimited`].
+    RateLimited {
+        /// Until when, where the provider says.
+        until: Option<Timestamp>,
+        /// What came back.
+        evidence: Evidence,
+    },
+    /// As [`ProviderError::Unreachable`].
+    Unreachable(Evidence),
+}
+
+/// Who a token belongs to, what it may do and when it ends.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Identity {
+    /// Whose.
+    pub owner: ProviderAccount,
+    /// The provider's own word for the kind; see [`Provider::kind_label`].
+    pub kind: String,
+    /// `None` where the provider does not show them.
+    pub scopes: Option<ScopeSet>,
+    /// When it ends.
+    pub expiry: TokenExpiry,
+    /// What was asked and answered.
+    pub evidence: Evidence,
+}
+
+/// When a token ends, as far as the provider says.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TokenExpiry {
+    /// It has no end.
+    Never,
+    /// Then.
+    At(Timestamp),
+    /// It says something that could not be read.
+    Unknown,
+}
+
+/// What an authorization or a refresh brought.
+#[derive(Clone)]
+pub struct Grant {
+    /// What opens the door.
+    pub access: Secret,
+    /// What renews it; none if it need not be renewed.
+    pub refresh: Option<Secret>,
+    /// How long the access token lives, counted from when the request was sent; `None` if it has no end.
+    pub expires_in: Option<Duration>,
+    /// How long the refresh token lives, likewise.
+    pub refresh_expires_in: Option<Duration>,
+}
+
+/// A client registered at a provider.
+#[derive(Clone)]
+pub struct OauthApp {
+    /// The key in the configuration.
+    pub id: OauthAppId,
+    /// Where it is registered.
+    pub provider: ProviderId,
+    /// Public.
+    pub client_id: String,
+    /// Not public.
+    pub client_secret: Secret,
+}
+
+/// What a pasted text looks like. A hint, never a reason to refuse: prefixes can be configured, and shapes collide.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Shape {
+    /// Like one of this provider's tokens, or like nothing in particular.
+    Plausible,
+    /// Like a token of an app, or one that only renews others: not a user's.
+    NotAUserToken,
+    /// Like a token of the provider called so.
+    Foreign(&'static str),
+}
+
+/// A Git provider at one address. Knows its own dialect; holds no credentials.
+#[async_trait]
+pub trait Provider: Send + Sync {
+    /// The key in the configuration.
+    fn id(&self) -> &ProviderId;
+    /// How people call it: `GitHub`, `GitHub Enterprise`, or as the operator named it.
+    fn name(&self) -> &str;
+    /// Host, with the port where it is not the usual one, of what people see.
+    fn host(&self) -> String;
+    /// All origins that get to see credentials, sorted and joined by a blank: credentials are sealed to it.
+    fn origin(&self) -> String;
+
+    /// What a pasted text looks like.
+    fn shape(&self, token: &Secret) -> Shape;
+    /// How a kind of token is called on the page.
+    fn kind_label(&self, kind: &str) -> &'static str;
+    /// The scopes that a runtime needs unless it says otherwise.
+    fn default_scopes(&self) -> ScopeSet;
+    /// Which of `needed` are not covered by `granted`, implied scopes counted as granted.
+    fn missing(&self, granted: &ScopeSet, needed: &ScopeSet) -> ScopeSet;
+    /// The provider's page that makes a token, with what is needed filled in.
+    fn create_link(&self, needed: &ScopeSet, note: &str) -> Url;
+    /// The same for a token limited to some repositories, where the provider has such a page.
+    fn fine_grained_link(&self, repository: Option<&str>, note: &str) -> Option<Url>;
+
+    /// Who, what, until when.
+    ///
+    /// # Errors
+    /// As [`ProviderError`] says.
+    async fn identify(&self, token: &Secret, method: Method) -> Result<Identity, ProviderError>;
+    /// Whether it may push to `owner/name`, without pushing. `Push::Unknown` where the answer tells nothing.
+    async fn may_push(&self, token: &Secret, repository: &str) -> Push;
+
+    /// Where users are sent to authorize, and where codes are exchanged.
+    fn oauth_endpoints(&self) -> OauthEndpoints;
+    /// Exchanges a code for a grant.
+    ///
+    /// # Errors
+    /// As [`GrantError`] says.
+    async fn exchange(
+        &self,
+        app: &OauthApp,
+        code: &Secret,
+        verifier: &Secret,
+        redirect_uri: &Url,
+    ) -> Result<Grant, GrantError>;
+    /// Renews a grant. The old refresh token may be dead afterwards, whatever comes back: keep the answer first.
+    ///
+    /// # Errors
+    /// As [`GrantError`] says.
+    async fn refresh(&self, app: &OauthApp, refresh: &Secret) -> Result<Grant, GrantError>;
+}
+
+/// Where OAuth2 happens at a provider.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct OauthEndpoints {
+    /// Users go there.
+    pub authorize: Url,
+    /// Codes go there.
+    pub token: Url,
+    /// What a callback's `iss` must be, if it has one (RFC 9207).
+    pub issuer: String,
+}
+
+/// All declared providers and apps.
+#[derive(Clone, Default)]
+pub struct Registry {
+    providers: HashMap<ProviderId, Arc<dyn Provider>>,
+    apps: HashMap<OauthAppId, Arc<OauthApp>>,
+}
+
+impl Registry {
+    /// Collects them.
+    pub fn new(
+        providers: impl IntoIterator<Item = Arc<dyn Provider>>,
+        apps: impl IntoIterator<Item = OauthApp>,
+    ) -> Self {
+        Self {
+            providers: providers.into_iter().map(|provider| (provider.id().clone(), provider)).collect(),
+            apps: apps.into_iter().map(|app| (app.id.clone(), Arc::new(app))).collect(),
+        }
+    }
+
+    /// A provider that is declared.
+    pub fn provider(&self, id: &ProviderId) -> Option<&Arc<dyn Provider>> {
+        self.providers.get(id)
+    }
+
+    /// An app that is declared.
+    pub fn app(&self, id: &OauthAppId) -> Option<&Arc<OauthApp>> {
+        self.apps.get(id)
+    }
+}

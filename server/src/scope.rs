@@ -1,0 +1,58 @@
+//! Sets of scopes. What implies what is the provider's business.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+/// Scopes by name. Unknown names are kept and shown; they imply nothing.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ScopeSet(BTreeSet<String>);
+
+impl ScopeSet {
+    /// Splits at any of commas and blanks, as the providers variously do.
+    pub fn parse(text: &str) -> Self {
+        text.split([',', ' ']).map(str::trim).filter(|scope| !scope.is_empty()).collect()
+    }
+
+    /// Whether it holds the scope itself.
+    pub fn contains(&self, scope: &str) -> bool {
+        self.0.contains(scope)
+    }
+
+    /// Adds one; whether it was new.
+    pub fn insert(&mut self, scope: &str) -> bool {
+        !self.0.contains(scope) && self.0.insert(scope.to_owned())
+    }
+
+    /// No scope at all.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// In alphabetical order.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
+    /// In alphabetical order, as a list.
+    pub fn to_vec(&self) -> Vec<String> {
+        self.0.iter().cloned().collect()
+    }
+
+    /// Those not in `other`.
+    pub fn without(&self, other: &Self) -> Self {
+        self.0.difference(&other.0).cloned().collect()
+    }
+
+    /// Joined, for a request.
+    pub fn join(&self, separator: &str) -> String {
+        self.0.iter().map(String::as_str).collect::<Vec<_>>().join(separator)
+    }
+}
+
+impl<S: Into<String>> FromIterator<S> for ScopeSet {
+    fn from_iter<I: IntoIterator<Item = S>>(scopes: I) -> Self {
+        Self(scopes.into_iter().map(Into::into).collect())
+    }
+}

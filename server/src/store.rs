@@ -1,0 +1,311 @@
+//! What is kept. Each method is one atomic step of the business: it happens whole or not at all, so no transaction
+//! crosses this border. A folder per engine; `contract` is one suite for all of them.
+//!
+//! "Not found" is `Ok(None)`. Where a visitor asks, ownership is in the question (`user`), never checked afterwards.
+
+use async_trait::async_trait;
+
+use crate::{
+    catalogue::Declaration,
+    clock::Timestamp,
+    credential::{Access, Credential, Push},
+    id::{CredentialId, OauthAppId, ProviderId, RuntimeId, UserId},
+    login::LoginAttempt,
+    person::{Name, OneTimeLink, Session, User},
+    seal::{DataKeyRow, Sealed},
+    secret::Fingerprint,
+};
+
+pub mod sqlite;
+
+#[cfg(test)]
+mod contract;
+
+/// Why the store could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The engine failed: disk full, file gone, lock held too long. May pass.
+    #[error("the database failed while it should {doing}")]
+    Engine {
+        /// What was being done.
+        doing: &'static str,
+        /// The engine's own words.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A row says something that no version of Gitward writes.
+    #[error("the database holds something unreadable in {column}: {problem}")]
+    Unreadable {
+        /// `table.column`.
+        column: &'static str,
+        /// What is wrong with it; never the value of a secret.
+        problem: String,
+    },
+    /// The origin of a provider was changed while credentials for the old one exist.
+    #[error(
+        "provider `{0}` has credentials for another origin; declare the new host as a provider of its own"
+    )]
+    OriginChanged(ProviderId),
+}
+
+/// What applying a declaration did.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Applied {
+    /// Ids that are new or back, as `kind id`.
+    pub enabled: Vec<String>,
+    /// Ids that are no longer declared, as `kind id`: disabled, not deleted.
+    pub disabled: Vec<String>,
+    /// Ids whose details changed, as `kind id`.
+    pub changed: Vec<String>,
+}
+
+/// A credential with its sealed secrets, about to be kept.
+#[derive(Clone, Debug)]
+pub struct NewCredential {
+    /// All but the secrets.
+    pub credential: Credential,
+    /// The secrets, sealed to exactly that row.
+    pub sealed: Sealed,
+}
+
+/// What deleting did.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Deleted {
+    /// No other runtime used the credential, so it is gone too.
+    pub credential_gone: bool,
+}
+
+/// How the first person's set-up ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Redeemed {
+    /// Done.
+    Yes,
+    /// The link is unknown, used or too old.
+    Spent,
+    /// The name is taken; the link stays good.
+    NameTaken,
+}
+
+/// People and what they sign in with.
+#[async_trait]
+pub trait PersonStore: Send + Sync {
+    /// Whether anybody exists, disabled or not.
+    async fn has_users(&self) -> Result<bool, StoreError>;
+    /// By name; disabled ones too.
+    async fn user_by_name(&self, name: &Name) -> Result<Option<User>, StoreError>;
+    /// Adds a person without a password. `false` if the name is taken.
+    async fn add_user(&self, user: &User) -> Result<bool, StoreError>;
+    /// Sets the password (a PHC string) and ends all sessions but `keep`.
+    async fn set_password(
+        &self,
+        user: &UserId,
+        hash: &str,
+        keep: Option<&Fingerprint>,
+    ) -> Result<(), StoreError>;
+    /// Replaces the hash after a sign-in, if it still is `old`; sessions stay.
+    async fn rehash_password(&self, user: &UserId, old: &str, new: &str) -> Result<(), StoreError>;
+    /// Disables a person: no sign-in, all sessions and open one-time links end. `false` if there is none of that id.
+    async fn disable_user(&self, user: &UserId, now: Timestamp) -> Result<bool, StoreError>;
+    /// Keeps a one-time link, and forgets older ones for the same person (or the older set-up links).
+    async fn add_link(&self, link: &OneTimeLink) -> Result<(), StoreError>;
+    /// A one-time link that is still good.
+    async fn link(&self, secret: &Fingerprint, now: Timestamp) -> Result<Option<OneTimeLink>, StoreError>;
+    /// Uses up a set-up link and adds the first person, with this password. Only once, whoever else tries, and only
+    /// while there is nobody.
+    async fn redeem_setup(
+        &self,
+        secret: &Fingerprint,
+        user: &User,
+        now: Timestamp,
+    ) -> Result<Redeemed, StoreError>;
+    /// Uses up a person's link, sets the password, enables nobody, ends all their sessions. `None` if the link is
+    /// spent.
+    async fn redeem_password(
+        &self,
+        secret: &Fingerprint,
+        hash: &str,
+        now: Timestamp,
+    ) -> Result<Option<UserId>, StoreError>;
+
+    /// Counts one more failure in a bucket and answers how many there are in its window. Atomic: 100 at once count as
+    /// 100. A window that has passed begins anew.
+    async fn count_failure(
+        &self,
+        bucket: &str,
+        now: Timestamp,
+        window_seconds: u32,
+    ) -> Result<u32, StoreError>;
+    /// How many failures the bucket's window holds, and when it ends.
+    async fn failures(&self, bucket: &str, now: Timestamp) -> Result<Option<(u32, Timestamp)>, StoreError>;
+    /// Empties a bucket.
+    async fn forgive(&self, bucket: &str) -> Result<(), StoreError>;
+
+    /// Starts a session.
+    async fn start_session(&self, session: &Session) -> Result<(), StoreError>;
+    /// The session and its person, unless the person is disabled or the session over: `seen_at` at or before
+    /// `idle_since`, or `started_at` at or before `started_since`.
+    async fn session(
+        &self,
+        id: &Fingerprint,
+        idle_since: Timestamp,
+        started_since: Timestamp,
+    ) -> Result<Option<(Session, User)>, StoreError>;
+    /// Notes that the session was used.
+    async fn touch_session(&self, id: &Fingerprint, now: Timestamp) -> Result<(), StoreError>;
+    /// Ends one session.
+    async fn end_session(&self, id: &Fingerprint) -> Result<(), StoreError>;
+    /// Forgets what is over: sessions, links, attempts, refusals, counters.
+    async fn sweep(
+        &self,
+        now: Timestamp,
+        idle_since: Timestamp,
+        started_since: Timestamp,
+    ) -> Result<(), StoreError>;
+}
+
+/// What users authorized.
+#[async_trait]
+pub trait AccessStore: Send + Sync {
+    /// Applies a declaration: adds, changes, disables; deletes nothing. Idempotent.
+    ///
+    /// # Errors
+    /// [`StoreError::OriginChanged`]; then nothing was applied.
+    async fn apply(&self, declaration: &Declaration, now: Timestamp) -> Result<Applied, StoreError>;
+    /// What applying would do.
+    async fn would_apply(&self, declaration: &Declaration) -> Result<Applied, StoreError>;
+
+    /// All enabled runtimes of the accounts that the user is a member of, with what the user authorized, by account
+    /// name, then runtime name.
+    async fn accesses(&self, user: &UserId, now: Timestamp) -> Result<Vec<Access>, StoreError>;
+    /// One of them.
+    async fn access(
+        &self,
+        user: &UserId,
+        runtime: &RuntimeId,
+        now: Timestamp,
+    ) -> Result<Option<Access>, StoreError>;
+    /// A credential of the user.
+    async fn credential(&self, user: &UserId, id: &CredentialId) -> Result<Option<Credential>, StoreError>;
+    /// A credential's secrets, sealed, with what they are sealed to.
+    async fn sealed(&self, id: &CredentialId) -> Result<Option<NewCredential>, StoreError>;
+    /// Every credential's secrets, to verify them all.
+    async fn all_sealed(&self) -> Result<Vec<NewCredential>, StoreError>;
+    /// The grant of a user for an app and an account at the provider: there is one at most.
+    async fn grant(
+        &self,
+        user: &UserId,
+        app: &OauthAppId,
+        owner_id: &str,
+    ) -> Result<Option<Credential>, StoreError>;
+
+    /// Keeps a credential and uses it for these runtimes of the user, in one step. A credential with the same id is
+    /// replaced if its generation is exactly one less (`false` otherwise: somebody was faster). What no runtime uses
+    /// any more is deleted; proposals, refusals and attempts for these runtimes are settled.
+    async fn keep(
+        &self,
+        new: &NewCredential,
+        runtimes: &[(RuntimeId, Option<Push>)],
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
+    /// Uses a credential that the user already has for further runtimes. `false` if it is gone.
+    async fn assign(
+        &self,
+        user: &UserId,
+        credential: &CredentialId,
+        runtimes: &[(RuntimeId, Option<Push>)],
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
+    /// Keeps a credential aside for one runtime: the one in use stays. As `keep` does for a credential that exists.
+    async fn propose(
+        &self,
+        new: &NewCredential,
+        runtime: &RuntimeId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
+    /// Takes what was proposed, or drops it. `false` if nothing was proposed.
+    async fn settle(
+        &self,
+        user: &UserId,
+        runtime: &RuntimeId,
+        take: bool,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
+    /// Deletes the user's token of one runtime. `None` if there is none.
+    async fn delete(&self, user: &UserId, runtime: &RuntimeId) -> Result<Option<Deleted>, StoreError>;
+    /// Hides or shows notifications.
+    async fn mute(&self, user: &UserId, runtime: &RuntimeId, muted: bool) -> Result<(), StoreError>;
+
+    /// Notes what the provider said, if the credential still is of this generation (`false` otherwise). Everything of
+    /// `credential` but id, user, provider, generation and creation may change.
+    async fn record(&self, credential: &Credential) -> Result<bool, StoreError>;
+    /// Notes what the provider said about a runtime's repository.
+    async fn record_push(&self, user: &UserId, runtime: &RuntimeId, push: &Push) -> Result<(), StoreError>;
+    /// Whether another credential at this provider passed at or after `since`.
+    async fn another_passed(
+        &self,
+        provider: &ProviderId,
+        but: &CredentialId,
+        since: Timestamp,
+    ) -> Result<bool, StoreError>;
+
+    /// Takes the lease to refresh a credential of this generation, until `until`. `false` if somebody holds one that
+    /// has not run out at `now`, or the generation has moved.
+    async fn lease_refresh(
+        &self,
+        id: &CredentialId,
+        generation: i64,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, StoreError>;
+    /// Keeps what a refresh brought, if the credential is there and its generation exactly one less; ends the lease.
+    async fn renew(&self, new: &NewCredential) -> Result<bool, StoreError>;
+    /// Ends the lease without a result.
+    async fn release_refresh(&self, id: &CredentialId, generation: i64) -> Result<(), StoreError>;
+
+    /// Keeps why the last attempt for a runtime did not end well, for this session. The text is the caller's own.
+    async fn refuse(
+        &self,
+        session: &Fingerprint,
+        runtime: &RuntimeId,
+        refusal: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
+    /// That, if it was kept after `since`.
+    async fn refusal(
+        &self,
+        session: &Fingerprint,
+        runtime: &RuntimeId,
+        since: Timestamp,
+    ) -> Result<Option<String>, StoreError>;
+    /// Forgets it.
+    async fn forget_refusal(&self, session: &Fingerprint, runtime: &RuntimeId) -> Result<(), StoreError>;
+}
+
+/// Authorizations on their way through a provider's sign-in.
+#[async_trait]
+pub trait LoginStore: Send + Sync {
+    /// Begins one; an older one of the same user and runtime no longer counts as pending.
+    async fn begin(&self, attempt: &LoginAttempt) -> Result<(), StoreError>;
+    /// Uses one up: once, whoever asks. `None` if there is none or it was used.
+    async fn take(&self, state: &Fingerprint) -> Result<Option<LoginAttempt>, StoreError>;
+    /// Notes that the user, or the provider, said no.
+    async fn denied(&self, user: &UserId, runtime: &RuntimeId, now: Timestamp) -> Result<(), StoreError>;
+}
+
+/// The keys that seal, themselves wrapped by the root key.
+#[async_trait]
+pub trait KeyStore: Send + Sync {
+    /// All of them.
+    async fn data_keys(&self) -> Result<Vec<DataKeyRow>, StoreError>;
+    /// Adds the first ones; `false` if there are any already.
+    async fn add_first_data_keys(&self, keys: &[DataKeyRow]) -> Result<bool, StoreError>;
+}
+
+/// Everything that is kept.
+#[async_trait]
+pub trait Store: PersonStore + AccessStore + LoginStore + KeyStore {
+    /// Whether it answers.
+    async fn ready(&self) -> Result<(), StoreError>;
+    /// Writes a copy that stands for one moment, while others read and write.
+    async fn backup(&self, to: &std::path::Path) -> Result<(), StoreError>;
+}
