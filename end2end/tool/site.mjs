@@ -25,7 +25,7 @@ const siteEnv = {
  * @returns {Promise<Program & {shape: string, url: string}>}
  */
 export async function startForge({ shape, port = 0, args = [] }) {
-  const forge = new Program(`forge (${shape})`, forgeBin, ['--shape', shape, '--port', String(port), ...args]);
+  const forge = new Program(`forge (${shape})`, forgeBin, ['--shape', shape, '--listen', `127.0.0.1:${port}`, ...args]);
   const [, url] = await forge.line(/^forge \(\S+\) on (http:\/\/\S+)/);
   return Object.assign(forge, { shape, url });
 }
