@@ -86,6 +86,7 @@ SITE_SOURCES := $(shell find app/src app/client app/Cargo.toml public style Carg
 
 $(SITE)/.complete: $(SITE_SOURCES) | tools
 	cargo leptos build --release --frontend-only --precompress --cargo-locked
+	@rm -f $(SITE)/hash.txt.* $(SITE)/pkg/*.ts $(SITE)/pkg/*.ts.* # nobody asks for these
 	@touch $@
 
 end2end/node_modules/.package-lock.json: end2end/package.json end2end/package-lock.json

@@ -138,10 +138,10 @@ class Program {
     }
   }
 
-  /** Ends it in order, and by force after five seconds. */
-  async stop(signal = 'SIGTERM') {
-    if (this.code === undefined) this.child.kill(signal);
-    const force = setTimeout(() => this.child.kill('SIGKILL'), 5_000);
+  /** Ends it in order, and by force after ten seconds. */
+  async stop() {
+    if (this.code === undefined) this.child.kill();
+    const force = setTimeout(() => this.child.kill('SIGKILL'), 10_000);
     await this.exited;
     clearTimeout(force);
   }

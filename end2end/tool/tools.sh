@@ -14,6 +14,8 @@ binaryen=132.0.0
 wasm_bindgen=$(sed -n '/^name = "wasm-bindgen"$/{n;s/^version = "\(.*\)"$/\1/p;}' Cargo.lock)
 
 store=${GITWARD_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/gitward}
+mkdir -p "$store"
+store=$(cd "$store" && pwd)
 
 say() { printf '\033[1m%s\033[0m\n' "$*" >&2; }
 
@@ -55,7 +57,6 @@ install() { # folder, executable in it, function that installs into the folder i
   local folder=$store/$1 executable=$2 by=$3
   mkdir -p .tools/bin
   if [[ ! -x $folder/$executable ]]; then
-    mkdir -p "$store"
     # Two clones must not do the same work at once. (Not every system has flock; then they do.)
     if command -v flock >/dev/null; then
       exec 8>"$store/lock"
@@ -80,14 +81,14 @@ install() { # folder, executable in it, function that installs into the folder i
 cargo_install() { # root, arguments
   local root=$1 building=$store/.building
   shift
-  env -u CARGO_BUILD_BUILD_DIR -u RUSTFLAGS \
+  env -u CARGO_BUILD_BUILD_DIR -u RUSTFLAGS CARGO_RESOLVER_INCOMPATIBLE_RUST_VERSIONS=fallback \
     CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
     CARGO_TARGET_DIR="$building" cargo install --root "$root" "$@" 8>&-
   rm -rf "$building"
 }
 
 install_cargo_leptos() { cargo_install "$1" "cargo-leptos@$cargo_leptos" --locked; }
-# Not --locked: a crate in its lock file has been withdrawn.
+# Not --locked: its lock file names a crate that cannot be had any more.
 install_wasm_bindgen() { cargo_install "$1" "wasm-bindgen-cli@$wasm_bindgen" --bin wasm-bindgen; }
 install_binaryen() { npm install --silent --no-save --no-package-lock --no-audit --no-fund --prefix "$1" "binaryen@$binaryen" 8>&-; }
 
