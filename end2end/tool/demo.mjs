@@ -88,26 +88,29 @@ try {
     writeFileSync(known, `${person.name}\n${person.password}\n`);
   }
 
+  const [github, ghes] = started.map(({ url }) => url);
   console.log(`
-  Gitward             ${gitward.url}
-    name              ${person.name}
-    password          ${person.password}
+  Gitward              ${gitward.url}
+    name               ${person.name}
+    password           ${person.password}
 
-  Simulated Git hosts
-    GitHub            ${started[0].url}
-    GitHub Enterprise ${started[1].url}
+  Simulated Git hosts  ${github} (GitHub)
+                       ${ghes} (GitHub Enterprise)
+    name, password     octocat, octocat; and hubot, hubot
 
   What to try
     1. Sign in. Eight runtimes of two accounts wait for a token.
-    2. berlin-production: Add Token, Authorize Access to GitHub, and allow it at the simulated GitHub.
+    2. berlin-production: Add Token, Authorize Access to GitHub; sign in as octocat and allow it.
     3. berlin-staging: use the token you already added.
-    4. warehouse-7 takes a personal access token only: create one at the simulated GitHub Enterprise,
-       once without the scope repo, and see what Gitward says.
-    5. edge-archive names a repository to which your token cannot push.
-    6. Revoke a token at its host, check it again, replace it; hide notifications; delete it.
-    7. Switch JavaScript off and do it all again.
+    4. edge-archive: octocat may not push to its repository. See what Gitward says.
+    5. warehouse-7 takes a personal access token only. Make one without the scope repo at
+       ${ghes}/settings/tokens, and then a good one.
+    6. Delete a token at its host and let Gitward check it; replace it; hide notifications; delete it.
+    7. Let a host misbehave: ${github}/_forge
+    8. Switch JavaScript off and do it all again.
 
-  The data lie in .demo (make clean-demo forgets them). Ctrl-C ends everything.
+  Ctrl-C ends everything. Gitward keeps its data in .demo (make clean-demo forgets them); the hosts forget
+  their tokens when they end, so that next time Gitward finds them revoked.
 `);
 
   const [first, code] = await Promise.race(started.map(async (program) => [program, await program.exited]));
