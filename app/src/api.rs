@@ -3,6 +3,7 @@
 //! [`Backend`] exists only on the server: it does things for the visitor who makes this request. A server function
 //! is one line that calls it.
 
+pub mod light;
 pub mod person;
 pub mod token;
 
