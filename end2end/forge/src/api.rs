@@ -54,7 +54,7 @@ pub fn router(host: &SharedHost) -> Router<SharedHost> {
 
 /// What every REST answer has, and what every REST request needs.
 async fn common(State(host): State<SharedHost>, request: Request, next: Next) -> Response {
-    if !request.headers().contains_key(USER_AGENT) {
+    if request.headers().get(USER_AGENT).is_none_or(HeaderValue::is_empty) {
         let refusal =
             "Forbidden: this simulated host, like the real one, refuses requests without a User-Agent.\n";
         return (StatusCode::FORBIDDEN, refusal).into_response();

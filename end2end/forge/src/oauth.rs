@@ -170,11 +170,11 @@ async fn authorize(
         // An app that asks for nothing gets what it got before.
         Some(known) if !ask_again && asked.is_empty() => checked.agree(&host, &person, known),
         Some(known) if !ask_again && known.cover(&asked) => checked.agree(&host, &person, asked),
-        _ => consent(&person, &checked, &asked),
+        _ => consent(&person, &checked, &asked, uri.path_and_query().map_or("/", |here| here.as_str())),
     }
 }
 
-fn consent(person: &Person, checked: &Checked, asked: &Scopes) -> Response {
+fn consent(person: &Person, checked: &Checked, asked: &Scopes, here: &str) -> Response {
     let wish = &checked.wish;
     let mut form = String::from("<form method=\"post\" action=\"/login/oauth/authorize\">\n");
     let carried = [
@@ -208,10 +208,11 @@ fn consent(person: &Person, checked: &Checked, asked: &Scopes) -> Response {
     );
     let main = format!(
         "<p><b>{}</b> wants to act for <b>{}</b> and then sends you back to {}.</p>\n{form}\
-         <p><a href=\"/logout\">Use another account</a></p>",
+         {}",
         html::escape(&checked.app.name),
         html::escape(&person.login),
         html::escape(&checked.redirect_uri.origin().ascii_serialization()),
+        html::button("/logout", "Use another account", &html::hidden("return_to", here)),
     );
     html::page(&format!("Authorize {}", checked.app.name), Some(person), &main)
 }

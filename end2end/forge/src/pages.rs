@@ -124,12 +124,13 @@ async fn sign_out_page(State(host): State<SharedHost>, headers: HeaderMap) -> Re
     html::page("Sign out", person.as_ref(), &format!("<p>End this session?</p>\n{form}"))
 }
 
-async fn sign_out(State(host): State<SharedHost>, headers: HeaderMap) -> Response {
+async fn sign_out(State(host): State<SharedHost>, headers: HeaderMap, body: Bytes) -> Response {
     if let Some(session) = session(&host, &headers) {
         host.state().sessions.remove(&session);
     }
     let cookie = format!("{}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0", host.cookie_name());
-    ([(SET_COOKIE, cookie)], Redirect::to("/login")).into_response()
+    let form = Form::parse(&body);
+    ([(SET_COOKIE, cookie)], to_sign_in(local(form.text("return_to")), None)).into_response()
 }
 
 async fn single_sign_on_page(
