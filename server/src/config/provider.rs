@@ -1,0 +1,219 @@
+//! `[[provider]]` and `[[oauth_app]]`.
+
+use std::{collections::HashMap, path::PathBuf};
+
+use url::Url;
+
+use super::{
+    address,
+    file::{Section, suggestion},
+    name,
+    problem::Place,
+    secret::{read_limited, secret},
+};
+use crate::{
+    id::{AccountId, OauthAppId, ProviderId},
+    provider::OauthApp,
+};
+
+pub(super) const PROVIDER_KEYS: &[&str] = &["id", "kind", "name", "base_url", "api_url", "ca_file", "proxy"];
+pub(super) const APP_KEYS: &[&str] =
+    &["id", "provider", "account", "client_id", "client_secret", "client_secret_file"];
+
+/// More certificates than any bundle has.
+const CA_LIMIT: u64 = 4 * 1024 * 1024;
+
+/// What speaks at the provider's address.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ProviderKind {
+    /// GitHub, and GitHub Enterprise under another address.
+    Github,
+}
+
+impl ProviderKind {
+    /// As the configuration writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Github => "github",
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "github" => Ok(Self::Github),
+            "gitlab" | "bitbucket-cloud" | "bitbucket-data-center" | "gitea" => {
+                Err(format!("`{text}` is not supported yet; only `github` is"))
+            }
+            _ => Err(format!("`{text}` is no kind of Git provider; {}", suggestion(text, ["github"]))),
+        }
+    }
+}
+
+/// `[[provider]]`: a place where Git repositories are.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ProviderSettings {
+    /// `id`: how apps and runtimes refer to it. Once users have tokens there it stays with its host: another host is
+    /// another provider.
+    pub id: ProviderId,
+    /// `kind`: `"github"`, also for GitHub Enterprise.
+    pub kind: ProviderKind,
+    /// `name`: how people call it; without it, as its kind is called.
+    pub name: Option<String>,
+    /// `base_url`: where people see it, such as `https://github.com`. `http` only on this machine. Never ends in a
+    /// slash, unless it is the host alone.
+    pub base_url: Url,
+    /// `api_url`: where its API is, if that is not where its kind usually has it.
+    pub api_url: Option<Url>,
+    /// `ca_file`: certificates in PEM form to trust for this provider, in addition to the system's.
+    pub ca: Option<CaCertificates>,
+    /// `proxy`: an HTTP proxy for all requests to this provider. Proxies named by the environment are not used.
+    pub proxy: Option<Url>,
+}
+
+/// Certificates of a private authority.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CaCertificates {
+    /// Where they were read from.
+    pub file: PathBuf,
+    /// One or more, in PEM form.
+    pub pem: Vec<u8>,
+}
+
+/// `[[oauth_app]]`: an OAuth app registered at a provider. Its callback is `<public_url>/callback/<provider id>`.
+#[derive(Clone)]
+pub struct AppSettings {
+    /// `id`, `provider`, `client_id`, and either `client_secret` or `client_secret_file`.
+    pub app: OauthApp,
+    /// `account`: only this account's runtimes may use it. Without it, all may.
+    pub account: Option<AccountId>,
+}
+
+/// What other sections may refer to, by id: everything that has one, even if something else is wrong with it.
+pub(super) struct Known<T>(HashMap<String, (Place, T)>);
+
+impl<T> Known<T> {
+    pub(super) fn new() -> Self {
+        Self(HashMap::new())
+    }
+
+    pub(super) fn get(&self, id: &str) -> Option<&T> {
+        self.0.get(id).map(|(_, about)| about)
+    }
+
+    /// "did you mean", or what there is, in alphabetical order.
+    pub(super) fn suggestion(&self, typed: &str) -> String {
+        let mut ids: Vec<&str> = self.0.keys().map(String::as_str).collect();
+        ids.sort_unstable();
+        suggestion(typed, ids)
+    }
+
+    /// Adds it, or says where it was declared before.
+    pub(super) fn add(&mut self, id: &str, place: &Place, about: T) -> Result<(), String> {
+        if let Some((first, _)) = self.0.get(id) {
+            return Err(match first {
+                Place::Line { line, .. } => format!("`{id}` is already declared in line {line}"),
+                _ => format!("`{id}` is already declared"),
+            });
+        }
+        self.0.insert(id.to_owned(), (place.clone(), about));
+        Ok(())
+    }
+}
+
+/// What a reference to an app is checked against.
+pub(super) struct AppScope {
+    pub(super) provider: Option<String>,
+    pub(super) account: Option<String>,
+}
+
+pub(super) fn providers(root: &Section<'_>) -> (Vec<ProviderSettings>, Known<()>) {
+    let mut known = Known::new();
+    let sections = root.sections("provider", PROVIDER_KEYS);
+    let providers = sections.iter().filter_map(|section| provider(section, &mut known)).collect();
+    (providers, known)
+}
+
+fn provider(section: &Section<'_>, known: &mut Known<()>) -> Option<ProviderSettings> {
+    let id = name::id(section, "id", "write `id = \"github\"`", |id, place| known.add(id, place, ()));
+    let kind = section
+        .required("kind", "write `kind = \"github\"`")
+        .and_then(|kind| kind.parse(ProviderKind::parse));
+    let name = name::optional_title(section, "name");
+    let base_url = section
+        .required("base_url", "write `base_url = \"https://github.com\"` or where it is")
+        .and_then(|field| field.parse(address::provider_url));
+    let api_url = name::optional(section, "api_url", address::provider_url);
+    let proxy = name::optional(section, "proxy", address::proxy);
+    let ca = match section.text("ca_file") {
+        None => Some(None),
+        Some(field) => field.path().and_then(|file| {
+            let pem = field.parse(|_| certificates(&file))?;
+            Some(Some(CaCertificates { file, pem }))
+        }),
+    };
+    Some(ProviderSettings {
+        id: ProviderId(id?),
+        kind: kind?,
+        name: name?,
+        base_url: base_url?,
+        api_url: api_url?,
+        ca: ca?,
+        proxy: proxy?,
+    })
+}
+
+fn certificates(file: &std::path::Path) -> Result<Vec<u8>, String> {
+    let pem = read_limited(file, CA_LIMIT)?.to_vec();
+    let text = String::from_utf8_lossy(&pem);
+    if text.contains("PRIVATE KEY-----") {
+        return Err("the file holds a private key; name one that holds only certificates".to_owned());
+    }
+    if !text.contains("-----BEGIN CERTIFICATE-----") {
+        return Err("the file holds no certificate in PEM form (`-----BEGIN CERTIFICATE-----`)".to_owned());
+    }
+    Ok(pem)
+}
+
+pub(super) fn apps(
+    root: &Section<'_>,
+    providers: &Known<()>,
+    accounts: &Known<()>,
+) -> (Vec<AppSettings>, Known<AppScope>) {
+    let mut known = Known::new();
+    let sections = root.sections("oauth_app", APP_KEYS);
+    let apps = sections.iter().filter_map(|section| app(section, providers, accounts, &mut known)).collect();
+    (apps, known)
+}
+
+fn app(
+    section: &Section<'_>,
+    providers: &Known<()>,
+    accounts: &Known<()>,
+    known: &mut Known<AppScope>,
+) -> Option<AppSettings> {
+    let provider = name::reference(section, "provider", "Git provider", providers);
+    let account = match section.has("account") {
+        true => name::reference(section, "account", "account", accounts).map(Some),
+        false => Some(None),
+    };
+    let scope = AppScope { provider: provider.clone(), account: account.clone().flatten() };
+    let id = name::id(section, "id", "write `id = \"github-app\"`", |id, place| known.add(id, place, scope));
+    let client_id = section
+        .required("client_id", "write the client id that the provider shows for the app")
+        .and_then(|field| {
+            field.parse(|text| match text.is_empty() || text.contains(|c: char| !c.is_ascii_graphic()) {
+                true => Err("is not a client id: copy it from the app's page at the provider".to_owned()),
+                false => Ok(text.to_owned()),
+            })
+        });
+    let client_secret = secret(section, "client_secret");
+    Some(AppSettings {
+        app: OauthApp {
+            id: OauthAppId(id?),
+            provider: ProviderId(provider?),
+            client_id: client_id?,
+            client_secret: client_secret?,
+        },
+        account: account?.map(AccountId),
+    })
+}
