@@ -16,7 +16,7 @@ use app::{
             RuntimeAccess, RuntimeRow, Show, TokenPage, TokenQuery, TokenSummary,
         },
     },
-    error::ApiError,
+    error::{self, ApiError},
 };
 use async_trait::async_trait;
 use axum::http::{Method, header, request::Parts};
@@ -31,7 +31,7 @@ use crate::{
     health::{Seen, health, needed},
     id::{CredentialId, RuntimeId},
     moment::moment,
-    person::{ChangeError, LinkFor, RedeemError, SignInError, SignedIn},
+    person::{ChangeError, LinkFor, PasswordProblem, RedeemError, SignInError, SignedIn},
     provider::Provider,
     secret::Secret,
     site::Site,
@@ -46,6 +46,9 @@ const REFUSAL_SHOWN: std::time::Duration = std::time::Duration::from_secs(10 * 6
 /// Pastes that a provider refused, per user and window: providers ban an address that guesses.
 const REFUSED_PASTES: u32 = 20;
 const REFUSED_PASTES_WINDOW_SECONDS: u32 = 5 * 60;
+
+/// More people sign in at this moment than the machine can hash for; seconds later it is over.
+const BUSY: ApiError = ApiError::TooManyAttempts { retry_after_seconds: 5 };
 
 /// One request and who makes it.
 pub struct Visit {
@@ -171,23 +174,24 @@ impl Backend for Visit {
         let signed_in = signed_in.map_err(|error| match error {
             SignInError::Wrong => ApiError::WrongNameOrPassword,
             SignInError::Throttled { retry_after_seconds } => ApiError::TooManyAttempts { retry_after_seconds },
+            SignInError::Busy => BUSY,
             other => internal("sign somebody in", &other),
         })?;
         // Whoever was signed in here before is not any more.
         if let Ok(signed) = self.signed() {
-            self.site.people.sign_out(&signed.session.id).await.map_err(broken("end a session"))?;
+            self.site.people.sign_out(&signed.secret).await.map_err(broken("end a session"))?;
         }
         self.begin(&signed_in)
     }
 
     async fn sign_out(&self) -> Result<(), ApiError> {
         let signed = self.signed()?;
-        self.site.people.sign_out(&signed.session.id).await.map_err(broken("end a session"))?;
+        self.site.people.sign_out(&signed.secret).await.map_err(broken("end a session"))?;
         set_cookie(&session_cookie_ended(&self.site.public_url))
     }
 
     async fn change_password(&self, current: String, new: String) -> Result<(), ApiError> {
-        let Signed { session, user } = self.signed()?;
+        let Signed { session, user, .. } = self.signed()?;
         let (current, new) = (Secret::new(current), Secret::new(new));
         let signed_in =
             self.site.people.change_password(user, session, &current, &new, self.address()).await.map_err(|error| {
@@ -196,7 +200,8 @@ impl Backend for Visit {
                     ChangeError::Throttled { retry_after_seconds } => {
                         ApiError::TooManyAttempts { retry_after_seconds }
                     }
-                    ChangeError::Password(problem) => ApiError::Password(problem),
+                    ChangeError::Password(problem) => ApiError::Password(password_problem(problem)),
+                    ChangeError::Busy => BUSY,
                     other => internal("change a password", &other),
                 }
             })?;
@@ -217,8 +222,9 @@ impl Backend for Visit {
             self.site.people.redeem(&Secret::new(secret), &name, &Secret::new(password)).await.map_err(|error| {
                 match error {
                     RedeemError::Spent => ApiError::LinkSpent,
-                    RedeemError::Password(problem) => ApiError::Password(problem),
-                    RedeemError::NameUnusable => ApiError::NameUnusable,
+                    RedeemError::Password(problem) => ApiError::Password(password_problem(problem)),
+                    RedeemError::NameUnusable | RedeemError::NameTaken => ApiError::NameUnusable,
+                    RedeemError::Busy => BUSY,
                     other => internal("redeem a one-time link", &other),
                 }
             })?;
@@ -340,7 +346,11 @@ impl Backend for Visit {
             reusable,
             also,
             shared_with,
-            foreign_shapes: provider.foreign_shapes(),
+            foreign_shapes: provider
+                .foreign_shapes()
+                .into_iter()
+                .map(|(start, label)| (start.to_owned(), label.to_owned()))
+                .collect(),
             refusal: kept.map(|kept| kept.refusal).or_else(|| {
                 // A proposal outlives the refusal that announced it.
                 let (before, now) = (access.credential.as_ref()?, access.proposed.as_ref()?);
@@ -425,6 +435,16 @@ impl Backend for Visit {
     fn wants_page(&self) -> bool {
         let accept = self.parts.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
         self.parts.method == Method::POST && accept.is_some_and(|accept| accept.contains("text/html"))
+    }
+}
+
+/// The pages' words for it.
+fn password_problem(problem: PasswordProblem) -> error::PasswordProblem {
+    match problem {
+        PasswordProblem::TooShort => error::PasswordProblem::TooShort,
+        PasswordProblem::TooLong => error::PasswordProblem::TooLong,
+        PasswordProblem::Common => error::PasswordProblem::Common,
+        PasswordProblem::Name => error::PasswordProblem::SameAsName,
     }
 }
 

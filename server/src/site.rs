@@ -18,7 +18,7 @@ use crate::{
     config::{Config, ProviderKind, ProviderSettings},
     id::{CredentialId, ProviderId},
     login::Logins,
-    person::{Cost, IDLE, LASTS, People},
+    person::{self, People},
     provider::{
         Provider, Registry,
         github::{GitHub, GitHubSettings},
@@ -93,7 +93,7 @@ pub enum SiteError {
     },
     /// People.
     #[error(transparent)]
-    People(#[from] crate::person::PeopleError),
+    People(#[from] person::Fault),
     /// The address to listen on.
     #[error("can't listen on {address}: {source}")]
     Listen {
@@ -131,7 +131,8 @@ impl Site {
         let database = config.database_file();
         let root =
             RootKey::load_or_create(config.root_key_file(), SqliteStore::exists(&database), entropy.as_ref())?;
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&database).await?);
+        let sqlite = Arc::new(SqliteStore::open(&database).await?);
+        let store: Arc<dyn Store> = Arc::<SqliteStore>::clone(&sqlite);
         let keys = Arc::new(KeyRing::open(&root, store.as_ref(), clock.as_ref(), entropy.as_ref()).await?);
         let registry = Arc::new(registry(&config, &clock)?);
         let declaration = config.declaration(|id| origin(&registry, id));
@@ -158,7 +159,7 @@ impl Site {
             clock: Arc::clone(&clock),
         };
         let logins = Logins { authorizer: Arc::clone(&authorizer), public_url: config.public_url().clone() };
-        let people = People::new(Arc::clone(&store), Arc::clone(&clock), entropy, Cost::default());
+        let people = People::new(Arc::<SqliteStore>::clone(&sqlite), Arc::clone(&clock), entropy, person::Settings::default())?;
         Ok(Self {
             store,
             people,
@@ -262,7 +263,7 @@ fn provider(
         ..HttpSettings::default()
     })?;
     match settings.kind {
-        ProviderKind::GitHub => Ok(Arc::new(GitHub::new(GitHubSettings {
+        ProviderKind::Github => Ok(Arc::new(GitHub::new(GitHubSettings {
             id: settings.id.clone(),
             name: settings.name.clone(),
             base_url: settings.base_url.clone(),
@@ -280,8 +281,7 @@ fn origin(registry: &Registry, id: &ProviderId) -> String {
 async fn sweep(site: Arc<Site>) {
     loop {
         tokio::time::sleep(SWEEP_EVERY).await;
-        let now = site.clock.now();
-        if let Err(error) = site.store.sweep(now, now.minus(IDLE), now.minus(LASTS)).await {
+        if let Err(error) = site.people.sweep().await {
             tracing::error!(error = &error as &dyn std::error::Error, "What is over could not be forgotten");
         }
     }

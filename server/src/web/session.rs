@@ -27,6 +27,8 @@ pub struct Signed {
     pub session: Session,
     /// The person.
     pub user: User,
+    /// What the browser's cookie holds.
+    pub secret: Secret,
 }
 
 /// Where a request comes from, as far as the proxies in between are trusted.
@@ -67,9 +69,10 @@ pub async fn recognise(State(site): State<Arc<Site>>, mut request: Request, next
     request.extensions_mut().insert(ClientAddress(address));
     let jar = CookieJar::from_headers(request.headers());
     if let Some(cookie) = jar.get(cookie_name(&site.public_url)) {
-        match site.people.session(&Secret::new(cookie.value())).await {
+        let secret = Secret::new(cookie.value());
+        match site.people.session(&secret).await {
             Ok(Some((session, user))) => {
-                request.extensions_mut().insert(Signed { session, user });
+                request.extensions_mut().insert(Signed { session, user, secret });
             }
             Ok(None) => {}
             Err(error) => {
