@@ -315,7 +315,7 @@ async fn contents(
     Path((owner, name)): Path<(String, String)>,
 ) -> Response {
     with_repository(&host, caller.as_ref(), (&owner, &name), Need::ReadContents, |_, found| {
-        json!([body::readme(&host, found)])
+        json!([body::entry(&host, found)])
     })
 }
 

@@ -231,8 +231,13 @@ pub fn repository(host: &Host, state: &State, repository: &Repository, token: Op
     body
 }
 
-/// The only file of every repository.
+/// The only file of every repository, with its (empty) contents.
 pub fn readme(host: &Host, repository: &Repository) -> Value {
+    merged(entry(host, repository), json!({ "encoding": "base64", "content": "" }))
+}
+
+/// The only file of every repository, as a listing shows it.
+pub fn entry(host: &Host, repository: &Repository) -> Value {
     let full_name = repository.full_name();
     let api = host.api(&format!("/repos/{full_name}"));
     let page = host.page(&format!("/{full_name}/blob/main/README.md"));
@@ -243,8 +248,6 @@ pub fn readme(host: &Host, repository: &Repository) -> Value {
         "type": "file",
         "name": "README.md",
         "path": "README.md",
-        "encoding": "base64",
-        "content": "",
         "sha": sha,
         "size": 0,
         "url": own,
