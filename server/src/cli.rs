@@ -1,1 +1,325 @@
-//! stub
+//! The command line: what can be asked of `gitward`, and how it answers. Results go to stdout, everything else to
+//! stderr.
+
+use std::{
+    ffi::OsString,
+    fmt,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use clap::{Parser, Subcommand, builder::OsStringValueParser};
+use url::Url;
+
+use crate::{
+    clock::SystemClock,
+    config::{self, Config},
+    person::Name,
+    random::SystemEntropy,
+    secret::Secret,
+    site::{Site, SiteError},
+};
+
+mod explain;
+mod telemetry;
+
+const DEFAULT_CONFIG: &str = "gitward.toml";
+
+/// Something failed.
+const FAILURE: u8 = 1;
+/// The configuration or the root key is wrong: `EX_CONFIG` of `sysexits.h`.
+const CONFIGURATION: u8 = 78;
+
+const FIRST_STEPS: &str = "\
+First steps:
+  gitward check-config --sample > gitward.toml
+  gitward check-config
+  gitward serve
+
+Exit codes:
+  0   done
+  1   it failed; stderr says why
+  2   this command line can't be understood
+  78  the configuration or the root key is wrong
+
+Environment: GITWARD_PUBLIC_URL, GITWARD_LISTEN, GITWARD_DATA_DIR, GITWARD_ROOT_KEY_FILE, GITWARD_LOG and
+GITWARD_LOG_FORMAT come before the file.";
+
+/// Every user authorizes Git access for their GitOps runtimes.
+#[derive(Debug, Parser)]
+#[command(name = "gitward", version, after_help = FIRST_STEPS)]
+pub struct Cli {
+    /// The configuration
+    #[arg(
+        long,
+        global = true,
+        env = "GITWARD_CONFIG",
+        hide_env_values = true,
+        value_name = "FILE",
+        default_value = DEFAULT_CONFIG,
+        value_parser = OsStringValueParser::new()
+    )]
+    config: OsString,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the site until told to stop (SIGINT, SIGTERM)
+    ///
+    /// At the first start this makes the root key and the database, and prints a one-time link for the first user to
+    /// stderr.
+    Serve,
+    /// Say what is wrong with the configuration, and what it would change
+    ///
+    /// Exits with 0 if `gitward serve` would take it, else with 1. Changes nothing, and prints no secrets.
+    #[command(after_help = "\
+Examples:
+  gitward check-config
+  gitward --config staging.toml check-config
+  gitward check-config --sample > gitward.toml")]
+    CheckConfig {
+        /// Print a configuration to begin with, and check nothing
+        #[arg(long)]
+        sample: bool,
+    },
+    /// Add users, disable them, let them choose a new password
+    User {
+        #[command(subcommand)]
+        command: UserCommand,
+    },
+    /// Write a copy of the database, also while the server runs
+    ///
+    /// The copy is of no use without the root key: keep that somewhere else.
+    #[command(after_help = "\
+Example:
+  gitward backup /backup/gitward-$(date +%F).sqlite3")]
+    Backup {
+        /// Where to; must not exist yet
+        file: PathBuf,
+    },
+    /// Open every stored token, and count them
+    ///
+    /// Exits with 1 if some don't open, and says which. Shows none of them.
+    Verify,
+}
+
+#[derive(Debug, Subcommand)]
+enum UserCommand {
+    /// Add a user
+    ///
+    /// Prints a one-time link, and nothing else, to stdout: hand it to the user, who chooses a password there.
+    #[command(after_help = "\
+Example:
+  gitward user add mara")]
+    Add {
+        /// The name to sign in with: up to 64 letters, digits and `. _ - @ +`
+        #[arg(value_parser = user_name)]
+        name: Name,
+    },
+    /// Disable a user: no more sign-in, and all sessions end
+    Disable {
+        /// The name to sign in with
+        #[arg(value_parser = user_name)]
+        name: Name,
+    },
+    /// Make a one-time link to choose a new password
+    ///
+    /// Prints the link, and nothing else, to stdout. The old password works until the link is used.
+    ResetPassword {
+        /// The name to sign in with
+        #[arg(value_parser = user_name)]
+        name: Name,
+    },
+}
+
+fn user_name(text: &str) -> Result<Name, &'static str> {
+    Name::parse(text).ok_or("take up to 64 letters, digits and . _ - @ +")
+}
+
+/// Why a command did not succeed, and what to exit with.
+struct Failure {
+    code: u8,
+    message: String,
+}
+
+impl Failure {
+    fn because(reason: impl fmt::Display) -> Self {
+        Self { code: FAILURE, message: reason.to_string() }
+    }
+}
+
+impl From<config::ConfigErrors> for Failure {
+    fn from(errors: config::ConfigErrors) -> Self {
+        Self { code: CONFIGURATION, message: errors.to_string() }
+    }
+}
+
+impl From<SiteError> for Failure {
+    fn from(error: SiteError) -> Self {
+        Self { code: error.exit_code(), message: error.to_string() }
+    }
+}
+
+impl Cli {
+    /// Does what was asked.
+    pub async fn run(self) -> ExitCode {
+        match self.command.run(&config_file(&self.config)).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(Failure { code, message }) => {
+                tell(&message);
+                ExitCode::from(code)
+            }
+        }
+    }
+}
+
+impl Command {
+    async fn run(self, path: &Path) -> Result<(), Failure> {
+        match self {
+            Self::Serve => serve(path).await,
+            Self::CheckConfig { sample: true } => answer(config::SAMPLE.trim_end()),
+            Self::CheckConfig { sample: false } => {
+                check_config(path).await.map_err(|failure| Failure { code: FAILURE, ..failure })
+            }
+            Self::User { command } => command.run(path).await,
+            Self::Backup { file } => {
+                let (_, site) = open(path).await?;
+                site.backup(&file).await?;
+                tell(&format!("Copied to {}. It is of no use without the root key.", file.display()));
+                Ok(())
+            }
+            Self::Verify => verify(path).await,
+        }
+    }
+}
+
+impl UserCommand {
+    async fn run(self, path: &Path) -> Result<(), Failure> {
+        let (config, site) = open(path).await?;
+        match self {
+            Self::Add { name } => {
+                let (user, secret) = site.people.add_user(name.as_str()).await.map_err(Failure::because)?;
+                tell(&format!(
+                    "Added {}. With this link, good for one use, they choose a password:",
+                    user.name
+                ));
+                if !config.members().iter().any(|member| member.name == user.name) {
+                    tell(&format!(
+                        "{} is a member of no account yet: add them to `members` in {}.",
+                        user.name,
+                        path.display()
+                    ));
+                }
+                answer(&link(config.public_url(), app::path::WELCOME, &secret))
+            }
+            Self::Disable { name } => {
+                site.people.disable(name.as_str()).await.map_err(Failure::because)?;
+                tell(&format!("Disabled {name}: all their sessions have ended."));
+                Ok(())
+            }
+            Self::ResetPassword { name } => {
+                let secret = site.people.reset_link(name.as_str()).await.map_err(Failure::because)?;
+                tell(&format!("With this link, good for one use, {name} chooses a new password:"));
+                answer(&link(config.public_url(), app::path::WELCOME, &secret))
+            }
+        }
+    }
+}
+
+async fn serve(path: &Path) -> Result<(), Failure> {
+    let config = load(path)?;
+    telemetry::start(config.log());
+    for warning in config.warnings() {
+        tracing::warn!(place = %warning.place, key = warning.key, "{}", warning.message);
+    }
+    let public_url = config.public_url().clone();
+    let site = Site::open(config, Arc::new(SystemClock), Arc::new(SystemEntropy)).await?;
+    if let Some(secret) = site.people.setup_link().await.map_err(Failure::because)? {
+        tell(
+            "Nobody has been here yet. With this link, good for one use, the first user chooses name and password:",
+        );
+        tell(&link(&public_url, app::path::SETUP, &secret));
+    }
+    Ok(site.serve().await?)
+}
+
+async fn check_config(path: &Path) -> Result<(), Failure> {
+    let config = load(path)?;
+    for warning in config.warnings() {
+        tell(&format!("warning: {warning}"));
+    }
+    let applied = Site::would_apply(&config).await?;
+    answer(explain::explain(path, &config, applied.as_ref()).trim_end())
+}
+
+async fn verify(path: &Path) -> Result<(), Failure> {
+    let (_, site) = open(path).await?;
+    let verified = site.verify().await?;
+    if verified.broken.is_empty() {
+        return answer(&format!("All {} stored tokens open.", verified.total));
+    }
+    for id in &verified.broken {
+        answer(id.as_str())?;
+    }
+    Err(Failure::because(format!(
+        "{} of {} stored tokens don't open; stdout has their ids. Their users must add them again, or a backup must \
+         come back.",
+        verified.broken.len(),
+        verified.total
+    )))
+}
+
+/// The site, without serving it. Logs only what is wrong: the command's own words are enough.
+async fn open(path: &Path) -> Result<(Config, Site), Failure> {
+    let config = load(path)?;
+    telemetry::start(telemetry::quiet(config.log()));
+    let site = Site::open(config.clone(), Arc::new(SystemClock), Arc::new(SystemEntropy)).await?;
+    Ok((config, site))
+}
+
+fn load(path: &Path) -> Result<Config, config::ConfigErrors> {
+    Config::load(path, |name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
+}
+
+/// An empty variable counts as none.
+fn config_file(given: &OsString) -> PathBuf {
+    PathBuf::from(if given.is_empty() { DEFAULT_CONFIG.as_ref() } else { given.as_os_str() })
+}
+
+fn link(public_url: &Url, page: &str, secret: &Secret) -> String {
+    format!("{}{page}/{}", public_url.as_str().trim_end_matches('/'), secret.expose())
+}
+
+/// To stdout. Whoever asked must get it, or be told.
+fn answer(text: &str) -> Result<(), Failure> {
+    writeln!(io::stdout().lock(), "{text}")
+        .map_err(|error| Failure::because(format!("stdout is closed: {error}")))
+}
+
+/// To stderr, if anybody listens.
+fn tell(text: &str) {
+    writeln!(io::stderr().lock(), "{text}").ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn verify_cli() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn links_have_one_slash_between_their_parts() {
+        let url = Url::parse("https://gitward.example.com").unwrap();
+        let link = link(&url, app::path::WELCOME, &Secret::new("c2VjcmV0"));
+        assert_eq!(link, "https://gitward.example.com/welcome/c2VjcmV0");
+    }
+}
