@@ -27,7 +27,7 @@ use crate::{
     random::Entropy,
     renew::Renewer,
     seal::{KeyError, KeyRing, RootKey},
-    store::{Applied, Store, StoreError, sqlite::SqliteStore},
+    store::{AccessStore, Applied, Store, StoreError, sqlite::SqliteStore},
     web::{self, asset},
 };
 
@@ -197,11 +197,6 @@ impl Site {
     /// # Errors
     /// As [`SiteError`] says.
     pub async fn serve(self) -> Result<(), SiteError> {
-        if let Some(secret) = self.people.setup_link().await? {
-            // On standard error, once: whoever can read it set this server up.
-            let link = crate::cli::link(&self.public_url, app::path::SETUP, &secret);
-            eprintln!("Nobody can sign in yet. Open this link within an hour to choose the first name and password:\n\n  {link}\n");
-        }
         let listen = self.listen;
         let listener =
             TcpListener::bind(listen).await.map_err(|source| SiteError::Listen { address: listen, source })?;
