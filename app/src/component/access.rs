@@ -121,11 +121,12 @@ pub fn AccessForm(
             _ => None,
         }
     };
+    let way = if access.oauth { "Authorize it, or give it a token of yours." } else { "Give it a token of yours." };
     view! {
         <div class="access">
             {title}
             <p class="lead">
-                "This runtime reads, commits and opens requests at " {provider} " in your name. Let it in, or give it a token of yours."
+                "This runtime works at " {provider} " in your name: it reads, commits and opens requests there. " {way}
             </p>
             <FormProblem error=error/>
             {settle_box}

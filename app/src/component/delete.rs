@@ -78,7 +78,7 @@ pub fn DeleteForm(
                 <input type="hidden" name="runtime" value=id/>
                 <div class="buttons">
                     {cancel}
-                    <Submit label="Delete Token".into() busy="Deleting…".into() pending=delete.pending().into() look="danger"/>
+                    <Submit label="Delete Token".into() busy="Deleting…".into() pending=delete.pending().into() look="delete"/>
                 </div>
             </form>
         </div>

@@ -50,7 +50,7 @@ pub fn html(access: &RuntimeAccess) -> String {
         <h2>"Details"</h2>
         <dl class="detail">
             <dt>"Health"</dt>
-            <dd>{health::view(row)}</dd>
+            <dd>{health::view(row, ().into_any())}</dd>
             <dt>"Account"</dt>
             <dd>{access.account.clone()}</dd>
             <dt>"Provider"</dt>

@@ -4,7 +4,7 @@ use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_router::hooks::use_location;
 
 use crate::{
-    api::person::{SignOut, load_visitor},
+    api::person::{SignOut, Visitor, load_visitor},
     component::{
         form::{self, send},
         icon, problem,
@@ -12,6 +12,10 @@ use crate::{
     error::ApiError,
     path::{self, Place},
 };
+
+/// Who is signed in, for every page; `None` on pages for strangers.
+#[derive(Clone, Copy)]
+pub(crate) struct Known(pub(crate) Resource<Option<Result<Visitor, ApiError>>>);
 
 /// Header and main part of every page.
 #[component]
@@ -21,6 +25,11 @@ pub fn Frame(
 ) -> impl IntoView {
     let path = use_location().pathname;
     follow_title(path);
+    let visitor = Resource::new(
+        move || Place::of(&path.get()).is_for_people(),
+        |needed| async move { if needed { Some(load_visitor().await) } else { None } },
+    );
+    provide_context(Known(visitor));
     view! {
         <a class="skip" href="#main" rel="external">"Skip to the content"</a>
         <header class="top">
@@ -29,7 +38,7 @@ pub fn Frame(
                 "Gitward"
             </a>
             {move || crumbs(Place::of(&path.get()))}
-            <Me path=path/>
+            <Me visitor=visitor/>
         </header>
         <main id="main" tabindex="-1">{children()}</main>
     }
@@ -41,6 +50,9 @@ fn follow_title(path: Memo<String>) {
         let path = path.get();
         if before.is_some() {
             document().set_title(&Place::of(&path).title());
+            if let Some(menu) = html_element("me") {
+                let _ = menu.hide_popover();
+            }
             request_animation_frame(|| {
                 focus("main");
             });
@@ -50,11 +62,12 @@ fn follow_title(path: Memo<String>) {
 
 /// Moves the focus, if the element is there.
 pub(crate) fn focus(id: &str) -> bool {
+    html_element(id).is_some_and(|element| element.focus().is_ok())
+}
+
+fn html_element(id: &str) -> Option<web_sys::HtmlElement> {
     use wasm_bindgen::JsCast;
-    document()
-        .get_element_by_id(id)
-        .and_then(|element| element.dyn_into::<web_sys::HtmlElement>().ok())
-        .is_some_and(|element| element.focus().is_ok())
+    document().get_element_by_id(id)?.dyn_into().ok()
 }
 
 /// The sign of the house: a shield around a branch.
@@ -111,13 +124,9 @@ fn crumbs(place: Place<'_>) -> AnyView {
 /// The visitor's name and what it leads to.
 #[component]
 fn Me(
-    /// The page shown.
-    path: Memo<String>,
+    /// Who it is.
+    visitor: Resource<Option<Result<Visitor, ApiError>>>,
 ) -> impl IntoView {
-    let visitor = Resource::new(
-        move || Place::of(&path.get()).is_for_people(),
-        |needed| async move { if needed { Some(load_visitor().await) } else { None } },
-    );
     let out = ServerAction::<SignOut>::new();
     view! {
         <Transition>

@@ -148,8 +148,17 @@ fn check(row: &RuntimeRow, text: &'static str) -> AnyView {
     .into_any()
 }
 
-/// The pill and the sentence.
-pub(crate) fn view(row: &RuntimeRow) -> AnyView {
+/// Whether a new token is the one thing to do.
+pub(crate) fn wants_token(health: &Health) -> bool {
+    match health {
+        Health::NoToken | Health::AuthorizationPending { .. } => true,
+        Health::AnotherAccount { .. } | Health::NeedsSso { .. } => false,
+        _ => health.needs_user(),
+    }
+}
+
+/// The pill, what stands beside it, and the sentence.
+pub(crate) fn view(row: &RuntimeRow, beside: AnyView) -> AnyView {
     let health = &row.health;
     let quiet = matches!(health, Health::Valid { scopes_visible: true });
     let sentence = (!quiet).then(|| view! { <div class="fix">{sentence(row)}</div> });
@@ -158,6 +167,8 @@ pub(crate) fn view(row: &RuntimeRow) -> AnyView {
             {icon(picture(health))}
             {label(health, &row.provider.name)}
         </span>
+        " "
+        {beside}
         {sentence}
     }
     .into_any()

@@ -106,7 +106,7 @@ fn row(row: &RuntimeRow) -> AnyView {
         .into_any(),
     };
     let checked = row.token.as_ref().and_then(|token| token.checked.as_ref()).map(|checked| {
-        view! { <small>"Checked " {ago(&checked.at)}</small> }
+        view! { <small class="checked">"Checked " {ago(&checked.at)}</small> }
     });
     view! {
         <tr id=row.id.clone() data-tone=row.health.needs_user().then_some("bad")>
@@ -116,7 +116,7 @@ fn row(row: &RuntimeRow) -> AnyView {
                 <small>{row.provider.name.clone()} " · " {row.provider.host.clone()}</small>
             </th>
             <td>{token}</td>
-            <td>{health::view(row)} {checked}</td>
+            <td>{health::view(row, checked.into_any())}</td>
             <td>{expires(row)}</td>
             <td>{actions(row, &name_id)}</td>
         </tr>
@@ -139,7 +139,7 @@ fn actions(row: &RuntimeRow, name_id: &str) -> AnyView {
     let (go, more, menu) = (id("go"), id("more"), id("menu"));
     let named = |own: &str| [own, " ", name_id].concat();
     let (kind, label) = if row.token.is_some() { ("replace", "Replace Token") } else { ("add", "Add Token") };
-    let look = (row.token.is_none() || row.health.needs_user()).then_some("primary");
+    let look = health::wants_token(&row.health).then_some("primary");
     let delete = row.token.is_some().then(|| {
         let delete = id("delete");
         view! {

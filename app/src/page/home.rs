@@ -4,19 +4,24 @@ use leptos::prelude::*;
 
 use crate::{
     api::token::{Counts, Show, load_counts},
-    component::{icon, problem::Problem},
+    component::{frame::Known, icon, problem::Problem},
     path,
 };
 
 /// The start page.
 #[component]
 pub fn HomePage() -> impl IntoView {
+    let known = use_context::<Known>();
     let counts = Resource::new(|| (), |()| load_counts());
     view! {
         <Suspense>
             {move || Suspend::new(async move {
+                let name = match known {
+                    Some(Known(visitor)) => visitor.await.and_then(Result::ok).map(|visitor| visitor.name),
+                    None => None,
+                };
                 match counts.await {
-                    Ok(counts) => summary(counts),
+                    Ok(counts) => summary(name, counts),
                     Err(error) => view! { <Problem error=error/> }.into_any(),
                 }
             })}
@@ -24,15 +29,15 @@ pub fn HomePage() -> impl IntoView {
     }
 }
 
-fn summary(counts: Counts) -> AnyView {
+fn summary(name: Option<String>, counts: Counts) -> AnyView {
     let runtimes = if counts.all == 1 { " runtime" } else { " runtimes" };
     let (tone, title, text) = if counts.all == 0 {
         ("calm", "No runtimes yet".to_owned(), "Ask your account admin to add some that you may use.")
     } else if counts.need_you > 0 {
-        let verb = if counts.need_you == 1 { " needs you" } else { " need you" };
+        let verb = if counts.need_you == 1 { " runtime needs you" } else { " runtimes need you" };
         ("bad", [&counts.need_you.to_string(), verb].concat(), "Each says what is wrong and how to put it right.")
     } else if counts.no_token > 0 {
-        ("calm", [&counts.no_token.to_string(), " without a token"].concat(), "They can't act for you until you add one.")
+        ("calm", [counts.no_token.to_string().as_str(), if counts.no_token == 1 { " runtime" } else { " runtimes" }, " without a token"].concat(), "They can't act for you until you add one.")
     } else {
         ("good", "All is well".to_owned(), "Every token you have given does its work.")
     };
@@ -44,7 +49,7 @@ fn summary(counts: Counts) -> AnyView {
     };
     view! {
         <section class="narrow">
-            <h1>"Git access, in your hands"</h1>
+            <h1>{name.map_or("Hello".to_owned(), |name| ["Hello, ", &name].concat())}</h1>
             <p class="lead">"Your runtimes work in Git under your name. Here you see whether they may, and put right what is not."</p>
             <a class="sheet card" data-tone=tone href=target>
                 <span class="card-icon">{icon(picture)}</span>

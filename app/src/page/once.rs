@@ -68,7 +68,7 @@ fn form(secret: String, purpose: LinkPurpose) -> AnyView {
         ),
     };
     view! {
-        <section class="narrow">
+        <section class="narrow" data-size="small">
             <h1>{title}</h1>
             <p class="lead">{lead}</p>
             <form class="sheet padded" method="post" action=RedeemLink::url() on:submit=move |event| send(action, &event)>

@@ -16,9 +16,9 @@ pub fn SignInPage() -> impl IntoView {
     let then = super::query("then");
     let wrong = Signal::derive(move || error.get() == Some(ApiError::WrongNameOrPassword));
     view! {
-        <section class="narrow">
+        <section class="narrow" data-size="small">
             <h1>"Sign in to Gitward"</h1>
-            <p class="lead">"See which of your runtimes may use Git in your name, and put right what is not."</p>
+            <p class="lead">"Git access for your runtimes, under your own name."</p>
             <form class="sheet padded" method="post" action=SignIn::url() on:submit=move |event| send(action, &event)>
                 <input type="hidden" name="then" value=move || then.get()/>
                 <FormProblem error=error/>

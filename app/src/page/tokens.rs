@@ -334,7 +334,6 @@ fn tools(counts: Counts, filter: Memo<String>, show: Memo<Show>) -> AnyView {
                     (show != Show::All).then(|| view! { <input type="hidden" name="show" value=show.word()/> })
                 }}
                 <label class="sr" for="filter">"Filter by name, account, host or login"</label>
-                {icon("search")}
                 <input
                     type="search"
                     id="filter"
@@ -345,7 +344,7 @@ fn tools(counts: Counts, filter: Memo<String>, show: Memo<Show>) -> AnyView {
                     spellcheck="false"
                     on:input=on_input
                 />
-                <button class="button">"Filter"</button>
+                <button class="more"><span class="sr">"Filter"</span>{icon("search")}</button>
             </form>
         </div>
     }
