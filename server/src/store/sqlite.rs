@@ -28,6 +28,8 @@ mod login;
 mod person;
 mod refusal;
 mod row;
+#[cfg(test)]
+mod tests;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations/sqlite");
 
