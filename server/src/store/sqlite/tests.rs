@@ -122,6 +122,44 @@ async fn a_row_that_nobody_writes_is_unreadable_and_not_quoted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_step_that_is_broken_off_leaves_nothing_behind() {
+    let (store, _directory) = fresh().await;
+    contract::populate(&store).await;
+    let mut kept = contract::token("t", "alice", "github");
+    assert!(contract::keep(&store, &kept, &["acme.production"]).await);
+    for number in 0..60 {
+        let next = contract::next(&kept);
+        let step = contract::keep(&store, &next, &["acme.production", "acme.staging", "zoo.main"]);
+        let _ = tokio::time::timeout(std::time::Duration::from_micros(number * 40), step).await;
+        let now = store.sealed(&"t".into()).await.expect("an answer").expect("never neither");
+        assert!(now.sealed == kept.sealed || now.sealed == next.sealed);
+        kept = now;
+    }
+    assert!(contract::keep(&store, &contract::next(&kept), &["acme.production"]).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_delete_during_a_backup_does_not_wait_for_it() {
+    let (store, _directory) = fresh().await;
+    contract::populate(&store).await;
+    let mut new = contract::token("t", "alice", "github");
+    new.sealed.0 = [0xC3; 6000].to_vec();
+    assert!(contract::keep(&store, &new, &["acme.production"]).await);
+    let mut old = store.readers.begin().await.expect("a long read");
+    sqlx::query("SELECT count(*) FROM credentials").fetch_one(&mut *old).await.expect("its moment");
+    let runtime = contract::runtime("acme.production");
+    let deleting = store.delete(&new.credential.user, &runtime);
+    let in_time = tokio::time::timeout(std::time::Duration::from_secs(3), deleting).await;
+    in_time.expect("in time").expect("an answer").expect("deleted");
+    assert!(found(&store.path, 0xC3), "the older moment is still being read");
+    old.rollback().await.expect("ended");
+    store.sweep(NOW, NOW, NOW).await.expect("swept");
+    assert!(!found(&store.path, 0xC3));
+    let mut writer = store.writer.acquire().await.expect("the writer");
+    super::prove(&mut writer, super::WRITER).await.expect("as patient as before");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_stands_for_one_moment_while_others_write() {
     let (store, directory) = fresh().await;
     contract::populate(&store).await;
