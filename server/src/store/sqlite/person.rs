@@ -47,6 +47,16 @@ impl PersonStore for SqliteStore {
         row.as_ref().map(user).transpose()
     }
 
+    async fn user(&self, id: &UserId) -> Result<Option<User>, StoreError> {
+        let row =
+            sqlx::query("SELECT id, name, password, disabled_at, created_at FROM users WHERE id = $1")
+                .bind(id.as_str())
+                .fetch_optional(&self.readers)
+                .await
+                .doing("find a person by id")?;
+        row.as_ref().map(user).transpose()
+    }
+
     async fn add_user(&self, user: &User) -> Result<bool, StoreError> {
         const DOING: &str = "add a person";
         let mut connection = self.writer.acquire().await.doing(DOING)?;
