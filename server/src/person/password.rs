@@ -191,6 +191,9 @@ impl Hasher {
             }
         }
 
+        if let Ok(permit) = Arc::clone(&self.turns).try_acquire_owned() {
+            return Ok(Turn { hasher: Arc::clone(self), _permit: permit });
+        }
         let before = self.waiting.fetch_add(1, Ordering::SeqCst);
         let _waiting = Waiting(&self.waiting);
         if before >= self.most_waiting {

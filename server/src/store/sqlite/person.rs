@@ -48,12 +48,11 @@ impl PersonStore for SqliteStore {
     }
 
     async fn user(&self, id: &UserId) -> Result<Option<User>, StoreError> {
-        let row =
-            sqlx::query("SELECT id, name, password, disabled_at, created_at FROM users WHERE id = $1")
-                .bind(id.as_str())
-                .fetch_optional(&self.readers)
-                .await
-                .doing("find a person by id")?;
+        let row = sqlx::query("SELECT id, name, password, disabled_at, created_at FROM users WHERE id = $1")
+            .bind(id.as_str())
+            .fetch_optional(&self.readers)
+            .await
+            .doing("find a person by id")?;
         row.as_ref().map(user).transpose()
     }
 
