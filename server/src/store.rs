@@ -110,7 +110,8 @@ pub trait PersonStore: Send + Sync {
     async fn disable_user(&self, user: &UserId, now: Timestamp) -> Result<bool, StoreError>;
     /// Keeps a one-time link, and forgets older ones for the same person (or the older set-up links).
     async fn add_link(&self, link: &OneTimeLink) -> Result<(), StoreError>;
-    /// A one-time link that is still good.
+    /// A one-time link that is still good: not too old, its person not disabled; the set-up link only while there is
+    /// nobody.
     async fn link(&self, secret: &Fingerprint, now: Timestamp) -> Result<Option<OneTimeLink>, StoreError>;
     /// Uses up a set-up link and adds the first person, with this password. Only once, whoever else tries, and only
     /// while there is nobody.
@@ -120,8 +121,8 @@ pub trait PersonStore: Send + Sync {
         user: &User,
         now: Timestamp,
     ) -> Result<Redeemed, StoreError>;
-    /// Uses up a person's link, sets the password, enables nobody, ends all their sessions. `None` if the link is
-    /// spent.
+    /// Uses up a person's link, sets the password, ends all their sessions. `None` if the link is spent, as all links of
+    /// a disabled person are.
     async fn redeem_password(
         &self,
         secret: &Fingerprint,
@@ -152,7 +153,7 @@ pub trait PersonStore: Send + Sync {
         idle_since: Timestamp,
         started_since: Timestamp,
     ) -> Result<Option<(Session, User)>, StoreError>;
-    /// Notes that the session was used.
+    /// Notes that the session was used; never sets it back. Each call waits for the disk, so not for every request.
     async fn touch_session(&self, id: &Fingerprint, now: Timestamp) -> Result<(), StoreError>;
     /// Ends one session.
     async fn end_session(&self, id: &Fingerprint) -> Result<(), StoreError>;
@@ -201,15 +202,19 @@ pub trait AccessStore: Send + Sync {
     ) -> Result<Option<Credential>, StoreError>;
 
     /// Keeps a credential and uses it for these runtimes of the user, in one step. A credential with the same id is
-    /// replaced if its generation is exactly one less (`false` otherwise: somebody was faster). What no runtime uses
-    /// any more is deleted; proposals, refusals and attempts for these runtimes are settled.
+    /// replaced if its generation is exactly one less; when it was given first stays. What no runtime uses any more is
+    /// deleted; proposals, refusals and attempts for these runtimes are settled.
+    ///
+    /// `false`, and nothing has changed, if the generation is another or it would be a second grant for the same account
+    /// (somebody was faster), or one of the runtimes is not the user's or not at the credential's provider.
     async fn keep(
         &self,
         new: &NewCredential,
         runtimes: &[(RuntimeId, Option<Push>)],
         now: Timestamp,
     ) -> Result<bool, StoreError>;
-    /// Uses a credential that the user already has for further runtimes. `false` if it is gone.
+    /// Uses a credential that the user already has for further runtimes, all or none: `false` if it is gone, or one of
+    /// them is not the user's or not at its provider.
     async fn assign(
         &self,
         user: &UserId,
@@ -232,9 +237,10 @@ pub trait AccessStore: Send + Sync {
         take: bool,
         now: Timestamp,
     ) -> Result<bool, StoreError>;
-    /// Deletes the user's token of one runtime. `None` if there is none.
+    /// Deletes the user's token of one runtime, and what was proposed in its place; attempts that would bring one back
+    /// end. `None` if there is none.
     async fn delete(&self, user: &UserId, runtime: &RuntimeId) -> Result<Option<Deleted>, StoreError>;
-    /// Hides or shows notifications.
+    /// Hides or shows notifications of a runtime of the user, with or without a token.
     async fn mute(&self, user: &UserId, runtime: &RuntimeId, muted: bool) -> Result<(), StoreError>;
 
     /// Notes what the provider said, if the credential still is of this generation (`false` otherwise). Everything of
@@ -264,7 +270,8 @@ pub trait AccessStore: Send + Sync {
     /// Ends the lease without a result.
     async fn release_refresh(&self, id: &CredentialId, generation: i64) -> Result<(), StoreError>;
 
-    /// Keeps why the last attempt for a runtime did not end well, for this session. The text is the caller's own.
+    /// Keeps why the last attempt for a runtime did not end well, for this session, if it is not over. The text is the
+    /// caller's own.
     async fn refuse(
         &self,
         session: &Fingerprint,
@@ -286,9 +293,10 @@ pub trait AccessStore: Send + Sync {
 /// Authorizations on their way through a provider's sign-in.
 #[async_trait]
 pub trait LoginStore: Send + Sync {
-    /// Begins one; an older one of the same user and runtime no longer counts as pending.
+    /// Begins one; an older one of the same user and runtime no longer counts as pending, but can still be taken. An
+    /// attempt ends with its session.
     async fn begin(&self, attempt: &LoginAttempt) -> Result<(), StoreError>;
-    /// Uses one up: once, whoever asks. `None` if there is none or it was used.
+    /// Uses one up: once, whoever asks, however old it is. `None` if there is none or it was used.
     async fn take(&self, state: &Fingerprint) -> Result<Option<LoginAttempt>, StoreError>;
     /// Notes that the user, or the provider, said no.
     async fn denied(&self, user: &UserId, runtime: &RuntimeId, now: Timestamp) -> Result<(), StoreError>;
@@ -308,6 +316,6 @@ pub trait KeyStore: Send + Sync {
 pub trait Store: PersonStore + AccessStore + LoginStore + KeyStore {
     /// Whether it answers.
     async fn ready(&self) -> Result<(), StoreError>;
-    /// Writes a copy that stands for one moment, while others read and write.
+    /// Writes a copy that stands for one moment, while others read and write. Never overwrites a file.
     async fn backup(&self, to: &std::path::Path) -> Result<(), StoreError>;
 }

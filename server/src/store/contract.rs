@@ -1,1 +1,310 @@
-//! stub
+//! What every store promises, as tests against `&dyn Store`. An engine runs all of them with
+//!
+//! ```ignore
+//! contract::suite!(bench);
+//! ```
+//!
+//! where `bench` is an async function that gives a [`Bench`] with a database of its own.
+
+use std::{any::Any, sync::Arc, time::Duration};
+
+use super::{NewCredential, Store};
+use crate::{
+    catalogue::{Account, Declaration, DeclaredProvider, Member, Role, Runtime},
+    clock::Timestamp,
+    credential::{Access, Credential, Evidence, Method, ProviderAccount, Push, Standing},
+    id::{CredentialId, ProviderId, RuntimeId, UserId},
+    login::LoginAttempt,
+    person::{Name, OneTimeLink, Session, User},
+    scope::ScopeSet,
+    seal::Sealed,
+    secret::Fingerprint,
+};
+
+pub(crate) mod access;
+pub(crate) mod declaration;
+pub(crate) mod key;
+pub(crate) mod login;
+pub(crate) mod person;
+pub(crate) mod refresh;
+
+/// A store in a place of its own, which goes with it.
+pub(crate) struct Bench {
+    pub store: Arc<dyn Store>,
+    _place: Box<dyn Any + Send + Sync>,
+}
+
+impl Bench {
+    pub(crate) fn new(store: impl Store + 'static, place: impl Any + Send + Sync) -> Self {
+        Self { store: Arc::new(store), _place: Box::new(place) }
+    }
+}
+
+/// One test each, so that the name of what broke is the name of the test. A test that is not listed here is dead code
+/// and fails the build.
+macro_rules! suite {
+    ($bench:path) => {
+        $crate::store::contract::suite! { @ $bench;
+            person: [
+                nobody_is_there_at_first,
+                a_name_belongs_to_one_person,
+                a_second_redeem_of_a_set_up_link_finds_it_spent,
+                a_hundred_redeem_the_set_up_link_at_once_and_one_person_exists,
+                the_set_up_link_ends_when_somebody_exists,
+                a_newer_link_replaces_the_older,
+                a_password_link_works_once_and_ends_all_sessions,
+                a_link_of_a_disabled_person_enables_nobody,
+                an_old_link_is_spent,
+                a_new_password_ends_all_sessions_but_one,
+                a_rehash_that_comes_too_late_changes_nothing,
+                a_session_ends_by_idleness_and_by_age,
+                touching_a_session_never_sets_it_back,
+                disabling_a_person_ends_sessions_and_links,
+                a_hundred_failures_at_once_count_as_a_hundred,
+                a_window_that_has_passed_begins_anew,
+                forgiven_failures_are_gone,
+                sweeping_forgets_what_is_over_and_nothing_else,
+            ],
+            declaration: [
+                applying_twice_changes_nothing,
+                what_leaves_the_declaration_is_disabled_and_comes_back,
+                what_would_be_applied_is_not_applied,
+                changing_an_origin_with_credentials_is_refused_and_applies_nothing,
+                changing_an_origin_without_credentials_ends_attempts_at_the_old_one,
+                a_runtime_that_moves_to_another_provider_leaves_the_token_behind,
+                a_member_may_be_declared_before_the_person_exists,
+            ],
+            access: [
+                a_user_sees_the_runtimes_of_their_accounts_in_order,
+                a_disabled_person_sees_nothing,
+                everything_about_a_credential_comes_back,
+                another_users_credential_is_not_found,
+                another_users_runtime_takes_no_token,
+                a_token_is_never_used_at_another_provider,
+                keeping_at_a_stale_generation_changes_nothing,
+                keeping_the_next_generation_replaces_the_secret_and_not_the_creation,
+                fifty_replace_the_same_generation_and_one_wins,
+                a_second_grant_for_the_same_account_is_refused,
+                two_pasted_tokens_of_one_account_are_two_credentials,
+                a_replaced_token_that_nothing_uses_is_gone,
+                a_token_serves_further_runtimes_of_its_owner_alone,
+                assigning_for_one_foreign_runtime_assigns_none,
+                a_proposed_credential_leaves_the_one_in_use,
+                taking_what_was_proposed_replaces_the_one_in_use,
+                dropping_what_was_proposed_leaves_no_trace,
+                deleting_says_whether_another_runtime_uses_the_token,
+                deleting_twice_finds_nothing,
+                muting_is_independent_of_a_token,
+                a_verdict_on_an_older_generation_is_not_recorded,
+                what_the_provider_said_about_a_repository_is_kept_per_runtime,
+                only_another_credential_that_passed_since_counts,
+                a_refusal_is_for_one_session_and_settled_by_a_token,
+            ],
+            refresh: [
+                a_lease_is_held_by_one_until_it_runs_out,
+                fifty_take_the_lease_at_once_and_one_has_it,
+                a_holder_that_comes_back_after_the_next_has_renewed_changes_nothing,
+                renewing_ends_the_lease,
+                a_released_lease_can_be_taken_at_once,
+                renewing_what_was_deleted_brings_nothing_back,
+            ],
+            login: [
+                an_attempt_is_taken_once_among_fifty,
+                an_attempt_comes_back_as_it_was,
+                an_attempt_is_pending_for_ten_minutes,
+                a_newer_attempt_replaces_the_pending_one_but_both_can_be_taken,
+                a_denial_shows_for_a_day_or_until_the_next_attempt,
+                a_kept_token_settles_attempts_and_denials,
+                an_attempt_ends_with_its_session,
+                deleting_a_token_ends_attempts_that_would_bring_it_back,
+            ],
+            key: [
+                the_first_data_keys_are_added_once_among_twenty,
+            ],
+        }
+    };
+    (@ $bench:path; $($subject:ident: [$($test:ident),* $(,)?]),* $(,)?) => {
+        $(mod $subject {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                let bench = $bench().await;
+                $crate::store::contract::$subject::$test(&bench).await;
+            })*
+        })*
+    };
+}
+pub(crate) use suite;
+
+pub(crate) const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+pub(crate) const MINUTE: Duration = Duration::from_mins(1);
+
+pub(crate) fn name(text: &str) -> Name {
+    Name::parse(text).expect("a name")
+}
+
+pub(crate) fn fingerprint(number: u8) -> Fingerprint {
+    Fingerprint([number; 32])
+}
+
+pub(crate) fn user(text: &str) -> User {
+    User {
+        id: id(text),
+        name: name(text),
+        password: Some(format!("hash of {text}")),
+        disabled_at: None,
+        created_at: NOW,
+    }
+}
+
+pub(crate) fn id(user: &str) -> UserId {
+    UserId(format!("user-{user}"))
+}
+
+pub(crate) fn runtime(id: &str) -> RuntimeId {
+    RuntimeId::from(id)
+}
+
+pub(crate) fn session(number: u8, user: &str) -> Session {
+    Session { id: fingerprint(number), user: id(user), started_at: NOW, seen_at: NOW }
+}
+
+pub(crate) fn link(number: u8, user: Option<&str>) -> OneTimeLink {
+    OneTimeLink { secret: fingerprint(number), user: user.map(id), expires_at: NOW.plus(MINUTE) }
+}
+
+/// Two accounts: alice is in both, bob in the first, carol in none.
+pub(crate) fn declaration() -> Declaration {
+    let member = |account: &str, user: &str, role| Member { account: account.into(), name: name(user), role };
+    let runtime = |account: &str, key: &str, provider: &str| Runtime {
+        id: RuntimeId(format!("{account}.{key}")),
+        account: account.into(),
+        name: key.to_owned(),
+        provider: provider.into(),
+        oauth_app: (provider == "github").then(|| "github-app".into()),
+        repository: Some("acme/gitops".to_owned()),
+        scopes: (key == "production").then(|| ScopeSet::parse("repo workflow")),
+    };
+    Declaration {
+        providers: vec![
+            DeclaredProvider { id: "github".into(), origin: "https://github.example".to_owned() },
+            DeclaredProvider { id: "gitea".into(), origin: "https://gitea.example".to_owned() },
+        ],
+        accounts: vec![
+            Account { id: "zoo".into(), name: "A zoo".to_owned() },
+            Account { id: "acme".into(), name: "Z acme".to_owned() },
+        ],
+        members: vec![
+            member("acme", "alice", Role::Admin),
+            member("zoo", "alice", Role::Member),
+            member("acme", "bob", Role::Member),
+        ],
+        runtimes: vec![
+            runtime("acme", "staging", "github"),
+            runtime("acme", "production", "github"),
+            runtime("acme", "forge", "gitea"),
+            runtime("zoo", "main", "github"),
+        ],
+    }
+}
+
+/// The declaration is applied; alice, bob and carol exist, each with one session (1, 2, 3).
+pub(crate) async fn populate(store: &dyn Store) {
+    store.apply(&declaration(), NOW).await.expect("applied");
+    for (number, name) in [(1, "alice"), (2, "bob"), (3, "carol")] {
+        assert!(store.add_user(&user(name)).await.expect("added"));
+        store.start_session(&session(number, name)).await.expect("started");
+    }
+}
+
+/// A pasted token of its first generation.
+pub(crate) fn token(id: &str, user: &str, provider: &str) -> NewCredential {
+    NewCredential {
+        credential: Credential {
+            id: id.into(),
+            user: self::id(user),
+            provider: provider.into(),
+            method: Method::Token,
+            kind: "classic".to_owned(),
+            oauth_app: None,
+            generation: 1,
+            owner: ProviderAccount { id: "583231".to_owned(), login: "octocat".to_owned() },
+            scopes: Some(ScopeSet::parse("repo")),
+            expires_at: None,
+            expiry_unknown: false,
+            renew_at: None,
+            standing: Standing::good(NOW, evidence("200")),
+            created_at: NOW,
+        },
+        sealed: sealed(id, 1),
+    }
+}
+
+/// A grant of its first generation.
+pub(crate) fn grant(id: &str, user: &str, owner: &str) -> NewCredential {
+    let mut new = token(id, user, "github");
+    new.credential.method = Method::Oauth2;
+    new.credential.kind = "app".to_owned();
+    new.credential.oauth_app = Some("github-app".into());
+    new.credential.owner = ProviderAccount { id: owner.to_owned(), login: format!("login of {owner}") };
+    new.credential.renew_at = Some(NOW.plus(MINUTE));
+    new
+}
+
+/// The same with the next secret.
+pub(crate) fn next(new: &NewCredential) -> NewCredential {
+    let mut next = new.clone();
+    next.credential.generation += 1;
+    next.sealed = sealed(next.credential.id.as_str(), next.credential.generation);
+    next
+}
+
+pub(crate) fn sealed(id: &str, generation: i64) -> Sealed {
+    Sealed(format!("ciphertext of {id} in generation {generation}").into_bytes())
+}
+
+pub(crate) fn evidence(answer: &str) -> Evidence {
+    Evidence { request: "GET /user".to_owned(), answer: answer.to_owned() }
+}
+
+pub(crate) fn attempt(number: u8, session: u8, user: &str, runtime: &str) -> LoginAttempt {
+    LoginAttempt {
+        state: fingerprint(number),
+        user: id(user),
+        session: fingerprint(session),
+        provider: "github".into(),
+        oauth_app: "github-app".into(),
+        runtime: runtime.into(),
+        also: vec!["acme.staging".into()],
+        verifier: Sealed(vec![1, 2, 3, number]),
+        begun_at: NOW,
+    }
+}
+
+pub(crate) fn on(runtimes: &[&str]) -> Vec<(RuntimeId, Option<Push>)> {
+    runtimes.iter().map(|id| (RuntimeId::from(*id), None)).collect()
+}
+
+pub(crate) async fn keep(store: &dyn Store, new: &NewCredential, runtimes: &[&str]) -> bool {
+    store.keep(new, &on(runtimes), NOW).await.expect("an answer")
+}
+
+pub(crate) async fn look(store: &dyn Store, user: &str, runtime: &str) -> Access {
+    look_at(store, user, runtime, NOW).await
+}
+
+pub(crate) async fn look_at(store: &dyn Store, user: &str, runtime: &str, now: Timestamp) -> Access {
+    store.access(&id(user), &runtime.into(), now).await.expect("an answer").expect("a runtime of the user")
+}
+
+/// The credential in use.
+pub(crate) async fn in_use(store: &dyn Store, user: &str, runtime: &str) -> Option<CredentialId> {
+    look(store, user, runtime).await.credential.map(|credential| credential.id)
+}
+
+pub(crate) async fn exists(store: &dyn Store, id: &str) -> bool {
+    store.sealed(&id.into()).await.expect("an answer").is_some()
+}
+
+pub(crate) fn provider(id: &str) -> ProviderId {
+    id.into()
+}

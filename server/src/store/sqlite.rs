@@ -13,7 +13,7 @@ use std::{
 
 use async_trait::async_trait;
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection, Sqlite, SqliteConnection, SqlitePool, Transaction,
+    AssertSqlSafe, ConnectOptions, Connection, Row, Sqlite, SqliteConnection, SqlitePool, Transaction,
     migrate::Migrator,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -28,6 +28,8 @@ mod login;
 mod person;
 mod refusal;
 mod row;
+#[cfg(test)]
+mod tests;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations/sqlite");
 
@@ -114,13 +116,16 @@ impl SqliteStore {
         let emptied = tokio::spawn(async move {
             let mut connection = writer.acquire().await?;
             sqlx::query("PRAGMA busy_timeout = 100").execute(&mut *connection).await?;
-            let emptied = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut *connection).await;
+            let answer = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *connection).await;
             let patient = AssertSqlSafe(format!("PRAGMA busy_timeout = {}", BUSY.as_millis()));
             sqlx::query(patient).execute(&mut *connection).await?;
-            emptied
+            answer?.try_get::<i64, _>(0)
         });
-        if let Ok(Err(error)) = emptied.await {
-            tracing::debug!(%error, "the write-ahead log was not emptied; the next sweep tries again");
+        match emptied.await {
+            Ok(Ok(0)) => {}
+            Ok(Ok(_)) => tracing::debug!("the write-ahead log is being read; the next sweep empties it"),
+            Ok(Err(error)) => tracing::warn!(%error, "the write-ahead log could not be emptied"),
+            Err(error) => tracing::warn!(%error, "emptying the write-ahead log was broken off"),
         }
     }
 }
@@ -148,17 +153,17 @@ impl Store for SqliteStore {
         // A connection of its own: the copy is a long read, which must not keep the writer, and SQLite refuses it to
         // those that may only read.
         let copied = async {
-            let mut connection = options(&self.path).connect().await?;
-            let copied = sqlx::query("VACUUM INTO $1").bind(name).execute(&mut connection).await;
-            connection.close().await?;
-            copied
+            let mut connection = options(&self.path).connect().await.doing(DOING)?;
+            sqlx::query("VACUUM INTO $1").bind(name).execute(&mut connection).await.doing(DOING)?;
+            connection.close().await.doing(DOING)?;
+            synchronise(&to).await.doing(DOING)
         };
-        if let Err(error) = copied.await {
-            // Half a backup is worse than none. The reason why there is none comes first, whatever else fails.
+        let copied = copied.await;
+        if copied.is_err() {
+            // Half a backup is worse than none. Why there is none matters more than whether this works.
             let _ = tokio::fs::remove_file(&to).await;
-            return Err(error).doing(DOING);
         }
-        synchronise(&to).await.doing(DOING)
+        copied
     }
 }
 

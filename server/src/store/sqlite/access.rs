@@ -25,12 +25,12 @@ pub(super) const PENDING: Duration = Duration::from_mins(10);
 /// How long the page says that one was denied.
 pub(super) const DENIED: Duration = Duration::from_hours(24);
 
-/// The runtimes `r` that the user `$1` may see: by name, in accounts `a`, all of it enabled. Whatever concerns a
+/// The runtimes `r` that a user `u` may see: by name, in accounts `a`, all of it enabled. Whatever concerns a
 /// runtime of a user asks this, so that there is one rule.
 macro_rules! visible {
     () => {
         " FROM users u
-         JOIN members m ON m.user_name = u.name AND m.disabled_at IS NULL
+         JOIN members m ON m.user_name = u.name AND m.disabled_at IS NULL AND u.disabled_at IS NULL
          JOIN accounts a ON a.id = m.account_id AND a.disabled_at IS NULL
          JOIN runtimes r ON r.account_id = a.id AND r.disabled_at IS NULL
          JOIN providers p ON p.id = r.provider_id AND p.disabled_at IS NULL "
@@ -55,7 +55,7 @@ macro_rules! accesses {
              LEFT JOIN denials d ON d.user_id = u.id AND d.runtime_id = r.id AND d.denied_at > $3
              LEFT JOIN login_attempts l ON l.user_id = u.id AND l.runtime_id = r.id AND l.pending = 1
                  AND l.begun_at > $2
-             WHERE u.id = $1 AND u.disabled_at IS NULL"
+             WHERE u.id = $1"
         )
     };
 }
@@ -413,16 +413,13 @@ async fn may_use(
     provider: &ProviderId,
     runtime: &RuntimeId,
 ) -> Result<bool, sqlx::Error> {
-    let row = sqlx::query(concat!(
-        "SELECT 1",
-        visible!(),
-        "WHERE u.id = $1 AND u.disabled_at IS NULL AND r.id = $2 AND r.provider_id = $3"
-    ))
-    .bind(user.as_str())
-    .bind(runtime.as_str())
-    .bind(provider.as_str())
-    .fetch_optional(step)
-    .await?;
+    let row =
+        sqlx::query(concat!("SELECT 1", visible!(), "WHERE u.id = $1 AND r.id = $2 AND r.provider_id = $3"))
+            .bind(user.as_str())
+            .bind(runtime.as_str())
+            .bind(provider.as_str())
+            .fetch_optional(step)
+            .await?;
     Ok(row.is_some())
 }
 

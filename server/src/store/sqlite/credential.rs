@@ -123,11 +123,8 @@ impl SqliteStore {
             checked!(),
             " WHERE id = $1 AND user_id = $2 AND provider_id = $3 AND generation = $4"
         );
-        let written = bind(sqlx::query(statement), credential)?
-            .execute(&self.writer)
-            .await
-            .doing("note what the provider said")?;
-        Ok(written.rows_affected() > 0)
+        let written = bind(sqlx::query(statement), credential)?.execute(&self.writer).await;
+        unless_taken(written).doing("note what the provider said")
     }
 
     pub(super) async fn take_lease(

@@ -27,6 +27,11 @@ macro_rules! good_link {
     };
 }
 
+pub(super) const SESSION: &str =
+    "SELECT s.started_at, s.seen_at, u.id, u.name, u.password, u.disabled_at, u.created_at
+     FROM sessions s JOIN users u ON u.id = s.user_id
+     WHERE s.id = $1 AND s.seen_at > $2 AND s.started_at > $3 AND u.disabled_at IS NULL";
+
 #[async_trait]
 impl PersonStore for SqliteStore {
     async fn has_users(&self) -> Result<bool, StoreError> {
@@ -253,17 +258,13 @@ impl PersonStore for SqliteStore {
         idle_since: Timestamp,
         started_since: Timestamp,
     ) -> Result<Option<(Session, User)>, StoreError> {
-        let row = sqlx::query(
-            "SELECT s.started_at, s.seen_at, u.id, u.name, u.password, u.disabled_at, u.created_at
-             FROM sessions s JOIN users u ON u.id = s.user_id
-             WHERE s.id = $1 AND s.seen_at > $2 AND s.started_at > $3 AND u.disabled_at IS NULL",
-        )
-        .bind(id.0.as_slice())
-        .bind(idle_since.micros())
-        .bind(started_since.micros())
-        .fetch_optional(&self.readers)
-        .await
-        .doing("find a session")?;
+        let row = sqlx::query(SESSION)
+            .bind(id.0.as_slice())
+            .bind(idle_since.micros())
+            .bind(started_since.micros())
+            .fetch_optional(&self.readers)
+            .await
+            .doing("find a session")?;
         row.map(|row| {
             let mut columns = Columns::new(&row);
             let started_at = columns.time("sessions.started_at")?;

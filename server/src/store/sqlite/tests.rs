@@ -1,0 +1,304 @@
+use std::{
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use sqlx::Row;
+
+use super::{SqliteStore, access::ACCESSES};
+use crate::{
+    id::UserId,
+    store::{
+        AccessStore, PersonStore, Store, StoreError,
+        contract::{self, Bench, NOW},
+    },
+};
+
+async fn bench() -> Bench {
+    let (store, directory) = fresh().await;
+    Bench::new(store, directory)
+}
+
+async fn fresh() -> (SqliteStore, tempfile::TempDir) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = SqliteStore::open(&directory.path().join("data/gitward.db")).await.expect("opened");
+    (store, directory)
+}
+
+mod contract_suite {
+    crate::store::contract::suite!(super::super::bench);
+}
+
+fn mode(path: &Path) -> u32 {
+    path.metadata().expect("there").permissions().mode() & 0o777
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+#[tokio::test]
+async fn the_file_is_for_its_owner_alone() {
+    let (store, directory) = fresh().await;
+    store.add_user(&contract::user("alice")).await.expect("added");
+    assert_eq!(mode(&directory.path().join("data")), 0o700);
+    assert_eq!(mode(&store.path), 0o600);
+    for suffix in ["-wal", "-shm"] {
+        assert_eq!(mode(&beside(&store.path, suffix)), 0o600, "{suffix}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_exists_once_it_was_opened() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("gitward.db");
+    assert!(!SqliteStore::exists(&path));
+    assert!(!SqliteStore::exists(directory.path()));
+    let store = SqliteStore::open(&path).await.expect("opened");
+    assert!(SqliteStore::exists(&path));
+    store.close().await;
+    assert!(SqliteStore::exists(&path));
+}
+
+#[tokio::test]
+async fn every_connection_keeps_its_promises() {
+    let (store, _directory) = fresh().await;
+    for (pool, promises) in [(&store.writer, super::WRITER), (&store.readers, super::READER)] {
+        let mut connection = pool.acquire().await.expect("a connection");
+        super::prove(&mut connection, promises).await.expect("as promised");
+    }
+    let mut reader = store.readers.acquire().await.expect("a connection");
+    super::prove(&mut reader, super::WRITER).await.expect_err("a reader does not overwrite");
+    sqlx::query("DELETE FROM users").execute(&mut *reader).await.expect_err("a reader does not write");
+}
+
+#[tokio::test]
+async fn what_was_kept_is_there_after_opening_again() {
+    let (store, _directory) = fresh().await;
+    contract::populate(&store).await;
+    let path = store.path.clone();
+    store.close().await;
+    let again = SqliteStore::open(&path).await.expect("opened");
+    assert_eq!(again.accesses(&contract::id("alice"), NOW).await.expect("an answer").len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_open_a_new_database_at_once() {
+    for _ in 0..10 {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("gitward.db");
+        let (one, other) = tokio::join!(SqliteStore::open(&path), SqliteStore::open(&path));
+        let (one, other) = (one.expect("opened"), other.expect("opened"));
+        assert!(one.add_user(&contract::user("alice")).await.expect("added"));
+        assert!(!other.add_user(&contract::user("alice")).await.expect("an answer"));
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_refused() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("gitward.db");
+    std::fs::write(&path, "a text that is longer than the head of a database".repeat(100)).expect("written");
+    let error = SqliteStore::open(&path).await.expect_err("refused");
+    assert!(matches!(error, StoreError::Engine { doing: "open the database", .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_row_that_nobody_writes_is_unreadable_and_not_quoted() {
+    let (store, _directory) = fresh().await;
+    contract::populate(&store).await;
+    assert!(contract::keep(&store, &contract::token("t", "alice", "github"), &["acme.production"]).await);
+    sqlx::query("UPDATE credentials SET standing = $1")
+        .bind(r#"{"invalid": "quote me"}"#)
+        .execute(&store.writer)
+        .await
+        .expect("broken");
+    let error = store.accesses(&contract::id("alice"), NOW).await.expect_err("unreadable");
+    let StoreError::Unreadable { column, problem } = error else { panic!("unreadable, not {error}") };
+    assert_eq!(column, "credentials.standing");
+    assert!(!problem.contains("quote"), "{problem}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_step_that_is_broken_off_leaves_nothing_behind() {
+    let (store, _directory) = fresh().await;
+    contract::populate(&store).await;
+    let mut kept = contract::token("t", "alice", "github");
+    assert!(contract::keep(&store, &kept, &["acme.production"]).await);
+    for number in 0..60 {
+        let next = contract::next(&kept);
+        let step = contract::keep(&store, &next, &["acme.production", "acme.staging", "zoo.main"]);
+        let _ = tokio::time::timeout(std::time::Duration::from_micros(number * 40), step).await;
+        let now = store.sealed(&"t".into()).await.expect("an answer").expect("never neither");
+        assert!(now.sealed == kept.sealed || now.sealed == next.sealed);
+        kept = now;
+    }
+    assert!(contract::keep(&store, &contract::next(&kept), &["acme.production"]).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_delete_during_a_backup_does_not_wait_for_it() {
+    let (store, _directory) = fresh().await;
+    contract::populate(&store).await;
+    let mut new = contract::token("t", "alice", "github");
+    new.sealed.0 = [0xC3; 6000].to_vec();
+    assert!(contract::keep(&store, &new, &["acme.production"]).await);
+    let mut old = store.readers.begin().await.expect("a long read");
+    sqlx::query("SELECT count(*) FROM credentials").fetch_one(&mut *old).await.expect("its moment");
+    let runtime = contract::runtime("acme.production");
+    let deleting = store.delete(&new.credential.user, &runtime);
+    let in_time = tokio::time::timeout(std::time::Duration::from_secs(3), deleting).await;
+    in_time.expect("in time").expect("an answer").expect("deleted");
+    assert!(found(&store.path, 0xC3), "the older moment is still being read");
+    old.rollback().await.expect("ended");
+    store.sweep(NOW, NOW, NOW).await.expect("swept");
+    assert!(!found(&store.path, 0xC3));
+    let mut writer = store.writer.acquire().await.expect("the writer");
+    super::prove(&mut writer, super::WRITER).await.expect("as patient as before");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_stands_for_one_moment_while_others_write() {
+    let (store, directory) = fresh().await;
+    contract::populate(&store).await;
+    let writing = {
+        let store = store.clone();
+        tokio::spawn(async move {
+            for number in 0..200 {
+                // Both or neither may be in the copy.
+                let mut step = store.step("write a pair").await.expect("a step");
+                for side in ["left", "right"] {
+                    sqlx::query("INSERT INTO counters (bucket, failures, ends_at) VALUES ($1, 1, 1)")
+                        .bind(format!("{side} {number}"))
+                        .execute(&mut *step)
+                        .await
+                        .expect("written");
+                }
+                step.commit().await.expect("committed");
+            }
+        })
+    };
+    for number in 0..5 {
+        let to = directory.path().join(format!("backup{number}.db"));
+        store.backup(&to).await.expect("a backup");
+        assert_eq!(mode(&to), 0o600);
+        let copy = SqliteStore::open(&to).await.expect("opened");
+        assert_eq!(copy.accesses(&contract::id("alice"), NOW).await.expect("an answer").len(), 4);
+        let row = sqlx::query(
+            "SELECT count(*) FILTER (WHERE bucket LIKE 'left%'), count(*) FILTER (WHERE bucket LIKE 'right%')
+             FROM counters",
+        )
+        .fetch_one(&copy.readers)
+        .await
+        .expect("counted");
+        assert_eq!(row.get::<i64, _>(0), row.get::<i64, _>(1));
+    }
+    writing.await.expect("no panic");
+}
+
+#[tokio::test]
+async fn a_backup_never_overwrites() {
+    let (store, directory) = fresh().await;
+    let to = directory.path().join("backup.db");
+    std::fs::write(&to, "precious").expect("written");
+    store.backup(&to).await.expect_err("refused");
+    assert_eq!(std::fs::read_to_string(&to).expect("there"), "precious");
+    store.backup(&directory.path().join("no/such/place.db")).await.expect_err("refused");
+}
+
+#[tokio::test]
+async fn the_ciphertext_of_a_deleted_token_is_in_no_file() {
+    let (store, _directory) = fresh().await;
+    contract::populate(&store).await;
+    let needle = |number: u8| [number; 6000];
+    let mut first = contract::token("t", "alice", "github");
+    // Longer than a page, so that it has pages of its own as well.
+    first.sealed.0 = needle(0xA1).to_vec();
+    assert!(contract::keep(&store, &first, &["acme.production"]).await);
+    let mut second = contract::next(&first);
+    second.sealed.0 = needle(0xB2).to_vec();
+    assert!(contract::keep(&store, &second, &["acme.production"]).await);
+    assert!(found(&store.path, 0xB2), "the test looks in the right place");
+    store.delete(&contract::id("alice"), &contract::runtime("acme.production")).await.expect("deleted");
+    assert!(!found(&store.path, 0xA1) && !found(&store.path, 0xB2));
+}
+
+/// Whether a run of 32 such bytes is in the database or next to it.
+fn found(path: &Path, number: u8) -> bool {
+    ["", "-wal", "-shm"].iter().any(|suffix| {
+        let bytes = std::fs::read(beside(path, suffix)).unwrap_or_default();
+        bytes.windows(32).any(|window| window == [number; 32])
+    })
+}
+
+#[tokio::test]
+async fn the_statements_of_every_page_go_by_index() {
+    let (store, _directory) = fresh().await;
+    for statement in [ACCESSES, super::person::SESSION] {
+        let plan = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}")))
+            .fetch_all(&store.readers)
+            .await
+            .expect("a plan");
+        for step in plan {
+            let step: String = step.get("detail");
+            assert!(step.starts_with("SEARCH") || step.starts_with("LIST SUBQUERY"), "{step}");
+        }
+    }
+}
+
+/// `cargo test --release -p server the_page -- --ignored --nocapture`
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement"]
+#[expect(clippy::disallowed_methods, reason = "a measurement")]
+async fn the_page_of_fifty_runtimes_is_quick() {
+    let (store, _directory) = fresh().await;
+    contract::populate(&store).await;
+    let mut declaration = contract::declaration();
+    let model = declaration.runtimes[1].clone();
+    declaration.runtimes.clear();
+    for number in 0..50 {
+        let mut runtime = model.clone();
+        runtime.id = format!("acme.runtime{number}").as_str().into();
+        runtime.name = format!("runtime {number}");
+        declaration.runtimes.push(runtime);
+    }
+    store.apply(&declaration, NOW).await.expect("applied");
+    for number in 0..50 {
+        let new = contract::token(&format!("t{number}"), "alice", "github");
+        assert!(contract::keep(&store, &new, &[&format!("acme.runtime{number}")]).await);
+    }
+    let alice: UserId = contract::id("alice");
+    const ROUNDS: u32 = 2000;
+    let start = std::time::Instant::now();
+    for _ in 0..ROUNDS {
+        assert_eq!(store.accesses(&alice, NOW).await.expect("an answer").len(), 50);
+    }
+    println!("accesses, one after the other: {:?}", start.elapsed() / ROUNDS);
+    let start = std::time::Instant::now();
+    let tasks: Vec<_> = (0..8)
+        .map(|_| {
+            let (store, alice) = (store.clone(), alice.clone());
+            tokio::spawn(async move {
+                for _ in 0..ROUNDS / 8 {
+                    assert_eq!(store.accesses(&alice, NOW).await.expect("an answer").len(), 50);
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("no panic");
+    }
+    println!("accesses, eight at once: {:?}", start.elapsed() / ROUNDS);
+    let long_ago = crate::clock::Timestamp::from_seconds(0);
+    let start = std::time::Instant::now();
+    for _ in 0..ROUNDS {
+        store
+            .session(&contract::fingerprint(1), long_ago, long_ago)
+            .await
+            .expect("an answer")
+            .expect("there");
+    }
+    println!("session: {:?}", start.elapsed() / ROUNDS);
+}
