@@ -76,7 +76,7 @@ export async function addUser(gitward, name) {
 /** Sets name and password through a one-time link, as the form without script does. */
 export async function redeem(gitward, link, { name, password }) {
   const secret = new URL(link).pathname.split('/').pop();
-  const answer = await fetch(new URL('/api/person/set-up', gitward.url), {
+  const answer = await fetch(new URL('/api/person/redeem-link', gitward.url), {
     method: 'POST',
     redirect: 'manual',
     headers: { accept: 'text/html', origin: gitward.url, referer: link },

@@ -340,7 +340,7 @@ impl People {
             Refusal::Busy => SignInError::Busy,
             Refusal::Fault(fault) => SignInError::Fault(fault),
         })?;
-        Ok(self.start(user).await?)
+        self.start(user).await?.ok_or(SignInError::Wrong)
     }
 
     /// The session with this id and its person, if it is not over and the person not disabled. Notes the use, once
@@ -413,7 +413,7 @@ impl People {
             HashError::NoEntropy(error) => ChangeError::Fault(Fault::NoEntropy(error)),
         })?;
         self.store.set_password(&user.id, &hash, None).await.map_err(Fault::Store)?;
-        Ok(self.start(User { password: Some(hash), ..found }).await?)
+        self.start(User { password: Some(hash), ..found }).await?.ok_or(ChangeError::Wrong)
     }
 
     /// A link that makes the first person, good for an hour, and the only one: earlier ones end. `None` once anybody
@@ -516,7 +516,7 @@ impl People {
                 User { id, password: Some(hash), ..user }
             }
         };
-        Ok(self.start(user).await?)
+        self.start(user).await?.ok_or(RedeemError::Spent)
     }
 
     /// Forgets what is over: sessions, links, counters.
@@ -569,13 +569,24 @@ impl People {
         Ok(hash)
     }
 
-    async fn start(&self, user: User) -> Result<SignedIn, Fault> {
+    /// Starts a session for somebody whose password was this one a moment ago. `None` if it is no longer, or if they
+    /// were disabled: whoever changed that has ended all sessions, but could not end this one before it was there.
+    async fn start(&self, user: User) -> Result<Option<SignedIn>, Fault> {
         let secret = new_secret(&*self.entropy)?;
         let now = self.clock.now();
         let session =
             Session { id: secret.fingerprint(), user: user.id.clone(), started_at: now, seen_at: now };
         self.store.start_session(&session).await?;
-        Ok(SignedIn { secret, session, user })
+        let unchanged = self
+            .store
+            .user(&user.id)
+            .await?
+            .is_some_and(|now| now.password == user.password && now.disabled_at.is_none());
+        if !unchanged {
+            self.store.end_session(&session.id).await?;
+            return Ok(None);
+        }
+        Ok(Some(SignedIn { secret, session, user }))
     }
 
     /// One guess at a password, counted.

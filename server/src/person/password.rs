@@ -54,10 +54,12 @@ impl PasswordProblem {
 /// What is wrong with it.
 pub fn check_password(password: &Secret, name: &Name) -> Result<(), PasswordProblem> {
     let password = prepare(password);
-    match password.chars().count() {
-        ..PasswordProblem::SHORTEST => return Err(PasswordProblem::TooShort),
-        0..=PasswordProblem::LONGEST => {}
-        _ => return Err(PasswordProblem::TooLong),
+    let length = password.chars().count();
+    if length < PasswordProblem::SHORTEST {
+        return Err(PasswordProblem::TooShort);
+    }
+    if length > PasswordProblem::LONGEST {
+        return Err(PasswordProblem::TooLong);
     }
     // As a name is read, so that `Octocat1` is seen to be `octocat`.
     let mut folded = Zeroizing::new(String::with_capacity(password.len() * 3));
@@ -191,6 +193,9 @@ impl Hasher {
             }
         }
 
+        if let Ok(permit) = Arc::clone(&self.turns).try_acquire_owned() {
+            return Ok(Turn { hasher: Arc::clone(self), _permit: permit });
+        }
         let before = self.waiting.fetch_add(1, Ordering::SeqCst);
         let _waiting = Waiting(&self.waiting);
         if before >= self.most_waiting {

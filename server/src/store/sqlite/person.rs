@@ -57,7 +57,7 @@ impl PersonStore for SqliteStore {
             .bind(id.as_str())
             .fetch_optional(&self.readers)
             .await
-            .doing("find a person")?;
+            .doing("find a person by id")?;
         row.as_ref().map(user).transpose()
     }
 
