@@ -11,13 +11,10 @@ const built = resolve(tree, process.env.CARGO_TARGET_DIR ?? 'target', 'debug');
 const gitwardBin = resolve(tree, process.env.GITWARD_BIN ?? join(built, 'gitward'));
 const forgeBin = resolve(tree, process.env.FORGE_BIN ?? join(built, 'forge'));
 
-/** Where cargo-leptos put the site; one for all profiles. */
+/** Where cargo-leptos put the site, one for all profiles; and nothing of what the developer's shell says to Gitward. */
 const siteEnv = {
-  LEPTOS_OUTPUT_NAME: 'gitward',
-  LEPTOS_SITE_ROOT: join(tree, 'target/site'),
-  LEPTOS_SITE_PKG_DIR: 'pkg',
-  LEPTOS_HASH_FILES: 'true',
-  LEPTOS_HASH_FILE_NAME: join(tree, 'target/site/hash.txt'),
+  ...Object.fromEntries(Object.keys(process.env).filter((name) => name.startsWith('GITWARD_')).map((name) => [name, undefined])),
+  GITWARD_SITE_DIR: join(tree, 'target/site'),
 };
 
 /**
@@ -66,7 +63,7 @@ export function setUpLink(gitward) {
 
 /** Adds a user and returns the one-time link that welcomes them. */
 export async function addUser(gitward, name) {
-  const add = new Program('gitward user add', gitwardBin, ['user', 'add', name, '--config', gitward.config]);
+  const add = new Program('gitward user add', gitwardBin, ['user', 'add', name, '--config', gitward.config], { env: siteEnv });
   const code = await add.exited;
   const link = add.stdout.match(/https?:\/\/\S+\/welcome\/[\w~.-]+/)?.[0];
   if (code !== 0 || !link) throw new Error(`gitward user add ${name} gave no link (exit ${code})\n${add.output}`);
