@@ -4,6 +4,7 @@ use super::{
 };
 use crate::{
     catalogue::{Member, Role},
+    credential::Push,
     store::{Applied, StoreError},
 };
 
@@ -106,10 +107,12 @@ pub(crate) async fn a_runtime_that_moves_to_another_provider_leaves_the_token_be
     let store = &*bench.store;
     populate(store).await;
     assert!(keep(store, &token("t", "alice", "github"), &["acme.production"]).await);
+    store.record_push(&id("alice"), &"acme.production".into(), &Push::Allowed).await.expect("noted");
     let mut moved = declaration();
     moved.runtimes[1].provider = "gitea".into();
     store.apply(&moved, NOW).await.expect("applied");
-    assert_eq!(in_use(store, "alice", "acme.production").await, None);
+    let access = look(store, "alice", "acme.production").await;
+    assert_eq!((access.credential, access.push), (None, None));
     store.apply(&declaration(), NOW).await.expect("applied");
     assert_eq!(in_use(store, "alice", "acme.production").await, Some("t".into()));
 }

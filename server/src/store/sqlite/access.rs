@@ -453,6 +453,10 @@ fn collect(rows: &[SqliteRow]) -> Result<Vec<Access>, StoreError> {
         }
         same
     });
+    for access in &mut accesses {
+        // Said to a credential that is not in use here, or no longer.
+        access.push = access.push.take().filter(|_| access.credential.is_some());
+    }
     Ok(accesses)
 }
 
