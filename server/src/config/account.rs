@@ -1,7 +1,7 @@
 //! `[[account]]`, its members and its runtimes.
 
 use super::{
-    file::{Section, suggestion},
+    file::{Section, choice},
     name,
     problem::Place,
     provider::{AppScope, Known},
@@ -91,7 +91,7 @@ fn parse_role(text: &str) -> Result<Role, String> {
     match text {
         "member" => Ok(Role::Member),
         "admin" => Ok(Role::Admin),
-        _ => Err(format!("`{}` is no role; {}", text.escape_debug(), suggestion(text, ["member", "admin"]))),
+        _ => Err(format!("`{}` is no role; {}", text.escape_debug(), choice(text, ["member", "admin"]))),
     }
 }
 
@@ -138,7 +138,7 @@ fn app(
         _ => Err(format!(
             "`{}` is no way to authorize; {}",
             text.escape_debug(),
-            suggestion(text, ["oauth2", "token"])
+            choice(text, ["oauth2", "token"])
         )),
     })?
     .unwrap_or(false);

@@ -38,7 +38,7 @@ pub(super) fn reference<T>(section: &Section<'_>, key: &str, what: &str, known: 
     let field = section.required(key, &format!("write the id of the {what}"))?;
     field.parse(|text| match known.get(text) {
         Some(_) => Ok(text.to_owned()),
-        None => Err(format!("no {what} has the id `{}`; {}", text.escape_debug(), known.suggestion(text))),
+        None => Err(format!("no {what} has the id `{}`; {}", text.escape_debug(), known.choice(text))),
     })
 }
 

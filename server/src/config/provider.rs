@@ -6,7 +6,7 @@ use url::Url;
 
 use super::{
     address,
-    file::{Section, suggestion},
+    file::{Section, choice},
     name,
     problem::Place,
     secret::{read_limited, secret},
@@ -44,7 +44,7 @@ impl ProviderKind {
             "gitlab" | "bitbucket-cloud" | "bitbucket-data-center" | "gitea" => {
                 Err(format!("`{text}` is not supported yet; only `github` is"))
             }
-            _ => Err(format!("`{text}` is no kind of Git provider; {}", suggestion(text, ["github"]))),
+            _ => Err(format!("`{text}` is no kind of Git provider; {}", choice(text, ["github"]))),
         }
     }
 }
@@ -101,10 +101,10 @@ impl<T> Known<T> {
     }
 
     /// "did you mean", or what there is, in alphabetical order.
-    pub(super) fn suggestion(&self, typed: &str) -> String {
+    pub(super) fn choice(&self, typed: &str) -> String {
         let mut ids: Vec<&str> = self.0.keys().map(String::as_str).collect();
         ids.sort_unstable();
-        suggestion(typed, ids)
+        choice(typed, ids)
     }
 
     /// Adds it, or says where it was declared before.
