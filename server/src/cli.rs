@@ -252,6 +252,12 @@ async fn check_config(path: &Path) -> Result<(), Failure> {
     for warning in config.warnings() {
         tell(&format!("warning: {warning}"));
     }
+    if config.database_file().exists() && !config.root_key_file().exists() {
+        return Err(Failure::because(format!(
+            "{}: the root key is missing, but there is a database. Bring the key back: no other can read the tokens.",
+            config.root_key_file().display()
+        )));
+    }
     let applied = Site::would_apply(&config).await?;
     answer(explain::explain(path, &config, applied.as_ref()).trim_end())
 }
