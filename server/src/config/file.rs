@@ -144,7 +144,7 @@ impl<'a> Section<'a> {
         let value = env(variable).filter(|value| !value.is_empty())?;
         Some(Field {
             file: self.file,
-            place: Place::Variable(variable),
+            at: At::Variable(variable),
             key: String::new(),
             value: Cow::Owned(value),
         })
@@ -196,7 +196,7 @@ impl<'a> Section<'a> {
         match value.get_ref() {
             DeValue::String(text) => Some(Field {
                 file: self.file,
-                place: self.file.place(value.span().start),
+                at: At::Byte(value.span().start),
                 key: self.key(key),
                 value: Cow::Borrowed(text.as_ref()),
             }),
@@ -213,25 +213,41 @@ impl<'a> Section<'a> {
     }
 }
 
+/// Where a text stands. Lines are counted only for what must be reported.
+#[derive(Clone, Copy)]
+pub(super) enum At {
+    /// In the file, from this byte.
+    Byte(usize),
+    Variable(&'static str),
+}
+
 /// A text from the file or the environment, and where it stands.
 pub(super) struct Field<'a> {
     file: &'a File<'a>,
-    place: Place,
+    at: At,
     key: String,
     value: Cow<'a, str>,
 }
 
 impl Field<'_> {
-    pub(super) fn place(&self) -> &Place {
-        &self.place
+    pub(super) fn at(&self) -> At {
+        self.at
+    }
+
+    /// The place of this or another text of the same reading.
+    pub(super) fn place(&self, at: At) -> Place {
+        match at {
+            At::Byte(offset) => self.file.place(offset),
+            At::Variable(name) => Place::Variable(name),
+        }
     }
 
     pub(super) fn reject(&self, message: impl Into<String>) {
-        self.file.reject(self.place.clone(), self.key.clone(), message);
+        self.file.reject(self.place(self.at), self.key.clone(), message);
     }
 
     pub(super) fn warn(&self, message: impl Into<String>) {
-        self.file.warn(self.place.clone(), self.key.clone(), message);
+        self.file.warn(self.place(self.at), self.key.clone(), message);
     }
 
     /// What `parse` makes of it. Its refusal, a sentence, is noted.
@@ -245,9 +261,9 @@ impl Field<'_> {
             self.reject("is not a path");
             return None;
         }
-        Some(match self.place {
-            Place::Variable(_) => PathBuf::from(self.value.as_ref()),
-            _ => self.file.folder().join(self.value.as_ref()),
+        Some(match self.at {
+            At::Variable(_) => PathBuf::from(self.value.as_ref()),
+            At::Byte(_) => self.file.folder().join(self.value.as_ref()),
         })
     }
 }

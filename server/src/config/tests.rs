@@ -633,6 +633,19 @@ fn ids_fit_into_addresses() {
 }
 
 #[test]
+fn a_large_configuration_is_read_at_once() {
+    let mut text =
+        format!("public_url = 'https://g.example.com'\n{GITHUB}[[account]]\nid = 'acme'\nname = 'Acme'\n");
+    let members: Vec<String> = (0..20_000).map(|index| format!("{{ user = 'u{index}' }}")).collect();
+    text += &format!("members = [{}]\n", members.join(", "));
+    for index in 0..20_000 {
+        text += &format!("[[account.runtime]]\nname = 'r{index}'\nprovider = 'github'\n");
+    }
+    let config = good(&text);
+    assert_eq!((config.members().len(), config.runtimes().len()), (20_000, 20_000));
+}
+
+#[test]
 fn depth_is_no_danger() {
     wrong(&format!("a = {}", "[".repeat(100_000)));
     wrong(&format!("a = {}", "{ a = ".repeat(100_000)));
