@@ -114,7 +114,8 @@ impl Config {
         let (table, broken) = DeTable::parse_recoverable(text);
         for error in &broken {
             // Its message only: its `Display` repeats the line, which may hold a secret.
-            file.reject(file.place(error.span().map_or(0, |span| span.start)), "", error.message());
+            let place = file.place(error.span().map_or(0, |span| span.start));
+            file.reject(place, "", format!("this is not TOML: {}", error.message()));
         }
         let config = match broken.is_empty() {
             true => Self::read(&Section::root(&file, table.get_ref(), ROOT_KEYS), env),

@@ -1,9 +1,8 @@
 //! `[[account]]`, its members and its runtimes.
 
 use super::{
-    file::{Section, suggestion},
+    file::{Field, Section, choice},
     name,
-    problem::Place,
     provider::{AppScope, Known},
 };
 use crate::{
@@ -32,7 +31,7 @@ pub(super) fn ids(sections: &[Section<'_>]) -> (Known<()>, Vec<Option<AccountId>
     let ids = sections
         .iter()
         .map(|section| {
-            let add = |id: &str, place: &Place| known.add(id, place, ());
+            let add = |id: &str, field: &Field<'_>| known.add(id, field, ());
             name::id(section, "id", "write `id = \"acme\"`", add).map(AccountId)
         })
         .collect();
@@ -68,10 +67,7 @@ fn members(section: &Section<'_>, account: Option<&AccountId>) -> Vec<Member> {
     let mut known = Known::new();
     let members = section.sections("members", MEMBER_KEYS);
     let members = members.iter().filter_map(|member| {
-        let role = match name::optional(member, "role", parse_role) {
-            Some(role) => Some(role.unwrap_or(Role::Member)),
-            None => None,
-        };
+        let role = name::optional(member, "role", parse_role).map(|role| role.unwrap_or(Role::Member));
         let field = member.required("user", "write `user = \"mara\"`")?;
         let name = field.parse(|text| {
             Name::parse(text).ok_or_else(|| {
@@ -81,7 +77,7 @@ fn members(section: &Section<'_>, account: Option<&AccountId>) -> Vec<Member> {
                 )
             })
         })?;
-        field.parse(|_| known.add(name.as_str(), field.place(), ()))?;
+        field.parse(|_| known.add(name.as_str(), &field, ()))?;
         Some(Member { account: account?.clone(), name, role: role? })
     });
     members.collect()
@@ -91,7 +87,7 @@ fn parse_role(text: &str) -> Result<Role, String> {
     match text {
         "member" => Ok(Role::Member),
         "admin" => Ok(Role::Admin),
-        _ => Err(format!("`{}` is no role; {}", text.escape_debug(), suggestion(text, ["member", "admin"]))),
+        _ => Err(format!("`{}` is no role; {}", text.escape_debug(), choice(text, ["member", "admin"]))),
     }
 }
 
@@ -103,11 +99,11 @@ fn runtime(
     known: &mut Known<()>,
 ) -> Option<Runtime> {
     let mut id = None;
-    let name = name::id(section, "name", "write `name = \"production\"`", |name, place| {
+    let name = name::id(section, "name", "write `name = \"production\"`", |name, field| {
         let Some(account) = account else { return Ok(()) };
         // `a.b` with `c` and `a` with `b.c` would be one id, so all accounts are looked at together.
         let whole = format!("{account}.{name}");
-        known.add(&whole, place, ())?;
+        known.add(&whole, field, ())?;
         id = Some(RuntimeId(whole));
         Ok(())
     });
@@ -138,7 +134,7 @@ fn app(
         _ => Err(format!(
             "`{}` is no way to authorize; {}",
             text.escape_debug(),
-            suggestion(text, ["oauth2", "token"])
+            choice(text, ["oauth2", "token"])
         )),
     })?
     .unwrap_or(false);

@@ -61,21 +61,35 @@ pub(super) struct Section<'a> {
     name: String,
     table: &'a DeTable<'a>,
     start: usize,
+    /// Keys that unknown ones were probably meant to be: nobody is told that those are missing.
+    meant: Vec<&'static str>,
 }
 
 impl<'a> Section<'a> {
     /// The whole file. Keys not in `known` are rejected, here and in all sections below.
-    pub(super) fn root(file: &'a File<'a>, table: &'a DeTable<'a>, known: &[&str]) -> Self {
+    pub(super) fn root(file: &'a File<'a>, table: &'a DeTable<'a>, known: &[&'static str]) -> Self {
         Self::new(file, String::new(), table, 0, known)
     }
 
-    fn new(file: &'a File<'a>, name: String, table: &'a DeTable<'a>, start: usize, known: &[&str]) -> Self {
-        let section = Self { file, name, table, start };
+    fn new(
+        file: &'a File<'a>,
+        name: String,
+        table: &'a DeTable<'a>,
+        start: usize,
+        known: &[&'static str],
+    ) -> Self {
+        let mut section = Self { file, name, table, start, meant: Vec::new() };
         for key in table.keys() {
-            if !known.contains(&key.get_ref().as_ref()) {
-                let message =
-                    format!("there is no such key; {}", suggestion(key.get_ref(), known.iter().copied()));
-                file.reject(file.place(key.span().start), section.key(key.get_ref()), message);
+            let typed = key.get_ref().as_ref();
+            if !known.contains(&typed) {
+                let choice = choice(typed, known.iter().copied());
+                let place = file.place(key.span().start);
+                file.reject(
+                    place,
+                    section.key(&typed.escape_debug().to_string()),
+                    format!("there is no such key; {choice}"),
+                );
+                section.meant.extend(nearest(typed, known.iter().copied()));
             }
         }
         section
@@ -86,9 +100,10 @@ impl<'a> Section<'a> {
         if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
     }
 
-    /// Whether the key is there, whatever its value.
+    /// Whether the key is there, whatever its value, or one that was meant to be it. If it can't be read then, that
+    /// has been noted.
     pub(super) fn has(&self, key: &str) -> bool {
-        self.table.contains_key(key)
+        self.table.contains_key(key) || self.meant.contains(&key)
     }
 
     /// Where the section begins.
@@ -129,7 +144,7 @@ impl<'a> Section<'a> {
         let value = env(variable).filter(|value| !value.is_empty())?;
         Some(Field {
             file: self.file,
-            place: Place::Variable(variable),
+            at: At::Variable(variable),
             key: String::new(),
             value: Cow::Owned(value),
         })
@@ -146,7 +161,7 @@ impl<'a> Section<'a> {
     }
 
     /// `[key]`
-    pub(super) fn section(&self, key: &str, known: &[&str]) -> Option<Section<'a>> {
+    pub(super) fn section(&self, key: &str, known: &[&'static str]) -> Option<Section<'a>> {
         let value = self.table.get(key)?;
         let DeValue::Table(table) = value.get_ref() else {
             self.wrong_type(key, value, &format!("a section: write `[{}]`", self.key(key)));
@@ -156,7 +171,7 @@ impl<'a> Section<'a> {
     }
 
     /// `[[key]]`, or a list of `{ … }`.
-    pub(super) fn sections(&self, key: &str, known: &[&str]) -> Vec<Section<'a>> {
+    pub(super) fn sections(&self, key: &str, known: &[&'static str]) -> Vec<Section<'a>> {
         let name = self.key(key);
         let Some(value) = self.table.get(key) else { return Vec::new() };
         let DeValue::Array(values) = value.get_ref() else {
@@ -181,7 +196,7 @@ impl<'a> Section<'a> {
         match value.get_ref() {
             DeValue::String(text) => Some(Field {
                 file: self.file,
-                place: self.file.place(value.span().start),
+                at: At::Byte(value.span().start),
                 key: self.key(key),
                 value: Cow::Borrowed(text.as_ref()),
             }),
@@ -198,25 +213,41 @@ impl<'a> Section<'a> {
     }
 }
 
+/// Where a text stands. Lines are counted only for what must be reported.
+#[derive(Clone, Copy)]
+pub(super) enum At {
+    /// In the file, from this byte.
+    Byte(usize),
+    Variable(&'static str),
+}
+
 /// A text from the file or the environment, and where it stands.
 pub(super) struct Field<'a> {
     file: &'a File<'a>,
-    place: Place,
+    at: At,
     key: String,
     value: Cow<'a, str>,
 }
 
 impl Field<'_> {
-    pub(super) fn place(&self) -> &Place {
-        &self.place
+    pub(super) fn at(&self) -> At {
+        self.at
+    }
+
+    /// The place of this or another text of the same reading.
+    pub(super) fn place(&self, at: At) -> Place {
+        match at {
+            At::Byte(offset) => self.file.place(offset),
+            At::Variable(name) => Place::Variable(name),
+        }
     }
 
     pub(super) fn reject(&self, message: impl Into<String>) {
-        self.file.reject(self.place.clone(), self.key.clone(), message);
+        self.file.reject(self.place(self.at), self.key.clone(), message);
     }
 
     pub(super) fn warn(&self, message: impl Into<String>) {
-        self.file.warn(self.place.clone(), self.key.clone(), message);
+        self.file.warn(self.place(self.at), self.key.clone(), message);
     }
 
     /// What `parse` makes of it. Its refusal, a sentence, is noted.
@@ -230,27 +261,36 @@ impl Field<'_> {
             self.reject("is not a path");
             return None;
         }
-        Some(match self.place {
-            Place::Variable(_) => PathBuf::from(self.value.as_ref()),
-            _ => self.file.folder().join(self.value.as_ref()),
+        Some(match self.at {
+            At::Variable(_) => PathBuf::from(self.value.as_ref()),
+            At::Byte(_) => self.file.folder().join(self.value.as_ref()),
         })
     }
 }
 
-/// "did you mean", or what there is.
-pub(super) fn suggestion<'k>(typed: &str, known: impl IntoIterator<Item = &'k str>) -> String {
-    let known: Vec<&str> = known.into_iter().collect();
-    let nearest = known
-        .iter()
+/// What was probably meant.
+fn nearest<'k>(typed: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    // Likeness takes the square of the length: nobody mistypes a key of a thousand letters.
+    if typed.len() > 100 {
+        return None;
+    }
+    known
+        .into_iter()
         .map(|candidate| (strsim::normalized_damerau_levenshtein(typed, candidate), candidate))
         .filter(|(likeness, _)| *likeness >= 0.6)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b));
-    match nearest {
-        Some((_, candidate)) => format!("did you mean `{candidate}`?"),
-        None if known.is_empty() => "there is none".to_owned(),
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, candidate)| candidate)
+}
+
+/// "did you mean", or all there is.
+pub(super) fn choice<'k>(typed: &str, known: impl IntoIterator<Item = &'k str>) -> String {
+    let known: Vec<&str> = known.into_iter().collect();
+    match nearest(typed, known.iter().copied()) {
+        Some(candidate) => format!("did you mean `{candidate}`?"),
+        None if known.is_empty() => "none is declared".to_owned(),
         None => {
             let names: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
-            format!("there is {}", names.join(", "))
+            format!("the choice is {}", names.join(", "))
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `[log]`: how much is said, and in which form.
 
-use super::file::{Section, suggestion};
+use super::file::{Section, choice};
 
 pub(super) const LOG_KEYS: &[&str] = &["level", "format"];
 
@@ -68,7 +68,7 @@ fn parse_level(text: &str) -> Result<LogLevel, String> {
         "trace" => LogLevel::Trace,
         _ => {
             let levels = ["off", "error", "warn", "info", "debug", "trace"];
-            return Err(format!("`{}` is no level; {}", text.escape_debug(), suggestion(text, levels)));
+            return Err(format!("`{}` is no level; {}", text.escape_debug(), choice(text, levels)));
         }
     })
 }
@@ -77,6 +77,6 @@ fn parse_format(text: &str) -> Result<LogFormat, String> {
     match text {
         "text" => Ok(LogFormat::Text),
         "json" => Ok(LogFormat::Json),
-        _ => Err(format!("`{}` is no format; {}", text.escape_debug(), suggestion(text, ["text", "json"]))),
+        _ => Err(format!("`{}` is no format; {}", text.escape_debug(), choice(text, ["text", "json"]))),
     }
 }

@@ -1,6 +1,9 @@
 //! Ids, references to them, and names for people.
 
-use super::{file::Section, problem::Place, provider::Known};
+use super::{
+    file::{Field, Section},
+    provider::Known,
+};
 
 /// Text that people read: one line, not endless.
 const TITLE_LIMIT: usize = 100;
@@ -25,11 +28,11 @@ pub(super) fn id(
     section: &Section<'_>,
     key: &str,
     hint: &str,
-    add: impl FnOnce(&str, &Place) -> Result<(), String>,
+    add: impl FnOnce(&str, &Field<'_>) -> Result<(), String>,
 ) -> Option<String> {
     let field = section.required(key, hint)?;
     let id = field.parse(parse_id)?;
-    field.parse(|_| add(&id, field.place()))?;
+    field.parse(|_| add(&id, &field))?;
     Some(id)
 }
 
@@ -38,7 +41,7 @@ pub(super) fn reference<T>(section: &Section<'_>, key: &str, what: &str, known: 
     let field = section.required(key, &format!("write the id of the {what}"))?;
     field.parse(|text| match known.get(text) {
         Some(_) => Ok(text.to_owned()),
-        None => Err(format!("no {what} has the id `{}`; {}", text.escape_debug(), known.suggestion(text))),
+        None => Err(format!("no {what} has the id `{}`; {}", text.escape_debug(), known.choice(text))),
     })
 }
 

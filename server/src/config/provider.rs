@@ -6,7 +6,7 @@ use url::Url;
 
 use super::{
     address,
-    file::{Section, suggestion},
+    file::{At, Field, Section, choice},
     name,
     problem::Place,
     secret::{read_limited, secret},
@@ -44,7 +44,7 @@ impl ProviderKind {
             "gitlab" | "bitbucket-cloud" | "bitbucket-data-center" | "gitea" => {
                 Err(format!("`{text}` is not supported yet; only `github` is"))
             }
-            _ => Err(format!("`{text}` is no kind of Git provider; {}", suggestion(text, ["github"]))),
+            _ => Err(format!("`{text}` is no kind of Git provider; {}", choice(text, ["github"]))),
         }
     }
 }
@@ -89,7 +89,7 @@ pub struct AppSettings {
 }
 
 /// What other sections may refer to, by id: everything that has one, even if something else is wrong with it.
-pub(super) struct Known<T>(HashMap<String, (Place, T)>);
+pub(super) struct Known<T>(HashMap<String, (At, T)>);
 
 impl<T> Known<T> {
     pub(super) fn new() -> Self {
@@ -101,21 +101,21 @@ impl<T> Known<T> {
     }
 
     /// "did you mean", or what there is, in alphabetical order.
-    pub(super) fn suggestion(&self, typed: &str) -> String {
+    pub(super) fn choice(&self, typed: &str) -> String {
         let mut ids: Vec<&str> = self.0.keys().map(String::as_str).collect();
         ids.sort_unstable();
-        suggestion(typed, ids)
+        choice(typed, ids)
     }
 
-    /// Adds it, or says where it was declared before.
-    pub(super) fn add(&mut self, id: &str, place: &Place, about: T) -> Result<(), String> {
+    /// Adds what `field` names, or says where it was declared before.
+    pub(super) fn add(&mut self, id: &str, field: &Field<'_>, about: T) -> Result<(), String> {
         if let Some((first, _)) = self.0.get(id) {
-            return Err(match first {
+            return Err(match field.place(*first) {
                 Place::Line { line, .. } => format!("`{id}` is already declared in line {line}"),
                 _ => format!("`{id}` is already declared"),
             });
         }
-        self.0.insert(id.to_owned(), (place.clone(), about));
+        self.0.insert(id.to_owned(), (field.at(), about));
         Ok(())
     }
 }
@@ -134,7 +134,7 @@ pub(super) fn providers(root: &Section<'_>) -> (Vec<ProviderSettings>, Known<()>
 }
 
 fn provider(section: &Section<'_>, known: &mut Known<()>) -> Option<ProviderSettings> {
-    let id = name::id(section, "id", "write `id = \"github\"`", |id, place| known.add(id, place, ()));
+    let id = name::id(section, "id", "write `id = \"github\"`", |id, field| known.add(id, field, ()));
     let kind = section
         .required("kind", "write `kind = \"github\"`")
         .and_then(|kind| kind.parse(ProviderKind::parse));
@@ -197,7 +197,7 @@ fn app(
         false => Some(None),
     };
     let scope = AppScope { provider: provider.clone(), account: account.clone().flatten() };
-    let id = name::id(section, "id", "write `id = \"github-app\"`", |id, place| known.add(id, place, scope));
+    let id = name::id(section, "id", "write `id = \"github-app\"`", |id, field| known.add(id, field, scope));
     let client_id = section
         .required("client_id", "write the client id that the provider shows for the app")
         .and_then(|field| {

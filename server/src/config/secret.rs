@@ -30,7 +30,6 @@ pub(super) fn secret(section: &Section<'_>, key: &str) -> Option<Secret> {
         }
         (None, Some(file)) => from_file(&file),
         (None, None) => {
-            // A value of the wrong type has been noted already.
             if !section.has(key) && !section.has(&file_key) {
                 let message =
                     format!("is missing; write `{file_key} = \"…\"` with the path of a file that holds it");

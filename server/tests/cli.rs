@@ -1,0 +1,256 @@
+//! The command line as an operator meets it: what is said, where, and with which exit code.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::{
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::{Command, Output},
+};
+
+use insta::assert_snapshot;
+
+/// `gitward`, in a folder of its own and with an empty environment.
+struct Machine {
+    folder: tempfile::TempDir,
+}
+
+impl Machine {
+    fn new(config: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("gitward.toml"), config).unwrap();
+        std::fs::set_permissions(folder.path().join("gitward.toml"), PermissionsExt::from_mode(0o600))
+            .unwrap();
+        Self { folder }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn gitward(&self, arguments: &str) -> Output {
+        self.gitward_with(arguments, &[])
+    }
+
+    fn gitward_with(&self, arguments: &str, env: &[(&str, &str)]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_gitward"))
+            .args(arguments.split_whitespace())
+            .current_dir(self.path())
+            .env_clear()
+            .envs(env.iter().copied())
+            .output()
+            .unwrap()
+    }
+}
+
+fn stdout(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).unwrap()
+}
+
+fn stderr(output: &Output) -> &str {
+    std::str::from_utf8(&output.stderr).unwrap()
+}
+
+const FULL: &str = r#"
+public_url = "https://gitward.example.com"
+trusted_proxies = ["10.0.0.0/8"]
+
+[[provider]]
+id = "github"
+kind = "github"
+base_url = "https://github.com"
+
+[[provider]]
+id = "work"
+kind = "github"
+base_url = "https://git.example.com"
+api_url = "https://git.example.com/api/v3"
+proxy = "http://proxy.example.com:3128"
+
+[[oauth_app]]
+id = "work-app"
+provider = "work"
+account = "acme"
+client_id = "Iv1.0123"
+client_secret = "hunter2"
+
+[[account]]
+id = "acme"
+name = "Acme"
+members = [{ user = "mara", role = "admin" }, { user = "jonas" }]
+
+[[account.runtime]]
+name = "production"
+provider = "work"
+authorization = "oauth2"
+oauth_app = "work-app"
+repository = "acme/gitops"
+scopes = ["repo"]
+
+[[account.runtime]]
+name = "test"
+provider = "github"
+"#;
+
+#[test]
+fn help_shows_the_first_steps_and_the_exit_codes() {
+    let output = Machine::new("").gitward("--help");
+    assert_eq!(output.status.code(), Some(0));
+    assert_snapshot!(stdout(&output), @r#"
+    Every user authorizes Git access for their GitOps runtimes
+
+    Usage: gitward [OPTIONS] <COMMAND>
+
+    Commands:
+      serve         Serve the site until told to stop (SIGINT, SIGTERM)
+      check-config  Say what is wrong with the configuration, and what it would change
+      user          Add users, disable them, let them choose a new password
+      backup        Write a copy of the database, also while the server runs
+      verify        Open every stored token, and count them
+      help          Print this message or the help of the given subcommand(s)
+
+    Options:
+          --config <FILE>  The configuration [env: GITWARD_CONFIG] [default: gitward.toml]
+      -h, --help           Print help
+      -V, --version        Print version
+
+    First steps:
+      gitward check-config --sample > gitward.toml
+      gitward check-config
+      gitward serve
+
+    Exit codes:
+      0   done
+      1   it failed; stderr says why
+      2   this command line can't be understood
+      78  the configuration or the root key is wrong
+
+    Environment: GITWARD_PUBLIC_URL, GITWARD_LISTEN, GITWARD_DATA_DIR, GITWARD_ROOT_KEY_FILE, GITWARD_LOG and
+    GITWARD_LOG_FORMAT come before the file.
+    "#);
+}
+
+#[test]
+fn a_command_that_does_not_exist_is_a_usage_error() {
+    let machine = Machine::new(FULL);
+    for arguments in ["", "sevre", "user", "user add", "user add a/b", "backup", "serve --port 1"] {
+        let output = machine.gitward(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments}");
+        assert_eq!(stdout(&output), "", "{arguments}");
+    }
+}
+
+#[test]
+fn check_config_explains_what_it_read_and_shows_no_secret() {
+    let machine = Machine::new(FULL);
+    let output = machine.gitward("check-config");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(stderr(&output), "");
+    assert_snapshot!(stdout(&output), @r#"
+    gitward.toml is good.
+
+    Public URL       https://gitward.example.com
+    Listens on       127.0.0.1:3000
+    Database         data/gitward.sqlite3 (not there yet)
+    Root key         gitward.key (not there yet)
+    Trusted proxies  10.0.0.0/8
+
+    Git providers
+      github: github at https://github.com/
+      work: github at https://git.example.com/, API at https://git.example.com/api/v3, through http://proxy.example.com:3128/
+
+    OAuth apps
+      work-app: client Iv1.0123 at work, for acme only
+        callback to register there: https://gitward.example.com/callback/work
+
+    Accounts
+      acme (Acme), members: 2
+        acme.production: at work, by OAuth2 with work-app, or by token, pushes to acme/gitops, needs repo
+        acme.test: at github, by token
+
+    There is no database yet: `gitward serve` makes it.
+    "#);
+    assert!(!stdout(&output).contains("hunter2"));
+    assert_eq!(std::fs::read_dir(machine.path()).unwrap().count(), 1, "nothing was made");
+}
+
+#[test]
+fn check_config_says_all_that_is_wrong_and_exits_with_1() {
+    let output = Machine::new("listen = 3\ncolour = 'red'\n").gitward("check-config");
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(stdout(&output), "");
+    assert_snapshot!(stderr(&output), @r#"
+    gitward.toml:1:1: public_url: is missing; write `public_url = "https://gitward.example.com"`, as people will type it
+    gitward.toml:1:10: listen: must be a text in quotes
+    gitward.toml:2:1: colour: there is no such key; the choice is `public_url`, `listen`, `data_dir`, `root_key_file`, `trusted_proxies`, `log`, `provider`, `oauth_app`, `account`
+    "#);
+}
+
+#[test]
+fn check_config_warns_about_secrets_that_everybody_can_read() {
+    let machine = Machine::new(FULL);
+    std::fs::set_permissions(machine.path().join("gitward.toml"), PermissionsExt::from_mode(0o644)).unwrap();
+    let output = machine.gitward("check-config");
+    assert_eq!(output.status.code(), Some(0));
+    assert_snapshot!(stderr(&output), @"warning: gitward.toml:22:17: oauth_app.client_secret: everybody on this machine can read it here; use `client_secret_file`, or `chmod o= gitward.toml`");
+}
+
+#[test]
+fn check_config_misses_the_key_of_a_database() {
+    let machine = Machine::new(FULL);
+    std::fs::create_dir(machine.path().join("data")).unwrap();
+    std::fs::write(machine.path().join("data/gitward.sqlite3"), "").unwrap();
+    let output = machine.gitward("check-config");
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(stdout(&output), "");
+    assert!(stderr(&output).starts_with("gitward.key: the root key is missing, but"), "{}", stderr(&output));
+}
+
+#[test]
+fn the_sample_is_a_configuration() {
+    let machine = Machine::new("");
+    let sample = machine.gitward("check-config --sample");
+    assert_eq!(sample.status.code(), Some(0));
+    assert_eq!(stderr(&sample), "");
+    std::fs::write(machine.path().join("sample.toml"), sample.stdout).unwrap();
+    let output = machine.gitward("--config sample.toml check-config");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).starts_with("sample.toml is good.\n"));
+}
+
+#[test]
+fn a_wrong_configuration_exits_with_78() {
+    let machine = Machine::new("public_url = 'https://gitward.example.com'\nlisten = 'here'\n");
+    for arguments in
+        ["serve", "user add mara", "user disable mara", "user reset-password mara", "backup b", "verify"]
+    {
+        let output = machine.gitward(arguments);
+        assert_eq!(output.status.code(), Some(78), "{arguments}");
+        assert_eq!(stdout(&output), "", "{arguments}");
+        assert_eq!(
+            stderr(&output),
+            "gitward.toml:2:10: listen: is not an IP address and a port; write it like `127.0.0.1:3000`\n"
+        );
+    }
+    assert_eq!(std::fs::read_dir(machine.path()).unwrap().count(), 1, "nothing was made");
+}
+
+#[test]
+fn the_environment_names_the_configuration_and_comes_before_it() {
+    let machine = Machine::new(FULL);
+    let output = machine.gitward_with("check-config", &[("GITWARD_CONFIG", "other.toml")]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).starts_with("other.toml: the file can't be read: No such file"),
+        "{}",
+        stderr(&output)
+    );
+
+    let output =
+        machine.gitward_with("check-config", &[("GITWARD_CONFIG", ""), ("GITWARD_LISTEN", "[::]:8080")]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).contains("Listens on       [::]:8080\n"));
+
+    let output = machine.gitward_with("check-config", &[("GITWARD_LISTEN", "8080")]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).starts_with("GITWARD_LISTEN: is not an IP address"), "{}", stderr(&output));
+}
