@@ -252,17 +252,13 @@ async fn check_config(path: &Path) -> Result<(), Failure> {
     for warning in config.warnings() {
         tell(&format!("warning: {warning}"));
     }
-<<<<<<< HEAD
-    let applied = Site::would_apply(&config, &clock()).await?;
-=======
     if config.database_file().exists() && !config.root_key_file().exists() {
         return Err(Failure::because(format!(
             "{}: the root key is missing, but there is a database. Bring the key back: no other can read the tokens.",
             config.root_key_file().display()
         )));
     }
-    let applied = Site::would_apply(&config).await?;
->>>>>>> config
+    let applied = Site::would_apply(&config, &clock()).await?;
     answer(explain::explain(path, &config, applied.as_ref()).trim_end())
 }
 
