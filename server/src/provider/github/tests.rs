@@ -196,6 +196,16 @@ fn bad_days(elsewhere: &str) -> Vec<(&'static str, Fault, Word, Word, Word)> {
     let reset = now().plus(Duration::from_secs(60)).seconds().to_string();
     let sso = "required; url=https://github.example.com/orgs/o/sso?authorization_request=A";
     let sso_text = "Resource protected by organization SAML enforcement.";
+    let spent = says(403, "API rate limit exceeded for user ID 1.")
+        .insert_header("x-ratelimit-remaining", "0")
+        .insert_header("x-ratelimit-reset", reset.as_str());
+    let form = status(200).set_body_raw(
+        "error=bad_verification_code&error_description=Words",
+        "application/x-www-form-urlencoded; charset=utf-8",
+    );
+    let tokens = |access: serde_json::Value, kind: &str| {
+        status(200).set_body_json(json!({ "access_token": access, "token_type": kind }))
+    };
     #[rustfmt::skip]
     let days = vec![
         // GitHub's own refusals.
@@ -219,7 +229,7 @@ fn bad_days(elsewhere: &str) -> Vec<(&'static str, Fault, Word, Word, Word)> {
         ("suspended", answer(oauth_error(200, "application_suspended")), Unreachable, Unknown, AppRefused),
         ("unauthorized", answer(oauth_error(400, "unauthorized_client")), Unreachable, Unknown, AppRefused),
         ("grant type", answer(oauth_error(400, "unsupported_grant_type")), Unreachable, Unknown, AppRefused),
-        ("bad code as a form", answer(status(200).set_body_raw("error=bad_verification_code&error_description=Words", "application/x-www-form-urlencoded; charset=utf-8")), Unreachable, Unknown, Refused),
+        ("bad code as a form", answer(form), Unreachable, Unknown, Refused),
         // The same errors from where they mean nothing, and errors that mean nothing.
         ("bad code, 403", answer(oauth_error(403, "bad_verification_code")), Unreachable, Denied, Unreachable),
         ("bad code, 404", answer(oauth_error(404, "bad_verification_code")), Unreachable, Hidden, Unreachable),
@@ -233,7 +243,7 @@ fn bad_days(elsewhere: &str) -> Vec<(&'static str, Fault, Word, Word, Word)> {
         ("empty error", answer(oauth_error(200, "")), Unreachable, Unknown, Unreachable),
         ("error 7", answer(status(200).set_body_json(json!({ "error": 7 }))), Unreachable, Unknown, Unreachable),
         // Too many requests.
-        ("403 spent", answer(says(403, "API rate limit exceeded for user ID 1.").insert_header("x-ratelimit-remaining", "0").insert_header("x-ratelimit-reset", reset.as_str())), Limited, Unknown, Limited),
+        ("403 spent", answer(spent), Limited, Unknown, Limited),
         ("403 later", answer(says(403, "Later").insert_header("retry-after", "60")), Limited, Unknown, Limited),
         ("403 secondary", answer(says(403, "You have exceeded a secondary rate limit.")), Limited, Unknown, Limited),
         ("403 log-ins", answer(says(403, "Maximum number of login attempts exceeded. Please try again later.")), Limited, Unknown, Limited),
@@ -280,10 +290,10 @@ fn bad_days(elsewhere: &str) -> Vec<(&'static str, Fault, Word, Word, Word)> {
         ("200 no name", answer(status(200).set_body_json(json!({ "id": 1, "login": "" }))), Unreachable, Unknown, Unreachable),
         ("200 text for id", answer(status(200).set_body_json(json!({ "id": "1", "login": "a" }))), Unreachable, Unknown, Unreachable),
         ("200 odd name", answer(status(200).set_body_json(json!({ "id": 1, "login": "a\u{202e}b" }))), Unreachable, Unknown, Unreachable),
-        ("200 odd tokens", answer(status(200).set_body_json(json!({ "access_token": "a\nb", "token_type": "bearer" }))), Unreachable, Unknown, Unreachable),
-        ("200 number for token", answer(status(200).set_body_json(json!({ "access_token": 7, "token_type": "bearer" }))), Unreachable, Unknown, Unreachable),
-        ("200 empty token", answer(status(200).set_body_json(json!({ "access_token": "", "token_type": "bearer" }))), Unreachable, Unknown, Unreachable),
-        ("200 odd type", answer(status(200).set_body_json(json!({ "access_token": "a", "token_type": "mac" }))), Unreachable, Unknown, Unreachable),
+        ("200 odd tokens", answer(tokens(json!("a\nb"), "bearer")), Unreachable, Unknown, Unreachable),
+        ("200 number for token", answer(tokens(json!(7), "bearer")), Unreachable, Unknown, Unreachable),
+        ("200 empty token", answer(tokens(json!(""), "bearer")), Unreachable, Unknown, Unreachable),
+        ("200 odd type", answer(tokens(json!("a"), "mac")), Unreachable, Unknown, Unreachable),
         ("203 JSON", answer(status(203).set_body_json(octocat())), Unreachable, Unknown, Unreachable),
         ("204", answer(status(204)), Unreachable, Unknown, Unreachable),
         ("206 JSON", answer(status(206).set_body_json(octocat())), Unreachable, Unknown, Unreachable),
@@ -421,7 +431,8 @@ async fn kinds_are_told_apart_by_prefix_and_by_what_the_answer_shows() {
     let hex = Secret::new("0123456789abcdef0123456789abcdef01234567");
     let ghu = token("ghu_");
     // The token, how it was given, the header with the scopes, the kind, and the scopes.
-    let table: &[(&Secret, Method, Option<&str>, &str, Option<&[&str]>)] = &[
+    type Row<'a> = (&'a Secret, Method, Option<&'a str>, &'a str, Option<&'a [&'a str]>);
+    let table: &[Row<'_>] = &[
         (&classic(), Method::Token, Some("repo, gist"), "classic", Some(&["gist", "repo"])),
         (&classic(), Method::Token, Some(""), "classic", Some(&[])),
         (&classic(), Method::Token, None, "classic", None),
@@ -492,7 +503,8 @@ async fn a_fresh_grant_may_be_unknown_for_a_moment() {
 async fn a_limit_ends_when_the_host_says() {
     let seconds = |span: u64| Some(now().plus(Duration::from_secs(span)));
     let epoch = |span: i64| (now().seconds() + span).to_string();
-    let table: &[(u16, &[(&str, &str)], Option<Timestamp>)] = &[
+    type Row<'a> = (u16, &'a [(&'a str, &'a str)], Option<Timestamp>);
+    let table: &[Row<'_>] = &[
         (429, &[], None),
         (429, &[("retry-after", "60")], seconds(60)),
         (429, &[("retry-after", " 60 ")], seconds(60)),

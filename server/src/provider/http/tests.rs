@@ -206,12 +206,29 @@ async fn every_question_says_who_asks_and_wants_json() {
     }
 }
 
+/// A certificate whose key nobody has.
+const ROOT: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBjzCCATWgAwIBAgIUXG0wTalT54jnMXMiplzwDrQyWXEwCgYIKoZIzj0EAwIw
+HDEaMBgGA1UEAwwRR2l0d2FyZCB0ZXN0IHJvb3QwIBcNMjYxMTIyMTQzMzQxWhgP
+MjEyNjEwMjkxNDMzNDFaMBwxGjAYBgNVBAMMEUdpdHdhcmQgdGVzdCByb290MFkw
+EwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEy1ngilgCLkKfBIe+dw1jOlKcylPmgzJ6
+XgNvhK6rLy/fz7yrZN+jRa4jyM5ZZdW9vjYzUs2xmVURFqpSqgDwPqNTMFEwHQYD
+VR0OBBYEFMwVr8w9MhrPJuZII1VZO+8q2jhMMB8GA1UdIwQYMBaAFMwVr8w9MhrP
+JuZII1VZO+8q2jhMMA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDSAAwRQIg
+DScwQZvjqLxuyttAl/PFpPoCVLY42Ts5rzsA0poSkbECIQCnD/Uy0noy1w/ECsot
+WcbZuG346xwIbMT1b8wJbUeEDQ==
+-----END CERTIFICATE-----
+";
+
 #[test]
 fn extra_certificates_have_to_be_some() {
     for roots in ["nonsense", "-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n"] {
         let settings = HttpSettings { roots: roots.into(), ..HttpSettings::default() };
         assert!(Outgoing::new(&settings).is_err(), "{roots}");
     }
+    let settings = HttpSettings { roots: ROOT.into(), ..HttpSettings::default() };
+    assert!(Outgoing::new(&settings).is_ok());
 }
 
 /// Names that resolve to what a test wants, to something else each time.
@@ -401,4 +418,26 @@ fn credentials_go_to_hosts_only_over_tls_and_never_to_link_local_addresses() {
     {
         assert!(check_base(&Url::parse(url).unwrap()).is_err(), "{url}");
     }
+}
+
+#[tokio::test]
+async fn a_proxy_carries_tunnels_only_and_this_machine_needs_none() {
+    let proxy = BadServer::start(Misdeed::HangUp).await;
+    let local = BadServer::start(Misdeed::HangUp).await;
+    let settings = HttpSettings { proxy: Some(proxy.url.clone()), ..hasty() };
+    // The proxy finds the address: nobody is asked here.
+    let outgoing = Outgoing::with_lookup(&settings, Arc::new(Nothing)).unwrap();
+    let token = Secret::new("opensesame");
+
+    let url = Url::parse("https://git.example.com").unwrap();
+    let gate = outgoing.gate(&url).unwrap();
+    assert!(gate.send(get(&url).bearer(&token)).await.is_err());
+    let seen = proxy.requests.lock().unwrap().join("\n");
+    assert!(seen.starts_with("CONNECT git.example.com:443 "), "{seen}");
+    assert!(!seen.contains(token.expose()), "{seen}");
+
+    let gate = outgoing.gate(&local.url).unwrap();
+    assert!(gate.send(get(&local.url).bearer(&token)).await.is_err());
+    assert_eq!(proxy.connections.load(Ordering::SeqCst), 1);
+    assert_eq!(local.connections.load(Ordering::SeqCst), 1);
 }
