@@ -20,9 +20,12 @@ use crate::{credential::Evidence, secret::Secret};
 
 pub mod address;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 const USER_AGENT: &str = concat!("Gitward/", env!("CARGO_PKG_VERSION"));
+
+/// How long a connection is kept for the next question.
+const IDLE: Duration = Duration::from_secs(20);
 
 /// How the outside is reached.
 #[derive(Clone, Debug)]
@@ -114,6 +117,10 @@ impl Outgoing {
             .default_headers(HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]))
             .connect_timeout(settings.connect_timeout)
             .timeout(settings.timeout)
+            // A question that spends something is asked once: no second try, and hardly ever a connection that the
+            // other side is about to close.
+            .retry(reqwest::retry::never())
+            .pool_idle_timeout(IDLE)
             .dns_resolver(Arc::new(Guard(lookup)));
         if !settings.roots.is_empty() {
             let roots =

@@ -186,7 +186,7 @@ impl TokenDoor<'_> {
 }
 
 /// GitHub's answer as RFC 6749 would have it (sections 5.1 and 5.2).
-fn normalise(reply: &Reply) -> Result<HttpResponse, GrantError> {
+pub(super) fn normalise(reply: &Reply) -> Result<HttpResponse, GrantError> {
     // 403 and 5xx come from what stands in front of GitHub, whatever they hold.
     if !matches!(reply.status, StatusCode::OK | StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED) {
         return Err(GrantError::Unreachable(evidence(reply.status.as_str())));

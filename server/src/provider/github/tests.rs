@@ -1,1 +1,1072 @@
+//! GitHub on good days and on bad ones.
 
+use std::fmt;
+
+use proptest::prelude::{any, prop_oneof};
+use proptest::strategy::Strategy;
+use serde_json::json;
+use tokio::time::Instant;
+use wiremock::{
+    Mock, MockServer, Request, ResponseTemplate,
+    matchers::{any as any_request, header, method, path},
+};
+use zeroize::Zeroizing;
+
+use super::*;
+use crate::{
+    clock::{TestClock, Timestamp},
+    id::OauthAppId,
+    provider::{
+        TokenExpiry,
+        http::{
+            HttpSettings,
+            tests::{BadServer, Misdeed},
+        },
+    },
+};
+
+/// Tokens are put together when the tests run: what looks like one must not stand in a file.
+fn token(prefix: &str) -> Secret {
+    Secret::new([prefix, &"A".repeat(30), "0uCPlr"].concat())
+}
+
+fn classic() -> Secret {
+    token("ghp_")
+}
+
+fn of_oauth_app() -> Secret {
+    token("gho_")
+}
+
+fn fine_grained() -> Secret {
+    Secret::new(["github", "_pat_", &"1".repeat(22), "_", &"b".repeat(59)].concat())
+}
+
+fn app() -> OauthApp {
+    OauthApp {
+        id: OauthAppId::from("forge"),
+        provider: ProviderId::from("github"),
+        client_id: "Iv1.0123456789abcdef".to_owned(),
+        client_secret: Secret::new("app-secret-0123456789"),
+    }
+}
+
+fn settings(base: &str, http: &Outgoing) -> GitHubSettings {
+    GitHubSettings {
+        id: ProviderId::from("github"),
+        name: None,
+        base_url: Url::parse(base).unwrap(),
+        api_url: None,
+        clock: Arc::new(TestClock::new()),
+        http: http.clone(),
+    }
+}
+
+const SHORT_PAUSES: [Duration; FRESH_TOKEN_PAUSES.len()] =
+    [Duration::from_millis(1); FRESH_TOKEN_PAUSES.len()];
+
+/// At a server of the test, whose API is at the root.
+fn github(base: &str, http: &Outgoing) -> GitHub {
+    let settings = settings(base, http);
+    let mut github =
+        GitHub::new(GitHubSettings { api_url: Some(settings.base_url.clone()), ..settings }).unwrap();
+    github.fresh_token_pauses = &SHORT_PAUSES;
+    github
+}
+
+fn outgoing() -> Outgoing {
+    Outgoing::new(&HttpSettings::default()).unwrap()
+}
+
+async fn exchange(github: &GitHub) -> Result<Grant, GrantError> {
+    let redirect = Url::parse("https://gitward.example.com/callback").unwrap();
+    github.exchange(&app(), &Secret::new("code-0123"), &Secret::new("verifier-0123"), &redirect).await
+}
+
+async fn refresh(github: &GitHub) -> Result<Grant, GrantError> {
+    github.refresh(&app(), &token("ghr_")).await
+}
+
+fn now() -> Timestamp {
+    TestClock::new().now()
+}
+
+/// The outcomes, in one word each.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Word {
+    Valid,
+    Rejected,
+    Limited,
+    Unreachable,
+    Refused,
+    AppRefused,
+    Granted,
+    Allowed,
+    Denied,
+    Hidden,
+    NeedsSso,
+    Unknown,
+}
+
+impl From<Result<Identity, ProviderError>> for Word {
+    fn from(outcome: Result<Identity, ProviderError>) -> Self {
+        match outcome {
+            Ok(_) => Self::Valid,
+            Err(ProviderError::Rejected(_)) => Self::Rejected,
+            Err(ProviderError::RateLimited { .. }) => Self::Limited,
+            Err(ProviderError::Unreachable(_)) => Self::Unreachable,
+        }
+    }
+}
+
+impl From<Push> for Word {
+    fn from(outcome: Push) -> Self {
+        match outcome {
+            Push::Allowed => Self::Allowed,
+            Push::Denied => Self::Denied,
+            Push::Hidden => Self::Hidden,
+            Push::NeedsSso { .. } => Self::NeedsSso,
+            Push::Unknown => Self::Unknown,
+        }
+    }
+}
+
+impl From<Result<Grant, GrantError>> for Word {
+    fn from(outcome: Result<Grant, GrantError>) -> Self {
+        match outcome {
+            Ok(_) => Self::Granted,
+            Err(GrantError::Refused(_)) => Self::Refused,
+            Err(GrantError::AppRefused(_)) => Self::AppRefused,
+            Err(GrantError::RateLimited { .. }) => Self::Limited,
+            Err(GrantError::Unreachable(_)) => Self::Unreachable,
+        }
+    }
+}
+
+/// What a bad day looks like.
+enum Fault {
+    Answer(ResponseTemplate),
+    /// After ten times the time that there is.
+    TooLate(ResponseTemplate),
+    Misdeed(Misdeed),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answer(_) => f.write_str("answer"),
+            Self::TooLate(_) => f.write_str("too late"),
+            Self::Misdeed(misdeed) => write!(f, "{misdeed:?}"),
+        }
+    }
+}
+
+fn status(code: u16) -> ResponseTemplate {
+    ResponseTemplate::new(code)
+}
+
+fn says(code: u16, message: &str) -> ResponseTemplate {
+    status(code).set_body_json(json!({ "message": message, "documentation_url": "https://docs.example.com" }))
+}
+
+fn page(code: u16) -> ResponseTemplate {
+    status(code).set_body_raw("<!doctype html><title>Sorry</title>", "text/html; charset=utf-8")
+}
+
+fn plain(code: u16, text: &str) -> ResponseTemplate {
+    status(code).set_body_raw(text, "text/plain; charset=utf-8")
+}
+
+fn oauth_error(code: u16, error: &str) -> ResponseTemplate {
+    status(code)
+        .set_body_json(json!({ "error": error, "error_description": "Words.", "error_uri": "https://x" }))
+}
+
+fn octocat() -> serde_json::Value {
+    json!({ "login": "octocat", "id": 583_231, "type": "User", "name": "The Octocat" })
+}
+
+/// What each fault means: to a question about a token, to one about a repository, to one for a token.
+///
+/// `Rejected`, `Refused` and `AppRefused` take something from a user; they stand here only where GitHub itself
+/// says so.
+fn bad_days(elsewhere: &str) -> Vec<(&'static str, Fault, Word, Word, Word)> {
+    use Word::{AppRefused, Denied, Hidden, Limited, NeedsSso, Refused, Rejected, Unknown, Unreachable};
+    let answer = Fault::Answer;
+    let reset = now().plus(Duration::from_secs(60)).seconds().to_string();
+    let sso = "required; url=https://github.example.com/orgs/o/sso?authorization_request=A";
+    let sso_text = "Resource protected by organization SAML enforcement.";
+    let spent = says(403, "API rate limit exceeded for user ID 1.")
+        .insert_header("x-ratelimit-remaining", "0")
+        .insert_header("x-ratelimit-reset", reset.as_str());
+    let form = status(200).set_body_raw(
+        "error=bad_verification_code&error_description=Words",
+        "application/x-www-form-urlencoded; charset=utf-8",
+    );
+    let tokens = |access: serde_json::Value, kind: &str| {
+        status(200).set_body_json(json!({ "access_token": access, "token_type": kind }))
+    };
+    #[rustfmt::skip]
+    let days = vec![
+        // GitHub's own refusals.
+        ("401 JSON", answer(says(401, "Bad credentials")), Rejected, Unknown, Unreachable),
+        ("403 JSON", answer(says(403, "Forbidden")), Unreachable, Denied, Unreachable),
+        ("403 permission", answer(says(403, "Resource not accessible by personal access token")), Unreachable, Denied, Unreachable),
+        ("403 text", answer(plain(403, "Write access not granted.")), Unreachable, Denied, Unreachable),
+        ("403 SSO", answer(says(403, sso_text).insert_header("x-github-sso", sso)), Unreachable, NeedsSso, Unreachable),
+        ("404 SSO", answer(says(404, "Not Found").insert_header("x-github-sso", sso)), Unreachable, NeedsSso, Unreachable),
+        ("403 SSO, partial", answer(says(403, "No").insert_header("x-github-sso", "partial-results; organizations=1")), Unreachable, Denied, Unreachable),
+        ("404 JSON", answer(says(404, "Not Found")), Unreachable, Hidden, Unreachable),
+        ("404 text", answer(plain(404, "Repository not found.")), Unreachable, Hidden, Unreachable),
+        // Its errors of OAuth2, with the status that it sends, and with those of the standard.
+        ("bad code", answer(oauth_error(200, "bad_verification_code")), Unreachable, Unknown, Refused),
+        ("bad refresh token", answer(oauth_error(200, "bad_refresh_token")), Unreachable, Unknown, Refused),
+        ("e-mail", answer(oauth_error(200, "unverified_user_email")), Unreachable, Unknown, Refused),
+        ("invalid grant", answer(oauth_error(400, "invalid_grant")), Unreachable, Unknown, Refused),
+        ("client", answer(oauth_error(200, "incorrect_client_credentials")), Unreachable, Unknown, AppRefused),
+        ("invalid client", answer(oauth_error(401, "invalid_client")), Unreachable, Unknown, AppRefused),
+        ("redirect", answer(oauth_error(200, "redirect_uri_mismatch")), Unreachable, Unknown, AppRefused),
+        ("suspended", answer(oauth_error(200, "application_suspended")), Unreachable, Unknown, AppRefused),
+        ("unauthorized", answer(oauth_error(400, "unauthorized_client")), Unreachable, Unknown, AppRefused),
+        ("grant type", answer(oauth_error(400, "unsupported_grant_type")), Unreachable, Unknown, AppRefused),
+        ("bad code as a form", answer(form), Unreachable, Unknown, Refused),
+        // The same errors from where they mean nothing, and errors that mean nothing.
+        ("bad code, 403", answer(oauth_error(403, "bad_verification_code")), Unreachable, Denied, Unreachable),
+        ("bad code, 404", answer(oauth_error(404, "bad_verification_code")), Unreachable, Hidden, Unreachable),
+        ("bad code, 500", answer(oauth_error(500, "bad_verification_code")), Unreachable, Unknown, Unreachable),
+        ("bad code, 503", answer(oauth_error(503, "bad_refresh_token")), Unreachable, Unknown, Unreachable),
+        ("bad code, 429", answer(oauth_error(429, "bad_refresh_token")), Limited, Unknown, Limited),
+        ("server error", answer(oauth_error(400, "server_error")), Unreachable, Unknown, Unreachable),
+        ("unavailable", answer(oauth_error(400, "temporarily_unavailable")), Unreachable, Unknown, Unreachable),
+        ("bad request", answer(oauth_error(400, "invalid_request")), Unreachable, Unknown, Unreachable),
+        ("unknown error", answer(oauth_error(200, "<script>")), Unreachable, Unknown, Unreachable),
+        ("empty error", answer(oauth_error(200, "")), Unreachable, Unknown, Unreachable),
+        ("error 7", answer(status(200).set_body_json(json!({ "error": 7 }))), Unreachable, Unknown, Unreachable),
+        // Too many requests.
+        ("403 spent", answer(spent), Limited, Unknown, Limited),
+        ("403 later", answer(says(403, "Later").insert_header("retry-after", "60")), Limited, Unknown, Limited),
+        ("403 secondary", answer(says(403, "You have exceeded a secondary rate limit.")), Limited, Unknown, Limited),
+        ("403 log-ins", answer(says(403, "Maximum number of login attempts exceeded. Please try again later.")), Limited, Unknown, Limited),
+        ("429", answer(status(429)), Limited, Unknown, Limited),
+        ("429 text", answer(plain(429, "Retry later")), Limited, Unknown, Limited),
+        ("429 seconds", answer(status(429).insert_header("retry-after", "60")), Limited, Unknown, Limited),
+        ("429 date", answer(status(429).insert_header("retry-after", "Sun, 22 Nov 2026 13:00:00 GMT")), Limited, Unknown, Limited),
+        ("429 junk", answer(status(429).insert_header("retry-after", "soon")), Limited, Unknown, Limited),
+        ("429 HTML", answer(page(429)), Limited, Unknown, Limited),
+        // Others on the way.
+        ("401 HTML", answer(page(401)), Unreachable, Unknown, Unreachable),
+        ("401 empty", answer(status(401)), Unreachable, Unknown, Unreachable),
+        ("401 text", answer(plain(401, "Bad credentials")), Unreachable, Unknown, Unreachable),
+        ("401 string", answer(status(401).set_body_json("Bad credentials")), Unreachable, Unknown, Unreachable),
+        ("401 unsent", answer(says(401, "Requires authentication")), Unreachable, Unknown, Unreachable),
+        ("401 other JSON", answer(oauth_error(401, "proxy")), Unreachable, Unknown, Unreachable),
+        ("403 HTML", answer(page(403)), Unreachable, Unknown, Unreachable),
+        ("404 HTML", answer(page(404)), Unreachable, Unknown, Unreachable),
+        ("407", answer(page(407)), Unreachable, Unknown, Unreachable),
+        ("511", answer(page(511)), Unreachable, Unknown, Unreachable),
+        // The host itself.
+        ("400", answer(says(400, "Problems parsing JSON")), Unreachable, Unknown, Unreachable),
+        ("406", answer(says(406, "Not Acceptable")), Unreachable, Unknown, Unreachable),
+        ("408", answer(says(408, "Request Timeout")), Unreachable, Unknown, Unreachable),
+        ("409", answer(says(409, "Conflict")), Unreachable, Unknown, Unreachable),
+        ("410", answer(says(410, "Gone")), Unreachable, Unknown, Unreachable),
+        ("422", answer(says(422, "Validation Failed")), Unreachable, Unknown, Unreachable),
+        ("451", answer(says(451, "Repository access blocked")), Unreachable, Unknown, Unreachable),
+        ("500", answer(says(500, "Server Error")), Unreachable, Unknown, Unreachable),
+        ("502", answer(page(502)), Unreachable, Unknown, Unreachable),
+        ("503 HTML", answer(page(503)), Unreachable, Unknown, Unreachable),
+        ("503 credentials", answer(says(503, "Bad credentials")), Unreachable, Unknown, Unreachable),
+        ("504", answer(status(504)), Unreachable, Unknown, Unreachable),
+        // 200, and yet no answer.
+        ("200 HTML", answer(page(200)), Unreachable, Unknown, Unreachable),
+        ("200 garbage", answer(plain(200, "{\"id\": 1, \"log")), Unreachable, Unknown, Unreachable),
+        ("200 bytes", answer(status(200).set_body_bytes([0xff, 0xfe, 0, 0x80])), Unreachable, Unknown, Unreachable),
+        ("200 empty", answer(status(200)), Unreachable, Unknown, Unreachable),
+        ("200 array", answer(status(200).set_body_json(json!([octocat()]))), Unreachable, Unknown, Unreachable),
+        ("200 null", answer(status(200).set_body_json(json!(null))), Unreachable, Unknown, Unreachable),
+        ("200 object", answer(status(200).set_body_json(json!({}))), Unreachable, Unknown, Unreachable),
+        ("200 deep", answer(plain(200, &"[".repeat(100_000))), Unreachable, Unknown, Unreachable),
+        ("200 no id", answer(status(200).set_body_json(json!({ "login": "a" }))), Unreachable, Unknown, Unreachable),
+        ("200 no name", answer(status(200).set_body_json(json!({ "id": 1, "login": "" }))), Unreachable, Unknown, Unreachable),
+        ("200 text for id", answer(status(200).set_body_json(json!({ "id": "1", "login": "a" }))), Unreachable, Unknown, Unreachable),
+        ("200 odd name", answer(status(200).set_body_json(json!({ "id": 1, "login": "a\u{202e}b" }))), Unreachable, Unknown, Unreachable),
+        ("200 odd tokens", answer(tokens(json!("a\nb"), "bearer")), Unreachable, Unknown, Unreachable),
+        ("200 number for token", answer(tokens(json!(7), "bearer")), Unreachable, Unknown, Unreachable),
+        ("200 empty token", answer(tokens(json!(""), "bearer")), Unreachable, Unknown, Unreachable),
+        ("200 odd type", answer(tokens(json!("a"), "mac")), Unreachable, Unknown, Unreachable),
+        ("203 JSON", answer(status(203).set_body_json(octocat())), Unreachable, Unknown, Unreachable),
+        ("204", answer(status(204)), Unreachable, Unknown, Unreachable),
+        ("206 JSON", answer(status(206).set_body_json(octocat())), Unreachable, Unknown, Unreachable),
+        // Elsewhere.
+        ("301", answer(status(301).insert_header("location", elsewhere)), Unreachable, Unknown, Unreachable),
+        ("302", answer(status(302).insert_header("location", elsewhere)), Unreachable, Unknown, Unreachable),
+        ("303", answer(status(303).insert_header("location", elsewhere)), Unreachable, Unknown, Unreachable),
+        ("307", answer(status(307).insert_header("location", elsewhere)), Unreachable, Unknown, Unreachable),
+        ("308", answer(status(308).insert_header("location", elsewhere)), Unreachable, Unknown, Unreachable),
+        // Time and size.
+        ("late 200", Fault::TooLate(status(200).set_body_json(octocat())), Unreachable, Unknown, Unreachable),
+        ("late 401", Fault::TooLate(says(401, "Bad credentials")), Unreachable, Unknown, Unreachable),
+        ("silence", Fault::Misdeed(Misdeed::Silence), Unreachable, Unknown, Unreachable),
+        ("slow body", Fault::Misdeed(Misdeed::Drip), Unreachable, Unknown, Unreachable),
+        ("endless body", Fault::Misdeed(Misdeed::Endless), Unreachable, Unknown, Unreachable),
+        ("10 GB", Fault::Misdeed(Misdeed::Huge), Unreachable, Unknown, Unreachable),
+        ("endless headers", Fault::Misdeed(Misdeed::EndlessHeaders), Unreachable, Unknown, Unreachable),
+        ("hung up", Fault::Misdeed(Misdeed::HangUp), Unreachable, Unknown, Unreachable),
+        ("half a body", Fault::Misdeed(Misdeed::HalfBody), Unreachable, Unknown, Unreachable),
+        ("no HTTP", Fault::Misdeed(Misdeed::Gibberish), Unreachable, Unknown, Unreachable),
+    ];
+    days
+}
+
+#[tokio::test]
+async fn a_bad_day_takes_nothing_from_anyone() {
+    let elsewhere = BadServer::start(Misdeed::HangUp).await;
+    let patient = outgoing();
+    let hasty =
+        Outgoing::new(&HttpSettings { timeout: Duration::from_millis(200), ..HttpSettings::default() })
+            .unwrap();
+    let mut wrong = Vec::new();
+    let mut cells = 0;
+    for (name, fault, identity, push, grant) in bad_days(elsewhere.url.as_str()) {
+        let mock = MockServer::start().await;
+        let (url, http) = match fault {
+            Fault::Answer(answer) => {
+                Mock::given(any_request()).respond_with(answer).mount(&mock).await;
+                (mock.uri(), &patient)
+            }
+            Fault::TooLate(answer) => {
+                let answer = answer.set_delay(Duration::from_secs(2));
+                Mock::given(any_request()).respond_with(answer).mount(&mock).await;
+                (mock.uri(), &hasty)
+            }
+            Fault::Misdeed(misdeed) => {
+                let server = BadServer::start(misdeed).await;
+                (server.url.to_string(), &hasty)
+            }
+        };
+        let github = github(&url, http);
+        let (pat, oauth) = (classic(), of_oauth_app());
+        let outcomes: [(&str, Word, Word); 6] = [
+            ("identify a PAT", github.identify(&pat, Method::Token).await.into(), identity),
+            ("identify a grant", github.identify(&oauth, Method::Oauth2).await.into(), identity),
+            ("push with a PAT", github.may_push(&pat, "o/r").await.into(), push),
+            ("push with a grant", github.may_push(&oauth, "o/r").await.into(), push),
+            ("exchange", exchange(&github).await.into(), grant),
+            ("refresh", refresh(&github).await.into(), grant),
+        ];
+        for (question, outcome, expected) in outcomes {
+            cells += 1;
+            if outcome != expected {
+                wrong.push(format!("{name}, {question}: {outcome:?} instead of {expected:?}"));
+            }
+        }
+        let requests = mock.received_requests().await.unwrap_or_default();
+        let posts = requests.iter().filter(|request| request.method.as_str() == "POST").count();
+        if !requests.is_empty() && posts != 2 {
+            wrong.push(format!("{name}: {posts} posts for one exchange and one refresh"));
+        }
+        for request in &requests {
+            if holds_a_secret(request.url.as_str()) {
+                wrong.push(format!("{name}: a secret in an address"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {cells} cells:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(cells >= 360, "{cells} cells");
+    assert_eq!(
+        elsewhere.connections.load(std::sync::atomic::Ordering::SeqCst),
+        0,
+        "no redirect was followed"
+    );
+}
+
+fn holds_a_secret(text: &str) -> bool {
+    [
+        classic(),
+        of_oauth_app(),
+        token("ghr_"),
+        app().client_secret,
+        Secret::new("code-0123"),
+        Secret::new("verifier-0123"),
+    ]
+    .iter()
+    .any(|secret| text.contains(secret.expose()))
+}
+
+fn sent(request: &Request, name: &str) -> String {
+    request.headers.get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
+}
+
+async fn mount(mock: &MockServer, verb: &str, at: &str, answer: ResponseTemplate) {
+    Mock::given(method(verb)).and(path(at)).respond_with(answer).mount(mock).await;
+}
+
+#[tokio::test]
+async fn a_classic_token_shows_whose_it_is_what_it_may_and_when_it_ends() {
+    let mock = MockServer::start().await;
+    let answer = status(200)
+        .set_body_json(octocat())
+        .insert_header("X-OAuth-Scopes", "admin:repo_hook, repo")
+        .insert_header("github-authentication-token-expiration", "2027-10-12 09:00:00 UTC");
+    mount(&mock, "GET", "/user", answer).await;
+    let identity = github(&mock.uri(), &outgoing()).identify(&classic(), Method::Token).await.unwrap();
+    assert_eq!(identity.owner, ProviderAccount { id: "583231".to_owned(), login: "octocat".to_owned() });
+    assert_eq!(identity.kind, "classic");
+    assert_eq!(identity.scopes.unwrap().to_vec(), ["admin:repo_hook", "repo"]);
+    assert_eq!(identity.expiry, TokenExpiry::At(Timestamp::from_seconds(1_823_331_600)));
+    assert_eq!(identity.evidence, Evidence { request: "GET /user".to_owned(), answer: "200".to_owned() });
+
+    let requests = mock.received_requests().await.unwrap();
+    assert_eq!(requests.len(), 1);
+    assert_eq!(sent(&requests[0], "authorization"), format!("Bearer {}", classic().expose()));
+    assert_eq!(sent(&requests[0], "accept"), "application/vnd.github+json");
+    assert_eq!(sent(&requests[0], "x-github-api-version"), "2022-11-28");
+    assert!(sent(&requests[0], "user-agent").starts_with("Gitward/"));
+    assert_eq!(requests[0].url.query(), None);
+}
+
+#[tokio::test]
+async fn kinds_are_told_apart_by_prefix_and_by_what_the_answer_shows() {
+    let unknown = Secret::new("x".repeat(50));
+    let hex = Secret::new("0123456789abcdef0123456789abcdef01234567");
+    let ghu = token("ghu_");
+    // The token, how it was given, the header with the scopes, the kind, and the scopes.
+    type Row<'a> = (&'a Secret, Method, Option<&'a str>, &'a str, Option<&'a [&'a str]>);
+    let table: &[Row<'_>] = &[
+        (&classic(), Method::Token, Some("repo, gist"), "classic", Some(&["gist", "repo"])),
+        (&classic(), Method::Token, Some(""), "classic", Some(&[])),
+        (&classic(), Method::Token, None, "classic", None),
+        (&of_oauth_app(), Method::Oauth2, Some("repo"), "oauth-app", Some(&["repo"])),
+        (&of_oauth_app(), Method::Oauth2, Some(""), "oauth-app", Some(&[])),
+        (&of_oauth_app(), Method::Token, Some("repo"), "oauth-app", Some(&["repo"])),
+        (&fine_grained(), Method::Token, None, "fine-grained", None),
+        (&fine_grained(), Method::Token, Some(""), "fine-grained", None),
+        (&ghu, Method::Oauth2, None, "github-app", None),
+        (&ghu, Method::Oauth2, Some(""), "github-app", None),
+        (&hex, Method::Token, Some("repo"), "legacy", Some(&["repo"])),
+        (&hex, Method::Token, Some(""), "legacy", Some(&[])),
+        (&hex, Method::Token, None, "legacy", None),
+        (&unknown, Method::Token, Some("repo"), "classic", Some(&["repo"])),
+        (&unknown, Method::Oauth2, Some("repo"), "oauth-app", Some(&["repo"])),
+        (&unknown, Method::Token, Some(""), "other", None),
+        (&unknown, Method::Oauth2, None, "other", None),
+    ];
+    let http = outgoing();
+    for (row, (token, how, header, kind, scopes)) in table.iter().enumerate() {
+        let mock = MockServer::start().await;
+        let mut answer = status(200).set_body_json(octocat());
+        if let Some(header) = header {
+            answer = answer.insert_header("x-oauth-scopes", *header);
+        }
+        mount(&mock, "GET", "/user", answer).await;
+        let github = github(&mock.uri(), &http);
+        let identity = github.identify(token, *how).await.unwrap();
+        assert_eq!(identity.kind, *kind, "row {row}");
+        let shown = identity.scopes.as_ref().map(ScopeSet::to_vec);
+        assert_eq!(shown, scopes.map(|scopes| scopes.iter().map(|s| (*s).to_owned()).collect()), "row {row}");
+        assert_eq!(identity.expiry, TokenExpiry::Never, "row {row}");
+        assert_eq!(github.kind_label(kind) == "Token", *kind == "other", "row {row}");
+    }
+}
+
+#[tokio::test]
+async fn a_fresh_grant_may_be_unknown_for_a_moment() {
+    let mock = MockServer::start().await;
+    let refusal = says(401, "Bad credentials");
+    Mock::given(path("/user")).respond_with(refusal).up_to_n_times(3).with_priority(1).mount(&mock).await;
+    mount(&mock, "GET", "/user", status(200).set_body_json(octocat())).await;
+    let github = github(&mock.uri(), &outgoing());
+    assert!(github.identify(&of_oauth_app(), Method::Oauth2).await.is_ok());
+    assert_eq!(mock.received_requests().await.unwrap().len(), 4);
+
+    // Then it is really unknown: asked again a few times, and no more.
+    mock.reset().await;
+    mount(&mock, "GET", "/user", says(401, "Bad credentials")).await;
+    let error = github.identify(&of_oauth_app(), Method::Oauth2).await.unwrap_err();
+    let evidence = Evidence { request: "GET /user".to_owned(), answer: "401".to_owned() };
+    assert_eq!(error, ProviderError::Rejected(evidence));
+    assert_eq!(mock.received_requests().await.unwrap().len(), 1 + FRESH_TOKEN_PAUSES.len());
+
+    // Personal tokens are not that fresh, and hosts lock out who asks too often.
+    mock.reset().await;
+    mount(&mock, "GET", "/user", says(401, "Bad credentials")).await;
+    assert!(github.identify(&classic(), Method::Token).await.is_err());
+    assert_eq!(mock.received_requests().await.unwrap().len(), 1);
+
+    let whole: Duration = FRESH_TOKEN_PAUSES.iter().sum();
+    assert!(
+        whole <= Duration::from_secs(1) && FRESH_TOKEN_PAUSES.iter().all(|pause| pause.as_millis() <= 200)
+    );
+}
+
+#[tokio::test]
+async fn a_limit_ends_when_the_host_says() {
+    let seconds = |span: u64| Some(now().plus(Duration::from_secs(span)));
+    let epoch = |span: i64| (now().seconds() + span).to_string();
+    type Row<'a> = (u16, &'a [(&'a str, &'a str)], Option<Timestamp>);
+    let table: &[Row<'_>] = &[
+        (429, &[], None),
+        (429, &[("retry-after", "60")], seconds(60)),
+        (429, &[("retry-after", " 60 ")], seconds(60)),
+        (429, &[("retry-after", "0")], None),
+        (429, &[("retry-after", "-60")], None),
+        (429, &[("retry-after", "99999999999999999999")], None),
+        (429, &[("retry-after", "4000000000")], seconds(7200)),
+        (429, &[("retry-after", "Sun, 22 Nov 2026 12:05:00 GMT")], seconds(300)),
+        (429, &[("retry-after", "Sun, 22 Nov 2026 11:00:00 GMT")], None),
+        (429, &[("retry-after", "Tue, 22 Nov 2067 11:00:00 GMT")], seconds(7200)),
+        (429, &[("retry-after", "soon")], None),
+        (403, &[("retry-after", "30")], seconds(30)),
+        (403, &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", &epoch(90))], seconds(90)),
+        (403, &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", &epoch(-90))], None),
+        (403, &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "9223372036854775807")], seconds(7200)),
+        (403, &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "junk")], None),
+        (403, &[("x-ratelimit-remaining", "0")], None),
+        // A secondary limit: the hourly one has nothing to do with it.
+        (429, &[("x-ratelimit-remaining", "4000"), ("x-ratelimit-reset", &epoch(90))], None),
+        (
+            429,
+            &[("retry-after", "30"), ("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", &epoch(90))],
+            seconds(30),
+        ),
+    ];
+    let http = outgoing();
+    for (row, (code, headers, expected)) in table.iter().enumerate() {
+        let mock = MockServer::start().await;
+        let mut answer = status(*code);
+        for (name, value) in *headers {
+            answer = answer.insert_header(*name, *value);
+        }
+        Mock::given(any_request()).respond_with(answer).mount(&mock).await;
+        let github = github(&mock.uri(), &http);
+        let Err(ProviderError::RateLimited { until, .. }) = github.identify(&classic(), Method::Token).await
+        else {
+            panic!("row {row}");
+        };
+        assert_eq!(until, *expected, "row {row}");
+        let Err(GrantError::RateLimited { until, .. }) = refresh(&github).await else { panic!("row {row}") };
+        assert_eq!(until, *expected, "row {row}");
+    }
+}
+
+const REFS: &str = "/o/r.git/info/refs";
+
+fn advertisement() -> ResponseTemplate {
+    status(200).set_body_raw(
+        "001f# service=git-receive-pack\n0000".repeat(20_000),
+        "application/x-git-receive-pack-advertisement",
+    )
+}
+
+#[tokio::test]
+async fn git_is_asked_whether_it_would_take_a_push() {
+    let mock = MockServer::start().await;
+    // Longer than any body that is read.
+    mount(&mock, "GET", REFS, advertisement()).await;
+    let github = github(&mock.uri(), &outgoing());
+    assert_eq!(github.may_push(&classic(), "o/r").await, Push::Allowed);
+    assert_eq!(github.may_push(&classic(), "o/r.git").await, Push::Allowed);
+    let requests = mock.received_requests().await.unwrap();
+    assert_eq!(requests.len(), 2);
+    let pair = base64::Engine::encode(
+        &base64::prelude::BASE64_STANDARD,
+        format!("x-access-token:{}", classic().expose()),
+    );
+    assert_eq!(sent(&requests[0], "authorization"), format!("Basic {pair}"));
+    assert_eq!(requests[0].url.query(), Some("service=git-receive-pack"));
+}
+
+#[tokio::test]
+async fn the_api_tells_why_git_takes_none() {
+    use Word::{Allowed, Denied, Hidden, NeedsSso, Unknown};
+    let sso = |code| says(code, "SAML").insert_header("x-github-sso", "required; url=https://x.example.com/");
+    let git = |code| plain(code, "No.");
+    let api = |code| says(code, "No.");
+    let seen = || status(200).set_body_json(json!({ "id": 1, "permissions": { "push": true } }));
+    let limited = || api(403).insert_header("x-ratelimit-remaining", "0");
+    let table = [
+        (advertisement(), seen(), Allowed),
+        (status(200).set_body_raw("x", "text/html"), seen(), Unknown),
+        (status(200).set_body_raw("x", "application/x-git-upload-pack-advertisement"), seen(), Unknown),
+        (git(401), seen(), Unknown),
+        // A role that suffices says nothing about the token.
+        (git(403), seen(), Denied),
+        (git(403), api(403), Denied),
+        (git(403), api(404), Denied),
+        (git(403), sso(403), NeedsSso),
+        (git(403), sso(404), NeedsSso),
+        (git(403), limited(), Unknown),
+        (git(403), api(401), Unknown),
+        (git(403), page(503), Unknown),
+        (git(404), api(404), Hidden),
+        (git(404), api(403), Hidden),
+        (git(404), sso(403), NeedsSso),
+        (git(404), sso(404), NeedsSso),
+        (git(404), limited(), Unknown),
+        (git(404), seen(), Unknown),
+        (git(404), page(500), Unknown),
+        (sso(403), page(500), NeedsSso),
+        (git(403).insert_header("retry-after", "5"), seen(), Unknown),
+        (git(500), seen(), Unknown),
+    ];
+    let http = outgoing();
+    for (row, (git, api, expected)) in table.into_iter().enumerate() {
+        let mock = MockServer::start().await;
+        mount(&mock, "GET", REFS, git).await;
+        mount(&mock, "GET", "/repos/o/r", api).await;
+        let outcome = github(&mock.uri(), &http).may_push(&fine_grained(), "o/r").await;
+        assert_eq!(Word::from(outcome), expected, "row {row}");
+    }
+}
+
+#[tokio::test]
+async fn a_link_to_single_sign_on_leads_to_the_known_host_only() {
+    let mock = MockServer::start().await;
+    let github = github(&mock.uri(), &outgoing());
+    let own = format!("{}/orgs/o/sso?authorization_request=A", mock.uri());
+    let table = [
+        (format!("required; url={own}"), Some(own.as_str())),
+        (format!("Required;url={own}"), Some(own.as_str())),
+        ("required".to_owned(), None),
+        ("required; url=".to_owned(), None),
+        ("required; url=https://evil.example.com/orgs/o/sso".to_owned(), None),
+        (format!("required; url={}", own.replace("http://", "https://")), None),
+        (format!("required; url={}", own.replace("http://", "http://user@")), None),
+        ("required; url=javascript:alert(1)".to_owned(), None),
+        (format!("required; url={own}{}", "A".repeat(2048)), None),
+    ];
+    for (value, link) in table {
+        mock.reset().await;
+        mount(&mock, "GET", REFS, plain(403, "No.").insert_header("x-github-sso", value.as_str())).await;
+        let expected = Push::NeedsSso { link: link.map(str::to_owned) };
+        assert_eq!(github.may_push(&classic(), "o/r").await, expected, "{value}");
+    }
+}
+
+#[tokio::test]
+async fn only_names_of_repositories_become_addresses() {
+    let server = BadServer::start(Misdeed::HangUp).await;
+    let github = github(server.url.as_str(), &outgoing());
+    for name in [
+        "",
+        "/",
+        "o",
+        "o/",
+        "/r",
+        "o/r/x",
+        "../r",
+        "o/..",
+        "./r",
+        "o/.",
+        "o/.git",
+        "o/r?x",
+        "o/r#x",
+        "o/r%2f",
+        "o/r\n",
+        "o r/x",
+        "ö/r",
+        "o/r\\x",
+        "@evil.example.com/r",
+        "o:p/r",
+        "o/...git",
+    ] {
+        assert_eq!(github.may_push(&classic(), name).await, Push::Unknown, "{name:?}");
+    }
+    assert_eq!(server.connections.load(std::sync::atomic::Ordering::SeqCst), 0);
+    assert!(github.may_push(&classic(), "o-1/r.x_y").await == Push::Unknown);
+    assert!(
+        server.requests.lock().unwrap()[0]
+            .starts_with("GET /o-1/r.x_y.git/info/refs?service=git-receive-pack ")
+    );
+}
+
+fn form_of(request: &Request) -> Vec<(String, String)> {
+    let mut fields: Vec<_> = url::form_urlencoded::parse(&request.body).into_owned().collect();
+    fields.sort();
+    fields
+}
+
+#[tokio::test]
+async fn a_code_is_exchanged_with_one_post() {
+    let mock = MockServer::start().await;
+    let access = of_oauth_app();
+    let answer = json!({ "access_token": access.expose(), "scope": "repo,gist", "token_type": "bearer" });
+    Mock::given(method("POST"))
+        .and(path("/login/oauth/access_token"))
+        .and(header("accept", "application/json"))
+        .respond_with(status(200).set_body_json(answer))
+        .mount(&mock)
+        .await;
+    let grant = exchange(&github(&mock.uri(), &outgoing())).await.unwrap();
+    assert_eq!(grant.access.expose(), access.expose());
+    assert!(grant.refresh.is_none() && grant.expires_in.is_none() && grant.refresh_expires_in.is_none());
+
+    let requests = mock.received_requests().await.unwrap();
+    assert_eq!(requests.len(), 1);
+    let fields = form_of(&requests[0]);
+    let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let expected = [
+        ("client_id", "Iv1.0123456789abcdef"),
+        ("client_secret", "app-secret-0123456789"),
+        ("code", "code-0123"),
+        ("code_verifier", "verifier-0123"),
+        ("grant_type", "authorization_code"),
+        ("redirect_uri", "https://gitward.example.com/callback"),
+    ];
+    assert_eq!(fields, expected);
+    assert_eq!(sent(&requests[0], "authorization"), "");
+    assert_eq!(sent(&requests[0], "content-type"), "application/x-www-form-urlencoded");
+    assert_eq!(requests[0].url.query(), None);
+}
+
+#[tokio::test]
+async fn a_grant_of_an_app_is_renewed_with_one_post() {
+    let mock = MockServer::start().await;
+    let (access, next) = (token("ghu_"), token("ghr_"));
+    let answer = json!({
+        "access_token": access.expose(), "expires_in": 28800, "refresh_token": next.expose(),
+        "refresh_token_expires_in": 15_897_600, "scope": "", "token_type": "bearer",
+    });
+    mount(&mock, "POST", "/login/oauth/access_token", status(200).set_body_json(answer)).await;
+    let grant = refresh(&github(&mock.uri(), &outgoing())).await.unwrap();
+    assert_eq!(grant.access.expose(), access.expose());
+    assert_eq!(grant.refresh.unwrap().expose(), next.expose());
+    assert_eq!(grant.expires_in, Some(Duration::from_secs(28800)));
+    assert_eq!(grant.refresh_expires_in, Some(Duration::from_secs(15_897_600)));
+
+    let requests = mock.received_requests().await.unwrap();
+    assert_eq!(requests.len(), 1);
+    let names: Vec<_> = form_of(&requests[0]).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["client_id", "client_secret", "grant_type", "refresh_token"]);
+    assert_eq!(sent(&requests[0], "authorization"), "");
+}
+
+#[tokio::test]
+async fn grants_come_in_many_forms() {
+    let access = of_oauth_app();
+    let t = access.expose();
+    let form = "application/x-www-form-urlencoded; charset=utf-8";
+    let whole = |body: String| status(200).set_body_raw(body, "application/json");
+    let seconds = |span| Some(Duration::from_secs(span));
+    // The answer, whether there is a refresh token, and the two lives.
+    let table = [
+        (status(200).set_body_raw(format!("access_token={t}&scope=repo%2Cgist&token_type=bearer"), form), false, None, None),
+        (
+            status(200).set_body_raw(
+                format!("access_token={t}&expires_in=28800&refresh_token=r&refresh_token_expires_in=99&token_type=bearer"),
+                form,
+            ),
+            true,
+            seconds(28800),
+            seconds(99),
+        ),
+        (whole(format!(r#"{{"access_token":"{t}","token_type":"Bearer"}}"#)), false, None, None),
+        (whole(format!(r#"{{"access_token":"{t}"}}"#)), false, None, None),
+        (whole(format!(r#"{{"access_token":"{t}","refresh_token":"","expires_in":""}}"#)), false, None, None),
+        (whole(format!(r#"{{"access_token":"{t}","refresh_token":null,"expires_in":null}}"#)), false, None, None),
+        (whole(format!(r#"{{"access_token":"{t}","expires_in":"60","refresh_token":"r"}}"#)), true, seconds(60), None),
+        // Unreadable lives: the documented one, if there is something to renew it with.
+        (whole(format!(r#"{{"access_token":"{t}","expires_in":-1,"refresh_token":"r"}}"#)), true, seconds(28800), None),
+        (whole(format!(r#"{{"access_token":"{t}","expires_in":[],"refresh_token":"r"}}"#)), true, seconds(28800), None),
+        (whole(format!(r#"{{"access_token":"{t}","expires_in":{}}}"#, u64::MAX)), false, seconds(316_224_000), None),
+        // Nobody reads the rest.
+        (whole(format!(r#"{{"access_token":"{t}","scope":["x"],"error_description":7,"x":{{}}}}"#)), false, None, None),
+        (status(200).set_body_raw(format!(r#"{{"access_token":"{t}"}}"#), "text/plain"), false, None, None),
+    ];
+    let http = outgoing();
+    for (row, (answer, renewable, life, refresh_life)) in table.into_iter().enumerate() {
+        let mock = MockServer::start().await;
+        mount(&mock, "POST", "/login/oauth/access_token", answer).await;
+        let Ok(grant) = refresh(&github(&mock.uri(), &http)).await else { panic!("row {row}") };
+        assert_eq!(grant.access.expose(), t, "row {row}");
+        assert_eq!(grant.refresh.is_some(), renewable, "row {row}");
+        assert_eq!((grant.expires_in, grant.refresh_expires_in), (life, refresh_life), "row {row}");
+    }
+}
+
+#[tokio::test]
+async fn evidence_quotes_nothing() {
+    let mock = MockServer::start().await;
+    let secret = of_oauth_app();
+    for body in [
+        format!(
+            r#"{{"error":"{0}","error_description":"{0}","message":"{0}","access_token":"{0}"}}"#,
+            secret.expose()
+        ),
+        format!(r#"{{"access_token":"{0}","token_type":"{0}","id":"{0}","login":"{0}"}}"#, secret.expose()),
+        secret.expose().to_owned(),
+    ] {
+        for code in [200, 400, 401, 403, 404, 500] {
+            mock.reset().await;
+            let answer = status(code).set_body_raw(body.clone(), "application/json");
+            Mock::given(any_request()).respond_with(answer).mount(&mock).await;
+            let github = github(&mock.uri(), &outgoing());
+            let identity = github.identify(&secret, Method::Oauth2).await;
+            let grants = [exchange(&github).await.err(), refresh(&github).await.err()];
+            let shown = format!("{identity:?} {grants:?}");
+            assert!(!holds_a_secret(&shown), "{code}: {shown}");
+        }
+    }
+}
+
+#[test]
+fn each_edition_has_its_addresses() {
+    let http = outgoing();
+    let cases = [
+        (
+            "https://github.com",
+            "GitHub",
+            "https://api.github.com/user",
+            "https://api.github.com https://github.com",
+            true,
+        ),
+        (
+            "https://github.com/",
+            "GitHub",
+            "https://api.github.com/user",
+            "https://api.github.com https://github.com",
+            true,
+        ),
+        (
+            "https://octo.ghe.com",
+            "GitHub",
+            "https://api.octo.ghe.com/user",
+            "https://api.octo.ghe.com https://octo.ghe.com",
+            true,
+        ),
+        (
+            "https://git.example.com:8443",
+            "GitHub Enterprise",
+            "https://git.example.com:8443/api/v3/user",
+            "https://git.example.com:8443",
+            false,
+        ),
+        (
+            "https://example.com/git/",
+            "GitHub Enterprise",
+            "https://example.com/git/api/v3/user",
+            "https://example.com",
+            false,
+        ),
+        (
+            "https://a.b.ghe.com",
+            "GitHub Enterprise",
+            "https://a.b.ghe.com/api/v3/user",
+            "https://a.b.ghe.com",
+            false,
+        ),
+    ];
+    for (base, name, user, origin, fine_grained) in cases {
+        let github = GitHub::new(settings(base, &http)).unwrap();
+        assert_eq!(github.name(), name, "{base}");
+        assert_eq!(below(&github.api, ["user"]).as_str(), user, "{base}");
+        assert_eq!(github.origin(), origin, "{base}");
+        assert_eq!(github.fine_grained_link(None, "x").is_some(), fine_grained, "{base}");
+    }
+    let github = GitHub::new(settings("https://git.example.com:8443", &http)).unwrap();
+    assert_eq!(github.host(), "git.example.com:8443");
+    let endpoints = GitHub::new(settings("https://github.com/", &http)).unwrap().oauth_endpoints();
+    assert_eq!(endpoints.authorize.as_str(), "https://github.com/login/oauth/authorize");
+    assert_eq!(endpoints.token.as_str(), "https://github.com/login/oauth/access_token");
+    assert_eq!(endpoints.issuer, "https://github.com/login/oauth");
+
+    let named = |name: Option<&str>, api: &str| {
+        let settings = settings("http://localhost:4001", &http);
+        let (name, api_url) = (name.map(str::to_owned), Some(Url::parse(api).unwrap()));
+        GitHub::new(GitHubSettings { name, api_url, ..settings })
+    };
+    let demo = named(Some("Forge"), "http://localhost:4001").unwrap();
+    assert_eq!((demo.name(), demo.host().as_str()), ("Forge", "localhost:4001"));
+    assert_eq!(demo.origin(), "http://localhost:4001");
+    assert_eq!(below(&demo.api, ["user"]).as_str(), "http://localhost:4001/user");
+    assert!(demo.fine_grained_link(None, "x").is_some());
+    assert!(named(None, "http://localhost:4001/api/v3").unwrap().fine_grained_link(None, "x").is_none());
+    assert_eq!(named(None, "http://api.example.com").err(), Some(OriginError::Scheme));
+    assert_eq!(GitHub::new(settings("https://169.254.169.254", &http)).err(), Some(OriginError::Forbidden));
+}
+
+#[test]
+fn links_fill_in_what_is_needed() {
+    let github = GitHub::new(settings("https://github.com", &outgoing())).unwrap();
+    let needed = ScopeSet::parse("workflow repo");
+    assert_eq!(
+        github.create_link(&needed, "Gitward: team & co").as_str(),
+        "https://github.com/settings/tokens/new?description=Gitward%3A+team+%26+co&scopes=repo%2Cworkflow"
+    );
+    let note = "Gitward for a runtime with a really long name";
+    assert_eq!(
+        github.fine_grained_link(Some("octo-org/deploy"), note).unwrap().as_str(),
+        "https://github.com/settings/personal-access-tokens/new?name=Gitward+for+a+runtime+with+a+really+long\
+         &target_name=octo-org&contents=write&metadata=read"
+    );
+    let link = github.fine_grained_link(Some("not a repository"), &"é".repeat(60)).unwrap();
+    assert!(!link.as_str().contains("target_name"));
+    assert_eq!(link.query_pairs().next().unwrap().1.chars().count(), 40);
+    assert_eq!(github.default_scopes().to_vec(), ["repo"]);
+}
+
+#[test]
+fn what_is_implied_is_not_missing() {
+    let github = GitHub::new(settings("https://github.com", &outgoing())).unwrap();
+    // Granted, needed, missing.
+    let table = [
+        ("repo", "repo", ""),
+        ("repo", "public_repo repo:status repo_deployment repo:invite security_events", ""),
+        ("repo", "admin:repo_hook write:repo_hook read:repo_hook", ""),
+        ("repo", "workflow", "workflow"),
+        ("repo, workflow", "repo workflow", ""),
+        ("public_repo", "repo", "repo"),
+        ("", "repo", "repo"),
+        ("", "", ""),
+        ("gist", "", ""),
+        ("admin:org", "read:org", ""),
+        ("write:org", "read:org admin:org", "admin:org"),
+        ("admin:repo_hook", "read:repo_hook repo", "repo"),
+        ("user", "read:user user:email user:follow", ""),
+        ("read:user", "user", "user"),
+        ("admin:public_key admin:gpg_key", "read:public_key read:gpg_key", ""),
+        ("write:packages", "read:packages", ""),
+        ("read:packages", "write:packages", "write:packages"),
+        ("project", "read:project", ""),
+        ("something:new", "repo", "repo"),
+        ("something:new", "something:new", ""),
+        ("REPO", "repo", "repo"),
+    ];
+    for (granted, needed, missing) in table {
+        let found = github.missing(&ScopeSet::parse(granted), &ScopeSet::parse(needed));
+        assert_eq!(found.join(" "), missing, "{granted} for {needed}");
+    }
+}
+
+fn with_header(name: &'static str, values: &[&[u8]]) -> HeaderMap {
+    values
+        .iter()
+        .filter_map(|value| HeaderValue::from_bytes(value).ok())
+        .map(|value| (HeaderName::from_static(name), value))
+        .fold(HeaderMap::new(), |mut headers, (name, value)| {
+            headers.append(name, value);
+            headers
+        })
+}
+
+const EXPIRY: &str = "github-authentication-token-expiration";
+
+#[test]
+fn both_ways_to_write_an_end_are_read() {
+    let at = |seconds| TokenExpiry::At(Timestamp::from_seconds(seconds));
+    let table: &[(&str, TokenExpiry)] = &[
+        ("2027-10-12 09:00:00 UTC", at(1_823_331_600)),
+        (" 2027-10-12 09:00:00 UTC ", at(1_823_331_600)),
+        ("2027-10-12 18:00:00 +0900", at(1_823_331_600)),
+        ("2027-10-12 05:30:00 -0330", at(1_823_331_600)),
+        ("2027-10-12 09:00:00 +0000", at(1_823_331_600)),
+        ("1970-01-01 00:00:00 UTC", at(0)),
+        ("", TokenExpiry::Unknown),
+        ("never", TokenExpiry::Unknown),
+        ("2027-10-12", TokenExpiry::Unknown),
+        ("2027-02-30 09:00:00 UTC", TokenExpiry::Unknown),
+        ("2027-10-12 25:00:00 UTC", TokenExpiry::Unknown),
+        ("2027-10-12 09:00:00", TokenExpiry::Unknown),
+        ("2027-10-12 09:00:00 PST", TokenExpiry::Unknown),
+        ("2027-10-12 09:00:00 +9900", TokenExpiry::Unknown),
+        ("2027-10-12 09:00:00 UTC and more", TokenExpiry::Unknown),
+        ("99999999-10-12 09:00:00 UTC", TokenExpiry::Unknown),
+        ("1823331600", TokenExpiry::Unknown),
+    ];
+    for (text, expected) in table {
+        assert_eq!(answer::expiry(&with_header(EXPIRY, &[text.as_bytes()])), *expected, "{text:?}");
+    }
+    assert_eq!(answer::expiry(&HeaderMap::new()), TokenExpiry::Never);
+    let twice = with_header(EXPIRY, &[b"2027-10-12 09:00:00 UTC", b"2028-10-12 09:00:00 UTC"]);
+    assert_eq!(answer::expiry(&twice), TokenExpiry::Unknown);
+    assert_eq!(answer::expiry(&with_header(EXPIRY, &[b"2027\xff"])), TokenExpiry::Unknown);
+}
+
+#[test]
+fn scopes_may_come_in_several_headers() {
+    let headers = with_header("x-oauth-scopes", &[b"repo, gist", b"user"]);
+    assert_eq!(answer::scopes(&headers).unwrap().to_vec(), ["gist", "repo", "user"]);
+    assert_eq!(answer::scopes(&HeaderMap::new()), None);
+    assert_eq!(answer::scopes(&with_header("x-oauth-scopes", &[b"repo\xff"])), None);
+}
+
+/// What a header may hold, often nearly right.
+fn header_value() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        proptest::collection::vec(any::<u8>(), 0..8192),
+        "[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2} (UTC|[+-][0-9]{4})"
+            .prop_map(String::into_bytes),
+        "[-+0-9: UTCZ]{0,40}".prop_map(String::into_bytes),
+        "[A-Z][a-z]{2}, [0-9]{1,2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} (GMT|[+-][0-9]{4})"
+            .prop_map(String::into_bytes),
+        "-?[0-9]{0,30}".prop_map(String::into_bytes),
+        "(required|partial-results)? ?;? ?(url=)?[ -~]{0,100}".prop_map(String::into_bytes),
+        "([a-z:_]{0,12}[, ]{0,3}){0,400}".prop_map(String::into_bytes),
+    ]
+}
+
+/// What an answer may hold, often nearly right.
+fn body() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        proptest::collection::vec(any::<u8>(), 0..8192),
+        r#"\{"(error|access_token|message|id)":("[ -~]{0,40}"|[0-9]{0,40}|null|\[\]|\{\})(,"(expires_in|token_type|refresh_token|login)":("[ -~]{0,40}"|-?[0-9]{1,40}|null))?\}"#
+            .prop_map(String::into_bytes),
+        "((error|access_token|expires_in|token_type|refresh_token)=[ -~]{0,40}&?){0,6}".prop_map(String::into_bytes),
+        r#"[\[\]{}",:0-9a-z]{0,4000}"#.prop_map(String::into_bytes),
+        (0_usize..60_000).prop_map(|depth| b"[".repeat(depth)),
+    ]
+}
+
+/// In time, whatever it was.
+fn soon<T>(work: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let result = work();
+    assert!(start.elapsed() < Duration::from_secs(1), "took {:?}", start.elapsed());
+    result
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config { cases: 2000, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn no_header_is_too_odd_to_read(value in header_value(), code in 200_u16..600) {
+        let names = [
+            EXPIRY, "x-oauth-scopes", "x-github-sso", "retry-after", "x-ratelimit-remaining", "x-ratelimit-reset",
+        ];
+        for name in names {
+            let reply = Reply {
+                status: StatusCode::from_u16(code).unwrap(),
+                headers: with_header(name, &[&value]),
+                body: Zeroizing::new(Vec::new()),
+            };
+            soon(|| {
+                let _ = answer::expiry(&reply.headers);
+                let _ = answer::sso(&reply.headers);
+                let granted = answer::scopes(&reply.headers).unwrap_or_default();
+                let _ = granted.closure(scopes::implied);
+                let until = answer::limit(&reply, now()).flatten();
+                assert!(until.is_none_or(|until| until > now() && until.since(now()).as_secs() <= 7200));
+                // Without a body no answer takes anything from a user.
+                let error = answer::refusal("GET /user", &reply, now());
+                assert!(!matches!(error, ProviderError::Rejected(_)));
+            });
+        }
+    }
+
+    #[test]
+    fn no_body_is_too_odd_to_read(body in body(), code in 200_u16..600, form in any::<bool>()) {
+        let content_type: &[u8] = if form { b"application/x-www-form-urlencoded" } else { b"application/json" };
+        let reply = Reply {
+            status: StatusCode::from_u16(code).unwrap(),
+            headers: with_header("content-type", &[content_type]),
+            body: Zeroizing::new(body),
+        };
+        soon(|| {
+            let _ = reply.json::<Account>().is_some_and(|account| account.is_usable());
+            let rejected = matches!(answer::refusal("GET /user", &reply, now()), ProviderError::Rejected(_));
+            assert!(!rejected || code == 401);
+            let normal = grant::normalise(&reply);
+            assert!(normal.is_err() || matches!(code, 200 | 400 | 401));
+        });
+    }
+}
