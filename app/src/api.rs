@@ -3,6 +3,7 @@
 //! [`Backend`] exists only on the server: it does things for the visitor who makes this request. A server function
 //! is one line that calls it.
 
+pub mod light;
 pub mod person;
 pub mod token;
 
@@ -63,7 +64,7 @@ mod backend {
         /// Hides or shows the notifications about one runtime.
         async fn hide_notifications(&self, runtime: String, hide: bool) -> Result<(), ApiError>;
 
-        /// Whether this request is a plain form, sent without script, that expects a page in return.
+        /// Whether this request is a form (`POST`) that was sent without script and expects a page in return.
         fn wants_page(&self) -> bool;
     }
 
@@ -78,9 +79,12 @@ mod backend {
         use_context::<SharedBackend>().ok_or(ApiError::Internal)
     }
 
-    /// Gives the response the status of the error, and lets the result through.
+    /// Gives the response the status of the error, and lets the result through. Not for a form that was sent without
+    /// script: its error travels back to the page in a redirect, whose status must stay.
     pub(super) fn answer<T>(result: Result<T, ApiError>) -> Result<T, ApiError> {
-        if let Err(error) = &result {
+        if let Err(error) = &result
+            && !use_context::<SharedBackend>().is_some_and(|backend| backend.wants_page())
+        {
             set_status(error.status());
         }
         result

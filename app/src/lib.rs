@@ -7,13 +7,83 @@
 //! - [`path`]: every address of the site
 //! - [`error`]: what can go wrong for a visitor
 //! - [`api`]: what pages ask of the server
+//! - [`page`]: one file per page; a page loads, its view shows
+//! - [`component`]: parts of pages: data in, HTML out
+//! - [`asset`]: names of the files that a page loads
+//! - `document`: what stands around a page; only on the server
+//!
+//! To add a page: a function in [`path`], a variant of [`path::Place`], a file in [`page`], a line in [`App`].
+
+// The types of views nest as deep as the pages do.
+#![recursion_limit = "256"]
 
 pub mod api;
+pub mod asset;
+pub mod component;
+#[cfg(feature = "ssr")]
+mod document;
 pub mod error;
+pub mod page;
 pub mod path;
 
+#[cfg(feature = "ssr")]
+pub use document::shell;
+
 use leptos::prelude::*;
+use leptos_router::{
+    ParamSegment, SsrMode, StaticSegment,
+    components::{FlatRoutes, Route, Router},
+};
+
+use crate::{
+    component::frame::Frame,
+    page::{
+        delete::DeletePage,
+        home::HomePage,
+        nowhere::Nowhere,
+        once::{SetUpPage, WelcomePage},
+        password::PasswordPage,
+        runtime::RuntimePage,
+        sign_in::SignInPage,
+        tokens::TokensPage,
+    },
+};
 
 /// The site's body.
+///
+/// All pages wait for their data before the first byte leaves: status and text are right without script.
 #[component]
-pub fn App() -> impl IntoView {}
+pub fn App() -> impl IntoView {
+    view! {
+        <Router>
+            <Frame>
+                <FlatRoutes fallback=Nowhere>
+                    <Route path=StaticSegment("") view=HomePage ssr=SsrMode::Async/>
+                    <Route path=StaticSegment("tokens") view=TokensPage ssr=SsrMode::Async/>
+                    <Route
+                        path=(StaticSegment("tokens"), ParamSegment("runtime"))
+                        view=RuntimePage
+                        ssr=SsrMode::Async
+                    />
+                    <Route
+                        path=(StaticSegment("tokens"), ParamSegment("runtime"), StaticSegment("delete"))
+                        view=DeletePage
+                        ssr=SsrMode::Async
+                    />
+                    <Route path=StaticSegment("password") view=PasswordPage ssr=SsrMode::Async/>
+                    <Route path=StaticSegment("sign-in") view=SignInPage ssr=SsrMode::Async/>
+                    <Route
+                        path=(StaticSegment("setup"), ParamSegment("secret"))
+                        view=SetUpPage
+                        ssr=SsrMode::Async
+                    />
+                    <Route
+                        path=(StaticSegment("welcome"), ParamSegment("secret"))
+                        view=WelcomePage
+                        ssr=SsrMode::Async
+                    />
+                </FlatRoutes>
+            </Frame>
+        </Router>
+    }
+}

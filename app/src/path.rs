@@ -50,6 +50,98 @@ pub fn sign_in_then(place: &str) -> String {
     format!("{SIGN_IN}?then={}", encode(place))
 }
 
+/// The list with a filter, a selection and a page; what is usual stays out of the address.
+pub fn list(filter: &str, show: &str, page: u32) -> String {
+    let mut place = String::from(TOKENS);
+    let mut mark = '?';
+    let mut add = |name: &str, value: &str| {
+        place.push(mark);
+        place.push_str(name);
+        place.push('=');
+        place.push_str(value);
+        mark = '&';
+    };
+    if !filter.is_empty() {
+        add("q", &encode(filter));
+    }
+    if show != "all" {
+        add("show", show);
+    }
+    if page > 1 {
+        add("page", &page.to_string());
+    }
+    place
+}
+
+/// Which page an address leads to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Place<'a> {
+    /// [`HOME`].
+    Home,
+    /// [`TOKENS`].
+    Tokens,
+    /// [`runtime`], with the runtime's id.
+    Runtime(&'a str),
+    /// [`delete`], with the runtime's id.
+    Delete(&'a str),
+    /// [`PASSWORD`].
+    Password,
+    /// [`SIGN_IN`].
+    SignIn,
+    /// [`SETUP`].
+    SetUp,
+    /// [`WELCOME`].
+    Welcome,
+    /// No page of ours.
+    Nowhere,
+}
+
+impl<'a> Place<'a> {
+    /// The page at this path.
+    pub fn of(path: &'a str) -> Self {
+        let mut parts = path.split('/').filter(|part| !part.is_empty());
+        match (parts.next(), parts.next(), parts.next(), parts.next()) {
+            (None, ..) => Self::Home,
+            (Some("tokens"), None, ..) => Self::Tokens,
+            (Some("tokens"), Some(runtime), None, _) => Self::Runtime(runtime),
+            (Some("tokens"), Some(runtime), Some("delete"), None) => Self::Delete(runtime),
+            (Some("password"), None, ..) => Self::Password,
+            (Some("sign-in"), None, ..) => Self::SignIn,
+            (Some("setup"), Some(_), None, _) => Self::SetUp,
+            (Some("welcome"), Some(_), None, _) => Self::Welcome,
+            _ => Self::Nowhere,
+        }
+    }
+
+    /// Whether only people who are signed in come here.
+    pub fn is_for_people(self) -> bool {
+        matches!(self, Self::Home | Self::Tokens | Self::Runtime(_) | Self::Delete(_) | Self::Password)
+    }
+
+    /// What the window is called.
+    pub fn title(self) -> String {
+        let subject = match self {
+            Self::Home => "Home",
+            Self::Tokens => "Git Personal Access Token",
+            Self::Runtime(id) if is_plain(id) => return [id, ": Git provider access · Gitward"].concat(),
+            Self::Runtime(_) => "Git provider access",
+            Self::Delete(id) if is_plain(id) => return ["Delete the token of ", id, " · Gitward"].concat(),
+            Self::Delete(_) => "Delete a token",
+            Self::Password => "Change password",
+            Self::SignIn => "Sign in",
+            Self::SetUp => "Set up",
+            Self::Welcome => "Choose a password",
+            Self::Nowhere => "Nothing here",
+        };
+        [subject, " · Gitward"].concat()
+    }
+}
+
+/// Whether an id from an address may be shown: nobody should be able to write sentences into a title.
+fn is_plain(id: &str) -> bool {
+    id.len() <= 64 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+}
+
 /// `place` if it is an address on this site, else the list. Never leads to another host.
 pub fn safe_place(place: &str) -> &str {
     let inside = place.starts_with('/')
@@ -90,6 +182,22 @@ mod tests {
             assert_eq!(safe_place(place), TOKENS, "{place:?}");
         }
         assert_eq!(safe_place("/tokens/acme.prod?x=1"), "/tokens/acme.prod?x=1");
+    }
+
+    #[test]
+    fn every_page_has_a_title_of_its_own() {
+        let paths = ["/", "/tokens", "/tokens/a", "/tokens/a/delete", "/password", "/sign-in", "/setup/x", "/welcome/x", "/x"];
+        let mut titles: Vec<_> = paths.iter().map(|path| Place::of(path).title()).collect();
+        titles.sort();
+        titles.dedup();
+        assert_eq!(titles.len(), paths.len());
+        assert_eq!(Place::of("/tokens/call%20555").title(), "Git provider access · Gitward");
+    }
+
+    #[test]
+    fn a_list_without_wishes_has_a_short_address() {
+        assert_eq!(list("", "all", 1), TOKENS);
+        assert_eq!(list("a b", "need-you", 2), "/tokens?q=a%20b&show=need-you&page=2");
     }
 
     #[test]

@@ -1,1 +1,527 @@
-//! stub
+//! Everything the server does for one visitor's request, in the words of the pages.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+    sync::Arc,
+};
+
+use app::{
+    api::{
+        Backend,
+        person::{LinkPurpose, Visitor},
+        token::{
+            AccountRows, Added, AlsoRuntime, Counts, Evidence, Expiry, NewToken, ProviderLabel, Refusal, Reusable,
+            RuntimeAccess, RuntimeRow, Show, TokenPage, TokenQuery, TokenSummary,
+        },
+    },
+    error::{self, ApiError},
+};
+use async_trait::async_trait;
+use axum::http::{Method, header, request::Parts};
+use leptos::prelude::use_context;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    access::{AccessError, Authorized},
+    check::CheckError,
+    clock::Timestamp,
+    credential::{Access, Credential},
+    health::{Seen, health, needed},
+    id::{CredentialId, RuntimeId},
+    moment::moment,
+    person::{ChangeError, LinkFor, PasswordProblem, RedeemError, SignInError, SignedIn},
+    provider::Provider,
+    secret::Secret,
+    site::Site,
+    store::StoreError,
+    web::session::{ClientAddress, Signed, session_cookie, session_cookie_ended},
+};
+
+/// Rows on a page of the list.
+const ROWS_PER_PAGE: usize = 50;
+/// A refusal is shown again for so long.
+const REFUSAL_SHOWN: std::time::Duration = std::time::Duration::from_secs(10 * 60);
+/// Pastes that a provider refused, per user and window: providers ban an address that guesses.
+const REFUSED_PASTES: u32 = 20;
+const REFUSED_PASTES_WINDOW_SECONDS: u32 = 5 * 60;
+
+/// More people sign in at this moment than the machine can hash for; seconds later it is over.
+const BUSY: ApiError = ApiError::TooManyAttempts { retry_after_seconds: 5 };
+
+/// One request and who makes it.
+pub struct Visit {
+    site: Arc<Site>,
+    parts: Parts,
+}
+
+/// A refusal as it is kept between the form and the page that shows it.
+#[derive(Serialize, Deserialize)]
+struct KeptRefusal {
+    refusal: Refusal,
+    also: Vec<RuntimeId>,
+}
+
+impl Visit {
+    /// The visit that this request is.
+    pub fn new(site: Arc<Site>, parts: Parts) -> Self {
+        Self { site, parts }
+    }
+
+    fn signed(&self) -> Result<&Signed, ApiError> {
+        self.parts.extensions.get::<Signed>().ok_or(ApiError::SignInNeeded)
+    }
+
+    fn address(&self) -> IpAddr {
+        self.parts.extensions.get::<ClientAddress>().map_or(IpAddr::from([127, 0, 0, 1]), |address| address.0)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.site.clock.now()
+    }
+
+    fn provider(&self, access: &Access) -> Result<&Arc<dyn Provider>, ApiError> {
+        // Declared together with the runtime; gone only between a restart and a page that is still open.
+        self.site.registry.provider(&access.runtime.provider).ok_or(ApiError::NotFound)
+    }
+
+    /// Gives the browser its session.
+    fn begin(&self, signed_in: &SignedIn) -> Result<(), ApiError> {
+        set_cookie(&session_cookie(&self.site.public_url, &signed_in.secret))
+    }
+
+    async fn accesses(&self) -> Result<Vec<Access>, ApiError> {
+        let signed = self.signed()?;
+        self.site.store.accesses(&signed.user.id, self.now()).await.map_err(broken("read the runtimes"))
+    }
+
+    fn row(&self, access: &Access, now: Timestamp) -> Option<(Seen, RuntimeRow)> {
+        let provider = self.site.registry.provider(&access.runtime.provider)?;
+        let seen = health(access, provider.as_ref(), now);
+        let row = RuntimeRow {
+            id: access.runtime.id.to_string(),
+            name: access.runtime.name.clone(),
+            provider: label(provider.as_ref()),
+            token: access.credential.as_ref().map(|credential| summary(credential, provider.as_ref(), now)),
+            health: seen.health.clone(),
+            muted: access.muted,
+        };
+        Some((seen, row))
+    }
+
+    /// Keeps a refusal for the page that shows it, and answers with its code.
+    async fn refused(&self, runtime: &RuntimeId, refusal: Refusal, also: Vec<RuntimeId>) -> ApiError {
+        let Ok(signed) = self.signed() else { return ApiError::SignInNeeded };
+        let guess = matches!(refusal, Refusal::Unknown);
+        let kept = match serde_json::to_string(&KeptRefusal { refusal, also }) {
+            Ok(kept) => kept,
+            Err(error) => return internal("write a refusal", &error),
+        };
+        let store = &self.site.store;
+        if let Err(error) = store.refuse(&signed.session.id, runtime, &kept, self.now()).await {
+            return internal("keep a refusal", &error);
+        }
+        if guess
+            && let Err(error) =
+                store.count_failure(&paste_bucket(signed), self.now(), REFUSED_PASTES_WINDOW_SECONDS).await
+        {
+            return internal("count a refusal", &error);
+        }
+        ApiError::Refused
+    }
+
+    async fn added(
+        &self,
+        runtime: RuntimeId,
+        also: Vec<RuntimeId>,
+        outcome: Result<Authorized, AccessError>,
+    ) -> Result<Added, ApiError> {
+        match outcome {
+            Ok(done) => Ok(Added { login: done.login, runtimes: done.runtimes, left_out: done.left_out }),
+            Err(AccessError::Refused(refusal)) => Err(self.refused(&runtime, refusal, also).await),
+            Err(AccessError::NotFound) => Err(ApiError::NotFound),
+            Err(AccessError::Empty) => Err(ApiError::TokenEmpty),
+            Err(AccessError::TooLong) => Err(ApiError::TokenTooLong),
+            Err(AccessError::Malformed) => Err(ApiError::TokenMalformed),
+            Err(AccessError::Conflict) => Err(ApiError::TokenGone),
+            Err(error) => Err(internal("authorize a runtime", &error)),
+        }
+    }
+
+    async fn kept_refusal(&self, runtime: &RuntimeId) -> Result<Option<KeptRefusal>, ApiError> {
+        let signed = self.signed()?;
+        let since = self.now().minus(REFUSAL_SHOWN);
+        let kept = self
+            .site
+            .store
+            .refusal(&signed.session.id, runtime, since)
+            .await
+            .map_err(broken("read a refusal"))?;
+        // One that an older version wrote differently is as good as none.
+        Ok(kept.and_then(|kept| serde_json::from_str(&kept).ok()))
+    }
+}
+
+#[async_trait]
+impl Backend for Visit {
+    async fn visitor(&self) -> Result<Visitor, ApiError> {
+        Ok(Visitor { name: self.signed()?.user.name.to_string() })
+    }
+
+    async fn sign_in(&self, name: String, password: String) -> Result<(), ApiError> {
+        let signed_in = self.site.people.sign_in(&name, &Secret::new(password), self.address()).await;
+        let signed_in = signed_in.map_err(|error| match error {
+            SignInError::Wrong => ApiError::WrongNameOrPassword,
+            SignInError::Throttled { retry_after_seconds } => ApiError::TooManyAttempts { retry_after_seconds },
+            SignInError::Busy => BUSY,
+            other => internal("sign somebody in", &other),
+        })?;
+        // Whoever was signed in here before is not any more.
+        if let Ok(signed) = self.signed() {
+            self.site.people.sign_out(&signed.secret).await.map_err(broken("end a session"))?;
+        }
+        self.begin(&signed_in)
+    }
+
+    async fn sign_out(&self) -> Result<(), ApiError> {
+        let signed = self.signed()?;
+        self.site.people.sign_out(&signed.secret).await.map_err(broken("end a session"))?;
+        set_cookie(&session_cookie_ended(&self.site.public_url))
+    }
+
+    async fn change_password(&self, current: String, new: String) -> Result<(), ApiError> {
+        let Signed { session, user, .. } = self.signed()?;
+        let (current, new) = (Secret::new(current), Secret::new(new));
+        let signed_in =
+            self.site.people.change_password(user, session, &current, &new, self.address()).await.map_err(|error| {
+                match error {
+                    ChangeError::Wrong => ApiError::WrongNameOrPassword,
+                    ChangeError::Throttled { retry_after_seconds } => {
+                        ApiError::TooManyAttempts { retry_after_seconds }
+                    }
+                    ChangeError::Password(problem) => ApiError::Password(password_problem(problem)),
+                    ChangeError::Busy => BUSY,
+                    other => internal("change a password", &other),
+                }
+            })?;
+        self.begin(&signed_in)
+    }
+
+    async fn one_time_link(&self, secret: String) -> Result<LinkPurpose, ApiError> {
+        match self.site.people.link(&Secret::new(secret)).await {
+            Ok(Some(LinkFor::SetUp)) => Ok(LinkPurpose::SetUp),
+            Ok(Some(LinkFor::Password { name })) => Ok(LinkPurpose::Password { name: name.to_string() }),
+            Ok(None) => Err(ApiError::LinkSpent),
+            Err(error) => Err(internal("read a one-time link", &error)),
+        }
+    }
+
+    async fn redeem_link(&self, secret: String, name: String, password: String) -> Result<(), ApiError> {
+        let signed_in =
+            self.site.people.redeem(&Secret::new(secret), &name, &Secret::new(password)).await.map_err(|error| {
+                match error {
+                    RedeemError::Spent => ApiError::LinkSpent,
+                    RedeemError::Password(problem) => ApiError::Password(password_problem(problem)),
+                    RedeemError::NameUnusable | RedeemError::NameTaken => ApiError::NameUnusable,
+                    RedeemError::Busy => BUSY,
+                    other => internal("redeem a one-time link", &other),
+                }
+            })?;
+        self.begin(&signed_in)
+    }
+
+    async fn token_page(&self, query: TokenQuery) -> Result<TokenPage, ApiError> {
+        let now = self.now();
+        let accesses = self.accesses().await?;
+        let mut counts = Counts::default();
+        let mut rows: Vec<(Seen, &Access, RuntimeRow)> = Vec::with_capacity(accesses.len());
+        let words: Vec<String> = query.filter.split_whitespace().map(str::to_lowercase).collect();
+        for access in &accesses {
+            let Some((seen, row)) = self.row(access, now) else { continue };
+            let works = row.token.is_some() && !seen.health.needs_user();
+            counts.all += 1;
+            counts.no_token += u32::from(row.token.is_none());
+            counts.need_you += u32::from(seen.health.needs_user());
+            counts.work += u32::from(works);
+            let shown = match query.show {
+                Show::All => true,
+                Show::NeedYou => seen.health.needs_user(),
+                Show::Work => works,
+                Show::NoToken => row.token.is_none(),
+            };
+            if shown && matches(&words, access, &row) {
+                rows.push((seen, access, row));
+            }
+        }
+        rows.sort_by_cached_key(|(seen, access, row)| {
+            let tone = seen.health.tone();
+            // Newest problem first; what is no problem goes by name.
+            let newest = (tone < app::api::token::Tone::Calm).then_some(Reverse(seen.since));
+            (tone, newest, access.account.name.clone(), row.name.clone())
+        });
+        let matching = rows.len();
+        let pages = matching.div_ceil(ROWS_PER_PAGE).max(1);
+        let page = usize::try_from(query.page).unwrap_or(1).clamp(1, pages);
+        let mut matching_by_account: HashMap<&str, u32> = HashMap::new();
+        for (_, access, _) in &rows {
+            *matching_by_account.entry(access.account.id.as_str()).or_default() += 1;
+        }
+        // Accounts in the order of their first row: the one with the newest problem leads.
+        let mut accounts: Vec<(&str, AccountRows)> = Vec::new();
+        for (_, access, row) in rows.into_iter().skip((page - 1) * ROWS_PER_PAGE).take(ROWS_PER_PAGE) {
+            let id = access.account.id.as_str();
+            let at = accounts.iter().position(|(known, _)| *known == id).unwrap_or_else(|| {
+                let matching = matching_by_account.get(id).copied().unwrap_or(0);
+                accounts.push((id, AccountRows { name: access.account.name.clone(), matching, rows: Vec::new() }));
+                accounts.len() - 1
+            });
+            accounts[at].1.rows.push(row);
+        }
+        Ok(TokenPage {
+            counts,
+            accounts: accounts.into_iter().map(|(_, rows)| rows).collect(),
+            matching: as_u32(matching),
+            page: as_u32(page),
+            pages: as_u32(pages),
+        })
+    }
+
+    async fn runtime_access(&self, runtime: String) -> Result<RuntimeAccess, ApiError> {
+        let now = self.now();
+        let runtime = RuntimeId(runtime);
+        let accesses = self.accesses().await?;
+        let access = accesses.iter().find(|access| access.runtime.id == runtime).ok_or(ApiError::NotFound)?;
+        let provider = self.provider(access)?.as_ref();
+        let (_, row) = self.row(access, now).ok_or(ApiError::NotFound)?;
+        let needs = needed(access, provider);
+        let kept = self.kept_refusal(&runtime).await?;
+        let several_accounts = accesses.iter().any(|other| other.account.id != access.account.id);
+        let same_provider =
+            || accesses.iter().filter(|other| other.runtime.provider == access.runtime.provider && other.runtime.id != runtime);
+        let name_of = |other: &Access| {
+            if several_accounts {
+                format!("{} ({})", other.runtime.name, other.account.name)
+            } else {
+                other.runtime.name.clone()
+            }
+        };
+        let mut used_by: BTreeMap<&str, (&Credential, Vec<String>)> = BTreeMap::new();
+        for other in same_provider() {
+            if let Some(credential) = &other.credential {
+                used_by.entry(credential.id.as_str()).or_insert_with(|| (credential, Vec::new())).1.push(name_of(other));
+            }
+        }
+        let own = access.credential.as_ref().map(|credential| credential.id.as_str());
+        let shared_with = own.and_then(|own| used_by.get(own)).map(|(_, names)| names.clone()).unwrap_or_default();
+        let reusable = used_by
+            .iter()
+            .filter(|(id, (credential, _))| Some(**id) != own && serves(credential, access, provider, now))
+            .map(|(id, (credential, names))| Reusable {
+                credential: (*id).to_owned(),
+                kind: provider.kind_label(&credential.kind).to_owned(),
+                login: credential.owner.login.clone(),
+                used_by: names.clone(),
+            })
+            .collect();
+        let also = same_provider()
+            .filter(|other| other.credential.is_none())
+            .map(|other| AlsoRuntime {
+                id: other.runtime.id.to_string(),
+                name: name_of(other),
+                ticked: kept.as_ref().is_some_and(|kept| kept.also.contains(&other.runtime.id)),
+            })
+            .collect();
+        let note = format!("Gitward: {}", access.runtime.name);
+        Ok(RuntimeAccess {
+            row,
+            account: access.account.name.clone(),
+            oauth: access.runtime.oauth_app.as_ref().is_some_and(|app| self.site.registry.app(app).is_some()),
+            needs: needs.to_vec(),
+            repository: access.runtime.repository.clone(),
+            create_link: provider.create_link(&needs, &note).into(),
+            fine_grained_link: provider
+                .fine_grained_link(access.runtime.repository.as_deref(), &note)
+                .map(Into::into),
+            reusable,
+            also,
+            shared_with,
+            foreign_shapes: provider
+                .foreign_shapes()
+                .into_iter()
+                .map(|(start, label)| (start.to_owned(), label.to_owned()))
+                .collect(),
+            refusal: kept.map(|kept| kept.refusal).or_else(|| {
+                // A proposal outlives the refusal that announced it.
+                let (before, now) = (access.credential.as_ref()?, access.proposed.as_ref()?);
+                Some(Refusal::AnotherAccount {
+                    before: before.owner.login.clone(),
+                    now: now.owner.login.clone(),
+                })
+            }),
+        })
+    }
+
+    async fn add_token(&self, new: NewToken) -> Result<Added, ApiError> {
+        let signed = self.signed()?;
+        let refused =
+            self.site.store.failures(&paste_bucket(signed), self.now()).await.map_err(broken("read a counter"))?;
+        if let Some((count, until)) = refused
+            && count >= REFUSED_PASTES
+        {
+            let seconds = until.since(self.now()).as_secs();
+            return Err(ApiError::TooManyAttempts { retry_after_seconds: u32::try_from(seconds).unwrap_or(u32::MAX) });
+        }
+        let runtime = RuntimeId(new.runtime);
+        let also: Vec<RuntimeId> = new.also.into_iter().map(RuntimeId).collect();
+        let pasted = zeroize::Zeroizing::new(new.token);
+        let outcome = self.site.authorizer.give(&signed.user.id, &runtime, &pasted, &also, new.sure).await;
+        self.added(runtime, also, outcome).await
+    }
+
+    async fn reuse_token(&self, runtime: String, credential: String, also: Vec<String>) -> Result<Added, ApiError> {
+        let signed = self.signed()?;
+        let runtime = RuntimeId(runtime);
+        let also: Vec<RuntimeId> = also.into_iter().map(RuntimeId).collect();
+        let credential = CredentialId(credential);
+        let outcome = self.site.authorizer.reuse(&signed.user.id, &runtime, &credential, &also).await;
+        self.added(runtime, also, outcome).await
+    }
+
+    async fn settle_account(&self, runtime: String, take: bool) -> Result<(), ApiError> {
+        let signed = self.signed()?;
+        let runtime = RuntimeId(runtime);
+        let store = &self.site.store;
+        let settled =
+            store.settle(&signed.user.id, &runtime, take, self.now()).await.map_err(broken("settle an account"))?;
+        store.forget_refusal(&signed.session.id, &runtime).await.map_err(broken("forget a refusal"))?;
+        if settled { Ok(()) } else { Err(ApiError::TokenGone) }
+    }
+
+    async fn delete_token(&self, runtime: String) -> Result<(), ApiError> {
+        let signed = self.signed()?;
+        let runtime = RuntimeId(runtime);
+        let store = &self.site.store;
+        if store.delete(&signed.user.id, &runtime).await.map_err(broken("delete a token"))?.is_some() {
+            return Ok(());
+        }
+        match store.access(&signed.user.id, &runtime, self.now()).await.map_err(broken("read a runtime"))? {
+            Some(_) => Err(ApiError::TokenGone),
+            None => Err(ApiError::NotFound),
+        }
+    }
+
+    async fn check_again(&self, runtime: String) -> Result<(), ApiError> {
+        let signed = self.signed()?;
+        let runtime = RuntimeId(runtime);
+        self.site.checker.check(&signed.user.id, &runtime).await.map_err(|error| match error {
+            CheckError::NothingThere => ApiError::NotFound,
+            other => internal("check a token", &other),
+        })
+    }
+
+    async fn hide_notifications(&self, runtime: String, hide: bool) -> Result<(), ApiError> {
+        let signed = self.signed()?;
+        let runtime = RuntimeId(runtime);
+        let store = &self.site.store;
+        let known =
+            store.access(&signed.user.id, &runtime, self.now()).await.map_err(broken("read a runtime"))?.is_some();
+        if !known {
+            return Err(ApiError::NotFound);
+        }
+        store.mute(&signed.user.id, &runtime, hide).await.map_err(broken("hide notifications"))
+    }
+
+    fn wants_page(&self) -> bool {
+        let accept = self.parts.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+        self.parts.method == Method::POST && accept.is_some_and(|accept| accept.contains("text/html"))
+    }
+}
+
+/// The pages' words for it.
+fn password_problem(problem: PasswordProblem) -> error::PasswordProblem {
+    match problem {
+        PasswordProblem::TooShort => error::PasswordProblem::TooShort,
+        PasswordProblem::TooLong => error::PasswordProblem::TooLong,
+        PasswordProblem::Common => error::PasswordProblem::Common,
+        PasswordProblem::Name => error::PasswordProblem::SameAsName,
+    }
+}
+
+fn label(provider: &dyn Provider) -> ProviderLabel {
+    ProviderLabel { name: provider.name().to_owned(), host: provider.host() }
+}
+
+fn summary(credential: &Credential, provider: &dyn Provider, now: Timestamp) -> TokenSummary {
+    let expiry = match (credential.expires_at, credential.renew_at) {
+        _ if credential.expiry_unknown => Expiry::Unknown,
+        // Gitward renews it; its own end is only worth a word when it comes near, and then the health says so.
+        (_, Some(renew_at)) => Expiry::RenewsItself(moment(renew_at, now)),
+        (Some(at), None) => Expiry::At(moment(at, now)),
+        (None, None) => Expiry::Never,
+    };
+    let standing = &credential.standing;
+    TokenSummary {
+        kind: provider.kind_label(&credential.kind).to_owned(),
+        login: credential.owner.login.clone(),
+        expiry,
+        scopes: credential.scopes.as_ref().map(crate::scope::ScopeSet::to_vec),
+        checked: Some(Evidence {
+            at: moment(standing.checked_at, now),
+            request: standing.evidence.request.clone(),
+            answer: standing.evidence.answer.clone(),
+        }),
+    }
+}
+
+/// Whether a credential that works elsewhere would serve this runtime, as far as can be told without asking.
+fn serves(credential: &Credential, access: &Access, provider: &dyn Provider, now: Timestamp) -> bool {
+    let alive = !credential.standing.invalid && credential.expires_at.is_none_or(|at| at > now);
+    let enough = credential
+        .scopes
+        .as_ref()
+        .is_none_or(|granted| provider.missing(granted, &needed(access, provider)).is_empty());
+    alive && enough
+}
+
+fn matches(words: &[String], access: &Access, row: &RuntimeRow) -> bool {
+    if words.is_empty() {
+        return true;
+    }
+    let login = row.token.as_ref().map_or("", |token| token.login.as_str());
+    let text = [
+        access.runtime.name.as_str(),
+        access.account.name.as_str(),
+        row.provider.name.as_str(),
+        row.provider.host.as_str(),
+        login,
+    ]
+    .join("\n")
+    .to_lowercase();
+    words.iter().all(|word| text.contains(word.as_str()))
+}
+
+fn paste_bucket(signed: &Signed) -> String {
+    format!("paste {}", signed.user.id)
+}
+
+fn as_u32(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+fn set_cookie(cookie: &str) -> Result<(), ApiError> {
+    let value = axum::http::HeaderValue::from_str(cookie).map_err(|error| internal("write a cookie", &error))?;
+    let options = use_context::<leptos_axum::ResponseOptions>().ok_or(ApiError::Internal)?;
+    options.append_header(header::SET_COOKIE, value);
+    Ok(())
+}
+
+/// Logs a fault of ours, once; the visitor learns no more than that.
+fn internal(doing: &'static str, error: &(dyn std::error::Error + 'static)) -> ApiError {
+    tracing::error!(error, doing, "A request failed on our side");
+    ApiError::Internal
+}
+
+fn broken(doing: &'static str) -> impl FnOnce(StoreError) -> ApiError {
+    move |error| internal(doing, &error)
+}

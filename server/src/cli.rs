@@ -14,7 +14,7 @@ use clap::{Parser, Subcommand, builder::OsStringValueParser};
 use url::Url;
 
 use crate::{
-    clock::SystemClock,
+    clock::{Clock, SystemClock},
     config::{self, Config},
     person::Name,
     random::SystemEntropy,
@@ -237,7 +237,7 @@ async fn serve(path: &Path) -> Result<(), Failure> {
         tracing::warn!(place = %warning.place, key = warning.key, "{}", warning.message);
     }
     let public_url = config.public_url().clone();
-    let site = Site::open(config, Arc::new(SystemClock), Arc::new(SystemEntropy)).await?;
+    let site = Site::open(config, clock(), Arc::new(SystemEntropy)).await?;
     if let Some(secret) = site.people.setup_link().await.map_err(Failure::because)? {
         tell(
             "Nobody has been here yet. With this link, good for one use, the first user chooses name and password:",
@@ -258,8 +258,13 @@ async fn check_config(path: &Path) -> Result<(), Failure> {
             config.root_key_file().display()
         )));
     }
-    let applied = Site::would_apply(&config).await?;
+    let applied = Site::would_apply(&config, &clock()).await?;
     answer(explain::explain(path, &config, applied.as_ref()).trim_end())
+}
+
+/// The machine's own.
+fn clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock)
 }
 
 async fn verify(path: &Path) -> Result<(), Failure> {
@@ -283,7 +288,7 @@ async fn verify(path: &Path) -> Result<(), Failure> {
 async fn open(path: &Path) -> Result<(Config, Site), Failure> {
     let config = load(path)?;
     telemetry::start(telemetry::quiet(config.log()));
-    let site = Site::open(config.clone(), Arc::new(SystemClock), Arc::new(SystemEntropy)).await?;
+    let site = Site::open(config.clone(), clock(), Arc::new(SystemEntropy)).await?;
     Ok((config, site))
 }
 

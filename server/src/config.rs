@@ -75,6 +75,8 @@ pub struct Config {
     root_key_file: PathBuf,
     trusted_proxies: Vec<IpNet>,
     log: LogSettings,
+    site_dir: PathBuf,
+    live_reload: Option<u16>,
     providers: Vec<ProviderSettings>,
     apps: Vec<AppSettings>,
     accounts: Vec<Account>,
@@ -150,6 +152,15 @@ impl Config {
         let root_key_file = path("root_key_file", "GITWARD_ROOT_KEY_FILE", "gitward.key");
         let trusted_proxies = trusted_proxies(root);
         let log = log::log(root, env);
+        // Where the files for browsers are is the packager's business, not the operator's: no keys in the file. The
+        // tool that rebuilds in development has a name of its own for it.
+        let site_dir = ["GITWARD_SITE_DIR", "LEPTOS_SITE_ROOT"]
+            .into_iter()
+            .find_map(|variable| env(variable).filter(|folder| !folder.is_empty()));
+        let site_dir = site_dir.map_or_else(|| beside_the_program("site"), PathBuf::from);
+        let live_reload = env("GITWARD_DEV")
+            .filter(|dev| dev == "1")
+            .map(|_| env("LEPTOS_RELOAD_PORT").and_then(|port| port.parse().ok()).unwrap_or(3001));
 
         let accounts = root.sections("account", ACCOUNT_KEYS);
         let (known_accounts, account_ids) = account::ids(&accounts);
@@ -165,6 +176,8 @@ impl Config {
             root_key_file: root_key_file?,
             trusted_proxies,
             log: log?,
+            site_dir,
+            live_reload,
             providers,
             apps,
             accounts,
@@ -211,6 +224,16 @@ impl Config {
     /// `[log]`.
     pub fn log(&self) -> LogSettings {
         self.log
+    }
+
+    /// `GITWARD_SITE_DIR`: the folder with the files for browsers. `site` beside the program unless said otherwise.
+    pub fn site_dir(&self) -> &Path {
+        &self.site_dir
+    }
+
+    /// `GITWARD_DEV=1`: the port whose socket tells browsers to reload. For developers of Gitward alone.
+    pub fn live_reload(&self) -> Option<u16> {
+        self.live_reload
     }
 
     /// `[[provider]]`, in the file's order.
@@ -278,4 +301,10 @@ fn trusted_proxies(root: &Section<'_>) -> Vec<IpNet> {
         Some(network.trunc())
     });
     networks.collect()
+}
+
+/// A folder beside the program, or in the current one where the program's place is unknown.
+fn beside_the_program(name: &str) -> PathBuf {
+    let program = std::env::current_exe().ok();
+    program.as_deref().and_then(Path::parent).map_or_else(|| PathBuf::from(name), |folder| folder.join(name))
 }

@@ -4,7 +4,7 @@
 //! store (traits) → the words below them`. Only [`site`] names engines and providers' kinds.
 //!
 //! The words:
-//! - [`clock`], [`random`]: time and chance, both arguments everywhere else
+//! - [`clock`], [`random`], [`moment`]: time and chance, arguments everywhere else; moments in words
 //! - [`secret`], [`seal`]: what must not be printed, and how it is kept
 //! - [`id`], [`catalogue`], [`credential`], [`scope`], [`health`]: accounts, runtimes, credentials, verdicts
 //!
@@ -13,6 +13,7 @@
 //! - [`access`]: a token is given, replaced, reused, deleted
 //! - [`login`]: the way through the provider's sign-in and back
 //! - [`check`]: the provider is asked again
+//! - [`renew`]: a grant is renewed
 //! - [`backend`]: all of it for one visitor's request, in the words of the pages
 //!
 //! The outside:
@@ -32,9 +33,11 @@ pub mod credential;
 pub mod health;
 pub mod id;
 pub mod login;
+pub mod moment;
 pub mod person;
 pub mod provider;
 pub mod random;
+pub mod renew;
 pub mod scope;
 pub mod seal;
 pub mod secret;

@@ -1,13 +1,37 @@
-//! The way through the provider's sign-in and back.
+//! The way through the provider's sign-in and back (OAuth2 authorization code with PKCE, RFC 6749 §4.1, RFC 7636).
+//!
+//! An attempt is bound to user, session, provider and runtime, is used up by the first callback that names it, and
+//! lives ten minutes. So a victim can't be made to finish what an attacker began, nor the other way round
+//! (RFC 9700 §2.1, §4.7).
+
+use std::{sync::Arc, time::Duration};
+
+use app::{api::token::OauthProblem, path};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use oauth2::{AuthUrl, ClientId, CsrfToken, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope, basic::BasicClient};
+use url::Url;
 
 use crate::{
+    access::{AccessError, Authorizer, another_account},
     clock::Timestamp,
-    id::{OauthAppId, ProviderId, RuntimeId, UserId},
-    seal::Sealed,
-    secret::Fingerprint,
+    credential::{Credential, Method, Push, Standing, Tokens},
+    health::needed,
+    id::{CredentialId, OauthAppId, ProviderId, RuntimeId, UserId},
+    provider::{Grant, GrantError, Identity, OauthApp, Provider},
+    random::{NoEntropy, new_id, new_secret},
+    renew::dates,
+    scope::ScopeSet,
+    seal::{Place, Purpose, SealError, Sealed},
+    secret::{Fingerprint, Secret},
+    store::StoreError,
 };
 
-/// An authorization on its way: bound to user, session, provider and runtime, good once and for ten minutes.
+/// An authorization must come back within this time.
+const ATTEMPT_LIVES: Duration = Duration::from_secs(10 * 60);
+/// A grant that changes under our hands is tried again so often.
+const TRIES: u32 = 3;
+
+/// An authorization on its way.
 #[derive(Clone, Debug)]
 pub struct LoginAttempt {
     /// Of the random `state`.
@@ -28,4 +52,298 @@ pub struct LoginAttempt {
     pub verifier: Sealed,
     /// When it began.
     pub begun_at: Timestamp,
+}
+
+/// Where the browser goes next.
+pub struct Started {
+    /// The provider's page.
+    pub url: Url,
+    /// How people call the provider.
+    pub provider: String,
+}
+
+/// Why an authorization could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// No such runtime of this user.
+    #[error("there is no such runtime")]
+    NotFound,
+    /// OAuth2 is not set up for it.
+    #[error("OAuth2 is not set up for this runtime")]
+    NotOffered,
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Nothing could be sealed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// No random bytes.
+    #[error(transparent)]
+    Entropy(#[from] NoEntropy),
+    /// An address of the declaration that no provider can have.
+    #[error("the provider's address is unusable")]
+    Address(#[from] url::ParseError),
+}
+
+/// What the provider's redirect brought, untrusted.
+pub struct Callback {
+    /// Ours, if it is ours.
+    pub state: Option<Secret>,
+    /// To exchange.
+    pub code: Option<Secret>,
+    /// `access_denied` and the like (RFC 6749 §4.1.2.1). Its description is nobody's business here.
+    pub error: Option<String>,
+    /// Who answers (RFC 9207).
+    pub iss: Option<String>,
+}
+
+/// How an authorization ended well.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Finished {
+    /// For which runtime.
+    pub runtime: RuntimeId,
+    /// It is somebody else's account than before: kept aside until the user decides.
+    pub another_account: bool,
+}
+
+/// How an authorization did not end well.
+#[derive(Debug)]
+pub struct Failed {
+    /// For the visitor.
+    pub problem: OauthProblem,
+    /// For which runtime, as far as that is known and the visitor's own.
+    pub runtime: Option<RuntimeId>,
+}
+
+/// Leads users through the provider's sign-in.
+pub struct Logins {
+    /// Keeps what comes of it, and has what is needed on the way.
+    pub authorizer: Arc<Authorizer>,
+    /// What the provider redirects to lies below it.
+    pub public_url: Url,
+}
+
+impl Logins {
+    /// Begins an authorization.
+    ///
+    /// # Errors
+    /// As [`StartError`] says.
+    pub async fn start(
+        &self,
+        user: &UserId,
+        session: &Fingerprint,
+        runtime: &RuntimeId,
+        also: Vec<RuntimeId>,
+    ) -> Result<Started, StartError> {
+        let Authorizer { store, registry, keys, clock, entropy, .. } = self.authorizer.as_ref();
+        let now = clock.now();
+        let accesses = store.accesses(user, now).await?;
+        let access = accesses.iter().find(|access| access.runtime.id == *runtime).ok_or(StartError::NotFound)?;
+        let app_id = access.runtime.oauth_app.as_ref().ok_or(StartError::NotOffered)?;
+        let app = registry.app(app_id).ok_or(StartError::NotOffered)?;
+        let provider = registry.provider(&app.provider).ok_or(StartError::NotOffered)?;
+
+        let scopes: ScopeSet = accesses
+            .iter()
+            .filter(|other| other.runtime.id == *runtime || also.contains(&other.runtime.id))
+            .filter(|other| other.runtime.provider == access.runtime.provider)
+            .flat_map(|other| needed(other, provider.as_ref()).to_vec())
+            .collect();
+        let state = new_secret(entropy.as_ref())?;
+        let verifier = new_secret(entropy.as_ref())?;
+        let challenge =
+            PkceCodeChallenge::from_code_verifier_sha256(&PkceCodeVerifier::new(verifier.expose().to_owned()));
+        let mut attempt = LoginAttempt {
+            state: state.fingerprint(),
+            user: user.clone(),
+            session: *session,
+            provider: app.provider.clone(),
+            oauth_app: app.id.clone(),
+            runtime: runtime.clone(),
+            also,
+            verifier: Sealed(Vec::new()),
+            begun_at: now,
+        };
+        attempt.verifier = in_place(&attempt, &provider.origin(), |place| {
+            keys.seal(Purpose::Logins, place, verifier.expose().as_bytes(), entropy.as_ref())
+        })?;
+        store.begin(&attempt).await?;
+
+        let (url, _) = BasicClient::new(ClientId::new(app.client_id.clone()))
+            .set_auth_uri(AuthUrl::from_url(provider.oauth_endpoints().authorize))
+            .set_redirect_uri(RedirectUrl::from_url(self.redirect_uri(&app.provider)?))
+            .authorize_url(|| CsrfToken::new(state.expose().to_owned()))
+            .add_scopes(scopes.iter().map(|scope| Scope::new(scope.to_owned())))
+            .set_pkce_challenge(challenge)
+            .url();
+        Ok(Started { url, provider: provider.name().to_owned() })
+    }
+
+    /// Finishes an authorization: for the user and session that are here now.
+    ///
+    /// # Errors
+    /// As [`Failed`] says; the token in use, if any, is untouched.
+    pub async fn finish(
+        &self,
+        user: &UserId,
+        session: &Fingerprint,
+        provider: &ProviderId,
+        callback: Callback,
+    ) -> Result<Finished, Failed> {
+        let nobodys = |problem| Failed { problem, runtime: None };
+        let state = callback.state.as_ref().ok_or_else(|| nobodys(OauthProblem::NotYours))?;
+        let taken = self.authorizer.store.take(&state.fingerprint()).await;
+        let attempt = taken
+            .map_err(|error| nobodys(internal("use up a login attempt", &error)))?
+            .filter(|attempt| attempt.user == *user && attempt.session == *session && attempt.provider == *provider)
+            .ok_or_else(|| nobodys(OauthProblem::NotYours))?;
+        let finished = self.finish_attempt(&attempt, callback).await;
+        if let Err(problem) = finished
+            && problem == OauthProblem::Denied
+            && let Err(error) =
+                self.authorizer.store.denied(user, &attempt.runtime, self.authorizer.clock.now()).await
+        {
+            tracing::error!(error = &error as &dyn std::error::Error, "A denial could not be noted");
+        }
+        finished
+            .map(|another_account| Finished { runtime: attempt.runtime.clone(), another_account })
+            .map_err(|problem| Failed { problem, runtime: Some(attempt.runtime) })
+    }
+
+    /// Whether it is another account than before.
+    async fn finish_attempt(&self, attempt: &LoginAttempt, callback: Callback) -> Result<bool, OauthProblem> {
+        let Authorizer { registry, keys, clock, .. } = self.authorizer.as_ref();
+        if clock.now().since(attempt.begun_at) >= ATTEMPT_LIVES {
+            return Err(OauthProblem::TooLate);
+        }
+        let provider = registry.provider(&attempt.provider).ok_or(OauthProblem::AppRefused)?;
+        let app = registry.app(&attempt.oauth_app).ok_or(OauthProblem::AppRefused)?;
+        if callback.iss.is_some_and(|iss| iss != provider.oauth_endpoints().issuer) {
+            return Err(OauthProblem::WrongIssuer);
+        }
+        match callback.error.as_deref() {
+            Some("access_denied") => return Err(OauthProblem::Denied),
+            Some("temporarily_unavailable" | "server_error") => return Err(OauthProblem::Unreachable),
+            Some(_) => return Err(OauthProblem::AppRefused),
+            None => {}
+        }
+        let code = callback.code.ok_or(OauthProblem::CodeRefused)?;
+        let verifier = in_place(attempt, &provider.origin(), |place| {
+            keys.unseal(Purpose::Logins, place, &attempt.verifier)
+        })
+        .map_err(|error| internal("open a login attempt", &error))?;
+        let verifier = std::str::from_utf8(&verifier).map_err(|error| internal("open a login attempt", &error))?;
+        let redirect_uri =
+            self.redirect_uri(&attempt.provider).map_err(|error| internal("build an address", &error))?;
+
+        let sent_at = clock.now();
+        let grant = provider
+            .exchange(app, &code, &Secret::new(verifier), &redirect_uri)
+            .await
+            .map_err(|error| {
+                let problem = match &error {
+                    GrantError::Refused(_) => OauthProblem::CodeRefused,
+                    GrantError::AppRefused(_) => OauthProblem::AppRefused,
+                    GrantError::RateLimited { .. } | GrantError::Unreachable(_) => OauthProblem::Unreachable,
+                };
+                tracing::warn!(provider = %attempt.provider, ?error, "A code could not be exchanged");
+                problem
+            })?;
+        let identity = provider.identify(&grant.access, Method::Oauth2).await.map_err(|error| {
+            tracing::warn!(provider = %attempt.provider, ?error, "A fresh grant could not be checked");
+            OauthProblem::Unreachable
+        })?;
+        for _ in 0..TRIES {
+            match self.keep(attempt, app, provider.as_ref(), &grant, &identity, sent_at).await {
+                Err(AccessError::Conflict) => {}
+                Err(AccessError::NotFound) => return Err(OauthProblem::NotYours),
+                other => return other.map_err(|error| internal("keep a grant", &error)),
+            }
+        }
+        Err(internal("keep a grant", &AccessError::Conflict))
+    }
+
+    /// Keeps a grant: one per user, app and account at the provider, so a grant that is there is replaced in its row.
+    async fn keep(
+        &self,
+        attempt: &LoginAttempt,
+        app: &OauthApp,
+        provider: &dyn Provider,
+        grant: &Grant,
+        identity: &Identity,
+        sent_at: Timestamp,
+    ) -> Result<bool, AccessError> {
+        let Authorizer { store, clock, entropy, .. } = self.authorizer.as_ref();
+        let now = clock.now();
+        // The runtime may have vanished while the user was away.
+        let access =
+            store.access(&attempt.user, &attempt.runtime, now).await?.ok_or(AccessError::NotFound)?;
+        let before = store.grant(&attempt.user, &app.id, &identity.owner.id).await?;
+        let (id, generation, created_at) = match before {
+            Some(before) => (before.id, before.generation + 1, before.created_at),
+            None => (CredentialId(new_id(entropy.as_ref())?), 1, now),
+        };
+        let (renew_at, expires_at) = dates(grant, sent_at);
+        let credential = Credential {
+            id,
+            user: attempt.user.clone(),
+            provider: attempt.provider.clone(),
+            method: Method::Oauth2,
+            kind: identity.kind.clone(),
+            oauth_app: Some(app.id.clone()),
+            generation,
+            owner: identity.owner.clone(),
+            scopes: identity.scopes.clone(),
+            expires_at,
+            expiry_unknown: false,
+            renew_at,
+            standing: Standing::good(now, identity.evidence.clone()),
+            created_at,
+        };
+        let tokens = Tokens { access: grant.access.clone(), refresh: grant.refresh.clone() };
+        let new = self.authorizer.seal(credential, provider, &tokens)?;
+        if another_account(&access, identity).is_some() {
+            return if store.propose(&new, &attempt.runtime, now).await? { Ok(true) } else { Err(AccessError::Conflict) };
+        }
+        let push = self.push(provider, &tokens.access, access.runtime.repository.as_deref()).await;
+        let (passed, _) = self
+            .authorizer
+            .further(&attempt.user, &access, identity, &tokens.access, &attempt.also, now)
+            .await?;
+        let runtimes: Vec<(RuntimeId, Option<Push>)> =
+            std::iter::once((attempt.runtime.clone(), push)).chain(passed).collect();
+        if store.keep(&new, &runtimes, now).await? { Ok(false) } else { Err(AccessError::Conflict) }
+    }
+
+    /// A grant with too little authority is kept all the same: it exists at the provider, and the row says what lacks.
+    async fn push(&self, provider: &dyn Provider, token: &Secret, repository: Option<&str>) -> Option<Push> {
+        Some(provider.may_push(token, repository?).await)
+    }
+
+    fn redirect_uri(&self, provider: &ProviderId) -> Result<Url, url::ParseError> {
+        self.public_url.join(&path::callback(provider.as_str()))
+    }
+}
+
+/// Where an attempt's verifier is sealed to: everything that the attempt is bound to.
+fn in_place<T>(attempt: &LoginAttempt, origin: &str, act: impl FnOnce(&Place<'_>) -> T) -> T {
+    let row = URL_SAFE_NO_PAD.encode(attempt.state.0);
+    let session = URL_SAFE_NO_PAD.encode(attempt.session.0);
+    let bound = format!("{session} {} {}", attempt.oauth_app, attempt.runtime);
+    act(&Place {
+        table: "login_attempts",
+        column: "verifier",
+        row: &row,
+        owner: attempt.user.as_str(),
+        provider: attempt.provider.as_str(),
+        origin,
+        kind: &bound,
+        generation: 0,
+    })
+}
+
+/// Logs a fault of ours, once, and tells the visitor no more than that.
+fn internal(doing: &'static str, error: &(dyn std::error::Error + 'static)) -> OauthProblem {
+    tracing::error!(error, doing, "An authorization failed on our side");
+    OauthProblem::Internal
 }

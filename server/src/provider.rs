@@ -13,7 +13,11 @@ use crate::{
     secret::Secret,
 };
 
+pub mod bitbucket;
+pub mod bitbucket_data_center;
+pub mod gitea;
 pub mod github;
+pub mod gitlab;
 pub mod http;
 pub mod shape;
 
@@ -128,6 +132,8 @@ pub trait Provider: Send + Sync {
 
     /// What a pasted text looks like.
     fn shape(&self, token: &Secret) -> Shape;
+    /// What tokens of other kinds of providers begin with, and how those are called: for a hint while typing.
+    fn foreign_shapes(&self) -> Vec<(&'static str, &'static str)>;
     /// How a kind of token is called on the page.
     fn kind_label(&self, kind: &str) -> &'static str;
     /// The scopes that a runtime needs unless it says otherwise.

@@ -15,7 +15,7 @@ pub trait Entropy: Send + Sync {
 }
 
 /// The operating system gave no random bytes.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the operating system gives no random bytes")]
 pub struct NoEntropy;
 

@@ -1,66 +1,303 @@
-//! The composition root.
+//! The composition root: the only place that names engines and kinds of providers, and that reads the configuration.
 
-use std::{path::Path, sync::Arc};
-
-use crate::{
-    clock::Clock, config::Config, id::CredentialId, person::User, random::Entropy, secret::Secret,
-    store::Applied,
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
 };
 
-/// Stand-in.
-pub struct People;
-/// Stand-in.
-#[derive(Debug, thiserror::Error)]
-#[error("this build has no site")]
-pub struct SiteError;
-impl SiteError {
-    /// Stand-in.
-    pub fn exit_code(&self) -> u8 {
-        1
-    }
-}
-/// Stand-in.
+use ipnet::IpNet;
+use tokio::net::TcpListener;
+use url::Url;
+
+use crate::{
+    access::Authorizer,
+    check::Checker,
+    clock::Clock,
+    config::{Config, ProviderKind, ProviderSettings},
+    id::{CredentialId, ProviderId},
+    login::Logins,
+    person::{self, People},
+    provider::{
+        Provider, Registry,
+        github::{GitHub, GitHubSettings},
+        http::{HttpSettings, Outgoing},
+    },
+    random::Entropy,
+    renew::Renewer,
+    seal::{KeyError, KeyRing, RootKey},
+    store::{AccessStore, Applied, Store, StoreError, sqlite::SqliteStore},
+    web::{self, asset},
+};
+
+/// Everything, put together.
 pub struct Site {
-    /// Stand-in.
+    /// What is kept.
+    pub store: Arc<dyn Store>,
+    /// Passwords, sessions, one-time links.
     pub people: People,
+    /// Providers and apps.
+    pub registry: Arc<Registry>,
+    /// What seals.
+    pub keys: Arc<KeyRing>,
+    /// Gives tokens.
+    pub authorizer: Arc<Authorizer>,
+    /// Asks again.
+    pub checker: Checker,
+    /// Leads through the provider's sign-in.
+    pub logins: Logins,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// What people type into their browser.
+    pub public_url: Url,
+    /// Who may say where a request comes from.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The folder with the files for browsers.
+    pub site_dir: PathBuf,
+    /// In development: the port that tells browsers to reload.
+    pub live_reload: Option<u16>,
+    /// What applying the configuration changed.
+    pub applied: Applied,
+    listen: SocketAddr,
 }
-/// Stand-in.
+
+/// What every sealed credential said when it was opened.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Verified {
-    /// Stand-in.
+    /// How many there are.
     pub total: u32,
-    /// Stand-in.
+    /// Those that do not open.
     pub broken: Vec<CredentialId>,
 }
-#[expect(clippy::unused_async, missing_docs, reason = "stand-in")]
-impl People {
-    pub async fn add_user(&self, _: &str) -> Result<(User, Secret), SiteError> {
-        Err(SiteError)
-    }
-    pub async fn reset_link(&self, _: &str) -> Result<Secret, SiteError> {
-        Err(SiteError)
-    }
-    pub async fn disable(&self, _: &str) -> Result<(), SiteError> {
-        Err(SiteError)
-    }
-    pub async fn setup_link(&self) -> Result<Option<Secret>, SiteError> {
-        Err(SiteError)
+
+/// Why the site can't be put together or run.
+#[derive(Debug, thiserror::Error)]
+pub enum SiteError {
+    /// The root key, or what it wraps.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The files for browsers.
+    #[error(transparent)]
+    Files(#[from] asset::NoFiles),
+    /// A declared provider can't be used.
+    #[error("provider `{id}` can't be used: {problem}")]
+    Provider {
+        /// Which.
+        id: String,
+        /// Why.
+        problem: String,
+    },
+    /// People.
+    #[error(transparent)]
+    People(#[from] person::Fault),
+    /// The address to listen on.
+    #[error("can't listen on {address}: {source}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Serving ended by itself.
+    #[error("serving ended: {0}")]
+    Serve(std::io::Error),
+}
+
+impl SiteError {
+    /// What the process exits with: 78 where configuration or key must be mended, else 1.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Key(_) | Self::Provider { .. } | Self::Store(StoreError::OriginChanged(_)) => KeyError::EXIT_CODE,
+            _ => 1,
+        }
     }
 }
-#[expect(clippy::unused_async, missing_docs, reason = "stand-in")]
+
+/// How often what is over is forgotten.
+const SWEEP_EVERY: Duration = Duration::from_secs(10 * 60);
+/// Requests that are under way when the site is told to stop may take so long.
+const LAST_REQUESTS: Duration = Duration::from_secs(10);
+
 impl Site {
-    pub async fn open(_: Config, _: Arc<dyn Clock>, _: Arc<dyn Entropy>) -> Result<Self, SiteError> {
-        Err(SiteError)
+    /// Opens key and database, and applies what the configuration declares.
+    ///
+    /// # Errors
+    /// As [`SiteError`] says; where the key does not fit, nothing was changed.
+    pub async fn open(config: Config, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Self, SiteError> {
+        let database = config.database_file();
+        let root =
+            RootKey::load_or_create(config.root_key_file(), SqliteStore::exists(&database), entropy.as_ref())?;
+        let sqlite = Arc::new(SqliteStore::open(&database).await?);
+        let store: Arc<dyn Store> = Arc::<SqliteStore>::clone(&sqlite);
+        let keys = Arc::new(KeyRing::open(&root, store.as_ref(), clock.as_ref(), entropy.as_ref()).await?);
+        let registry = Arc::new(registry(&config, &clock)?);
+        let declaration = config.declaration(|id| origin(&registry, id));
+        let applied = store.apply(&declaration, clock.now()).await?;
+        let renewer = Arc::new(Renewer::new(
+            Arc::clone(&store),
+            Arc::clone(&registry),
+            Arc::clone(&keys),
+            Arc::clone(&clock),
+            Arc::clone(&entropy),
+        ));
+        let authorizer = Arc::new(Authorizer {
+            store: Arc::clone(&store),
+            registry: Arc::clone(&registry),
+            keys: Arc::clone(&keys),
+            renewer: Arc::clone(&renewer),
+            clock: Arc::clone(&clock),
+            entropy: Arc::clone(&entropy),
+        });
+        let checker = Checker {
+            store: Arc::clone(&store),
+            registry: Arc::clone(&registry),
+            renewer,
+            clock: Arc::clone(&clock),
+        };
+        let logins = Logins { authorizer: Arc::clone(&authorizer), public_url: config.public_url().clone() };
+        let people = People::new(Arc::<SqliteStore>::clone(&sqlite), Arc::clone(&clock), entropy, person::Settings::default())?;
+        Ok(Self {
+            store,
+            people,
+            registry,
+            keys,
+            authorizer,
+            checker,
+            logins,
+            clock,
+            public_url: config.public_url().clone(),
+            trusted_proxies: config.trusted_proxies().to_vec(),
+            site_dir: config.site_dir().to_owned(),
+            live_reload: config.live_reload(),
+            applied,
+            listen: config.listen(),
+        })
     }
+
+    /// What opening would enable, disable and change; `None` while there is no database.
+    ///
+    /// # Errors
+    /// As [`SiteError`] says.
+    pub async fn would_apply(config: &Config, clock: &Arc<dyn Clock>) -> Result<Option<Applied>, SiteError> {
+        let registry = registry(config, clock)?;
+        let database = config.database_file();
+        if !SqliteStore::exists(&database) {
+            return Ok(None);
+        }
+        let store = SqliteStore::open(&database).await?;
+        Ok(Some(store.would_apply(&config.declaration(|id| origin(&registry, id))).await?))
+    }
+
+    /// Serves until the process is told to stop.
+    ///
+    /// # Errors
+    /// As [`SiteError`] says.
     pub async fn serve(self) -> Result<(), SiteError> {
-        Err(SiteError)
+        let listen = self.listen;
+        let listener =
+            TcpListener::bind(listen).await.map_err(|source| SiteError::Listen { address: listen, source })?;
+        let address = listener.local_addr().unwrap_or(listen);
+        tracing::info!(%address, public_url = %self.public_url, "Serving");
+        let site = Arc::new(self);
+        let sweeper = tokio::spawn(sweep(Arc::clone(&site)));
+        let served = web::serve::serve(listener, web::router(&site)?, stop_signal(), LAST_REQUESTS).await;
+        sweeper.abort();
+        served.map_err(SiteError::Serve)
     }
-    pub async fn would_apply(_: &Config) -> Result<Option<Applied>, SiteError> {
-        Ok(None)
+
+    /// Writes a copy of the database.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn backup(&self, to: &Path) -> Result<(), SiteError> {
+        Ok(self.store.backup(to).await?)
     }
-    pub async fn backup(&self, _: &Path) -> Result<(), SiteError> {
-        Err(SiteError)
-    }
+
+    /// Opens every sealed credential.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what does not open is no error but in the result.
     pub async fn verify(&self) -> Result<Verified, SiteError> {
-        Err(SiteError)
+        let mut verified = Verified::default();
+        for kept in self.store.all_sealed().await? {
+            let credential = &kept.credential;
+            let origin = origin(&self.registry, &credential.provider);
+            verified.total += 1;
+            if self.keys.unseal_tokens(credential, &origin, &kept.sealed).is_err() {
+                verified.broken.push(credential.id.clone());
+            }
+        }
+        Ok(verified)
     }
+}
+
+/// Builds the declared providers.
+fn registry(config: &Config, clock: &Arc<dyn Clock>) -> Result<Registry, SiteError> {
+    let providers = config
+        .providers()
+        .iter()
+        .map(|settings| {
+            provider(settings, clock)
+                .map_err(|problem| SiteError::Provider { id: settings.id.to_string(), problem: problem.to_string() })
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(Registry::new(providers, config.oauth_apps()))
+}
+
+fn provider(
+    settings: &ProviderSettings,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<dyn Provider>, Box<dyn std::error::Error + Send + Sync>> {
+    let http = Outgoing::new(&HttpSettings {
+        proxy: settings.proxy.clone(),
+        roots: settings.ca.as_ref().map(|ca| ca.pem.clone()).unwrap_or_default(),
+        ..HttpSettings::default()
+    })?;
+    match settings.kind {
+        ProviderKind::Github => Ok(Arc::new(GitHub::new(GitHubSettings {
+            id: settings.id.clone(),
+            name: settings.name.clone(),
+            base_url: settings.base_url.clone(),
+            api_url: settings.api_url.clone(),
+            clock: Arc::clone(clock),
+            http,
+        })?)),
+    }
+}
+
+fn origin(registry: &Registry, id: &ProviderId) -> String {
+    registry.provider(id).map(|provider| provider.origin()).unwrap_or_default()
+}
+
+async fn sweep(site: Arc<Site>) {
+    loop {
+        tokio::time::sleep(SWEEP_EVERY).await;
+        if let Err(error) = site.people.sweep().await {
+            tracing::error!(error = &error as &dyn std::error::Error, "What is over could not be forgotten");
+        }
+    }
+}
+
+/// Ends when the process is told to stop.
+async fn stop_signal() {
+    let interrupted = tokio::signal::ctrl_c();
+    match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(mut terminated) => {
+            tokio::select! {
+                _ = interrupted => {}
+                _ = terminated.recv() => {}
+            }
+        }
+        Err(error) => {
+            tracing::warn!(%error, "The signal to terminate can't be heard; only the one to interrupt");
+            if interrupted.await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+    tracing::info!("Stopping");
 }

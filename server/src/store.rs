@@ -93,6 +93,8 @@ pub trait PersonStore: Send + Sync {
     async fn has_users(&self) -> Result<bool, StoreError>;
     /// By name; disabled ones too.
     async fn user_by_name(&self, name: &Name) -> Result<Option<User>, StoreError>;
+    /// By id; disabled ones too.
+    async fn user(&self, id: &UserId) -> Result<Option<User>, StoreError>;
     /// Adds a person without a password. `false` if the name is taken.
     async fn add_user(&self, user: &User) -> Result<bool, StoreError>;
     /// Sets the password (a PHC string) and ends all sessions but `keep`.

@@ -1,1 +1,189 @@
-//! stub
+//! The router: pages and server functions, OAuth2, files, health, and the layers around them in order.
+
+use std::{sync::Arc, time::Duration};
+
+use app::{App, asset::Assets, path, shell};
+use axum::{
+    Router,
+    body::Body,
+    extract::{MatchedPath, Request, State},
+    http::{Method, StatusCode, request::Parts},
+    middleware::{from_fn, from_fn_with_state},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use leptos::prelude::{LeptosOptions, provide_context, use_context};
+use leptos_axum::{LeptosRoutes, generate_route_list};
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    compression::CompressionLayer,
+    csrf::CsrfLayer,
+    limit::RequestBodyLimitLayer,
+    request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
+    timeout::TimeoutLayer,
+    trace::TraceLayer,
+};
+
+use crate::{backend::Visit, site::Site};
+
+pub mod asset;
+pub mod oauth;
+pub mod security;
+pub mod serve;
+pub mod session;
+
+/// Forms are small; a pasted novel still gets a sentence from the page rather than a broken connection.
+const LARGEST_REQUEST_BYTES: usize = 2 * 1024 * 1024;
+/// Longer than a provider may take to answer, so that the visitor learns what it said.
+const LONGEST_REQUEST: Duration = Duration::from_secs(45);
+
+/// A route, as the list of all routes has it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Route {
+    /// The only method that it takes, besides `HEAD` for `GET`.
+    pub method: Method,
+    /// As the router spells it.
+    pub path: String,
+    /// Who may come in.
+    pub door: Door,
+}
+
+/// Who may use a route.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Door {
+    /// Anybody: sign-in, one-time links, files, health.
+    Open,
+    /// Who is signed in; a page sends strangers to the sign-in.
+    SignedIn,
+}
+
+/// Pages that strangers may see.
+fn door_of_page(page: &str) -> Door {
+    let open = page == path::SIGN_IN || [path::SETUP, path::WELCOME].iter().any(|start| page.starts_with(start));
+    if open { Door::Open } else { Door::SignedIn }
+}
+
+/// Server functions that strangers may call.
+fn door_of_function(function: &str) -> Door {
+    let open = ["person/sign-in", "person/one-time-link", "person/redeem-link"];
+    if open.iter().any(|name| function == format!("{}/{name}", path::API)) { Door::Open } else { Door::SignedIn }
+}
+
+/// All routes there are: pages, server functions, and our own.
+pub fn routes() -> Vec<Route> {
+    let pages = generate_route_list(App).into_iter().map(|page| Route {
+        method: Method::GET,
+        path: page.path().to_owned(),
+        door: door_of_page(page.path()),
+    });
+    let functions = leptos::server_fn::axum::server_fn_paths().map(|(path, method)| Route {
+        method,
+        path: path.to_owned(),
+        door: door_of_function(path),
+    });
+    let own = [
+        (Method::GET, "/healthz".to_owned(), Door::Open),
+        (Method::GET, "/readyz".to_owned(), Door::Open),
+        (Method::POST, format!("{}/{{runtime}}", path::CONNECT), Door::SignedIn),
+        (Method::GET, format!("{}/{{provider}}", path::CALLBACK), Door::SignedIn),
+        (Method::GET, "/pkg/{*file}".to_owned(), Door::Open),
+        (Method::GET, "/favicon.svg".to_owned(), Door::Open),
+        (Method::GET, "/robots.txt".to_owned(), Door::Open),
+    ];
+    let own = own.into_iter().map(|(method, path, door)| Route { method, path, door });
+    pages.chain(functions).chain(own).collect()
+}
+
+/// The whole site as a service.
+///
+/// # Errors
+/// [`asset::NoFiles`].
+pub fn router(site: &Arc<Site>) -> Result<Router, asset::NoFiles> {
+    let found = asset::find(&site.site_dir)?;
+    let options = LeptosOptions::builder().output_name("gitward").build();
+    let context = context(site, found.names);
+    let shell_options = options.clone();
+    let make_shell = move || shell(shell_options.clone());
+    let not_found = leptos_axum::render_app_async_with_context(context.clone(), make_shell.clone());
+    let files = asset::files(&found.folder);
+
+    let app = Router::new()
+        .route(&format!("{}/{{runtime}}", path::CONNECT), post(oauth::start))
+        .route(&format!("{}/{{provider}}", path::CALLBACK), get(oauth::finish))
+        .with_state(Arc::clone(site))
+        .merge(
+            Router::new()
+                .leptos_routes_with_context(&options, generate_route_list(App), context, make_shell)
+                .fallback(not_found)
+                .with_state(options),
+        )
+        // From the outside in: the last line sees a request first.
+        .layer(from_fn(pages_for_people))
+        .layer(from_fn_with_state(Arc::clone(site), session::recognise))
+        .layer(CompressionLayer::new().quality(tower_http::CompressionLevel::Fastest));
+    let router = Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready).with_state(Arc::clone(site)))
+        .merge(files)
+        .merge(app)
+        .layer(from_fn(security::proven_origin))
+        .layer(CsrfLayer::new())
+        .layer(RequestBodyLimitLayer::new(LARGEST_REQUEST_BYTES))
+        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, LONGEST_REQUEST))
+        .layer(CatchPanicLayer::new())
+        .layer(from_fn_with_state(Arc::clone(site), security::headers))
+        .layer(PropagateRequestIdLayer::x_request_id())
+        .layer(TraceLayer::new_for_http().make_span_with(span))
+        .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid));
+    Ok(router)
+}
+
+/// What pages and server functions find in their context.
+fn context(site: &Arc<Site>, names: Assets) -> impl Fn() + Clone + Send + Sync + 'static {
+    let site = Arc::clone(site);
+    let assets: Arc<Assets> = Arc::new(names);
+    move || {
+        provide_context(Arc::clone(&assets));
+        if site.live_reload.is_some() {
+            provide_context(app::asset::DevReload);
+        }
+        security::policy_of_page(site.live_reload);
+        if let Some(parts) = use_context::<Parts>() {
+            let visit: app::api::SharedBackend = Arc::new(Visit::new(Arc::clone(&site), parts));
+            provide_context(visit);
+        }
+    }
+}
+
+/// Strangers who ask for a page are sent to sign in, and come back to it.
+async fn pages_for_people(request: Request, next: axum::middleware::Next) -> Response {
+    let page = request.uri().path();
+    let is_page = matches!(*request.method(), Method::GET | Method::HEAD)
+        && ![path::API, path::CALLBACK, path::CONNECT]
+            .iter()
+            .any(|own| page.strip_prefix(own).is_some_and(|rest| rest.starts_with('/')));
+    let stranger = request.extensions().get::<session::Signed>().is_none();
+    if is_page && stranger && door_of_page(page) == Door::SignedIn {
+        let place = request.uri().path_and_query().map_or(path::TOKENS, |place| place.as_str());
+        let to = if place == path::HOME { path::SIGN_IN.to_owned() } else { path::sign_in_then(place) };
+        return axum::response::Redirect::to(&to).into_response();
+    }
+    next.run(request).await
+}
+
+async fn ready(State(site): State<Arc<Site>>) -> Response {
+    match site.store.ready().await {
+        Ok(()) => "ready\n".into_response(),
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "Not ready: the database does not answer");
+            (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n").into_response()
+        }
+    }
+}
+
+/// Names the route, never the address: one-time links and callbacks carry secrets there.
+fn span(request: &Request<Body>) -> tracing::Span {
+    let route = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str);
+    let id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or("-");
+    tracing::info_span!("request", method = %request.method(), route, id)
+}

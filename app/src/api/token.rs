@@ -496,6 +496,47 @@ impl OauthProblem {
     }
 }
 
+/// HTML that the server made. Rows of the list travel as such and never as data beside it, so they cross the wire
+/// once, and the browser's code knows nothing of rows.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Html(pub String);
+
+/// What the page of the list needs besides the rows themselves.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct TokenList {
+    /// Over all the visitor's runtimes.
+    pub counts: Counts,
+    /// The rows. Empty in the browser as long as those are shown that came with the page.
+    #[serde(default)]
+    pub html: Html,
+}
+
+/// The list of runtimes, filtered and cut to one page.
+#[server(prefix = "/api", endpoint = "token/table")]
+pub async fn load_list(
+    #[server(default)] filter: String,
+    #[server(default)] show: Show,
+    #[server(default)] page: u32,
+) -> Result<TokenList, ApiError> {
+    let query = TokenQuery { filter, show, page: page.max(1) };
+    let page = super::answer(super::backend()?.token_page(query.clone()).await)?;
+    Ok(TokenList { counts: page.counts, html: Html(crate::component::table::html(&page, &query)) })
+}
+
+/// How many runtimes are in which state.
+#[server(prefix = "/api", endpoint = "token/counts")]
+pub async fn load_counts() -> Result<Counts, ApiError> {
+    let page = super::answer(super::backend()?.token_page(TokenQuery { page: 1, ..TokenQuery::default() }).await)?;
+    Ok(page.counts)
+}
+
+/// All that is known about one runtime's token.
+#[server(prefix = "/api", endpoint = "token/detail")]
+pub async fn load_detail(runtime: String) -> Result<Html, ApiError> {
+    let access = super::answer(super::backend()?.runtime_access(runtime).await)?;
+    Ok(Html(crate::component::detail::html(&access)))
+}
+
 /// All that the dialog of one runtime shows.
 #[server(prefix = "/api", endpoint = "token/access")]
 pub async fn load_access(runtime: String) -> Result<RuntimeAccess, ApiError> {

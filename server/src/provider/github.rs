@@ -1,1 +1,443 @@
-//! stub
+//! GitHub: github.com, its data residency (`ghe.com`), and Enterprise Server.
+//!
+//! What it answers, and what that means, is in [`answer`]; the OAuth2 part in [`grant`]; scopes in [`scopes`].
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use http::{HeaderMap, HeaderName, HeaderValue, Method as Verb, StatusCode, header::ACCEPT};
+use url::Url;
+
+use self::answer::{Account, Sso};
+use super::{
+    Grant, GrantError, Identity, OauthApp, OauthEndpoints, Provider, ProviderError, Shape,
+    http::{Fault, Gate, OriginError, Outgoing, Question, Reply},
+    shape::Family,
+};
+use crate::{
+    clock::Clock,
+    credential::{Evidence, Method, ProviderAccount, Push},
+    id::ProviderId,
+    scope::ScopeSet,
+    secret::Secret,
+};
+
+mod answer;
+mod grant;
+mod scopes;
+#[cfg(test)]
+mod tests;
+
+/// What its tokens begin with
+/// (<https://github.blog/engineering/platform-security/behind-githubs-new-authentication-token-formats/>).
+/// The oldest have 40 hexadecimal digits and no prefix.
+pub const FAMILY: Family =
+    Family { label: "GitHub", user: &["ghp_", "github_pat_", "gho_", "ghu_"], other: &["ghs_", "ghr_"] };
+
+/// Understood by every supported release of Enterprise Server; the next one changes nothing that is asked here
+/// (<https://docs.github.com/en/rest/about-the-rest-api/breaking-changes>).
+const API_VERSION: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("x-github-api-version"), HeaderValue::from_static("2022-11-28"));
+const API_MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/vnd.github+json");
+
+/// A token that was issued a moment ago may be unknown to some of GitHub's machines for that long:
+/// <https://github.com/coder/coder/blob/001fb09/coderd/externalauth/externalauth.go>.
+const FRESH_TOKEN_PAUSES: [Duration; 6] = [
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(150),
+    Duration::from_millis(200),
+    Duration::from_millis(200),
+    Duration::from_millis(200),
+];
+
+/// The longest name that the page for fine-grained tokens takes.
+const FINE_GRAINED_NAME: usize = 40;
+
+/// What it takes to speak to one.
+pub struct GitHubSettings {
+    /// The key in the configuration.
+    pub id: ProviderId,
+    /// Instead of `GitHub` or `GitHub Enterprise`.
+    pub name: Option<String>,
+    /// What people see: `https://github.com`.
+    pub base_url: Url,
+    /// Where the API is, unless it follows from `base_url`.
+    pub api_url: Option<Url>,
+    /// For limits that end at a moment.
+    pub clock: Arc<dyn Clock>,
+    /// The way out.
+    pub http: Outgoing,
+}
+
+/// GitHub at one address.
+pub struct GitHub {
+    id: ProviderId,
+    name: String,
+    base: Url,
+    api: Url,
+    /// Its page for fine-grained tokens takes what is needed from the address. Enterprise Server's does not.
+    prefills_fine_grained: bool,
+    web_gate: Gate,
+    api_gate: Gate,
+    clock: Arc<dyn Clock>,
+    fresh_token_pauses: &'static [Duration],
+}
+
+/// Which one.
+enum Edition {
+    DotCom,
+    /// `SUBDOMAIN.ghe.com`.
+    DataResidency,
+    EnterpriseServer,
+}
+
+impl Edition {
+    fn of(base: &Url) -> Self {
+        match base.host_str() {
+            Some("github.com") => Self::DotCom,
+            Some(host) if host.strip_suffix(".ghe.com").is_some_and(|sub| !sub.contains('.')) => {
+                Self::DataResidency
+            }
+            _ => Self::EnterpriseServer,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::DotCom | Self::DataResidency => "GitHub",
+            Self::EnterpriseServer => "GitHub Enterprise",
+        }
+    }
+
+    /// Where the API is: <https://docs.github.com/en/enterprise-cloud@latest/admin/data-residency> and
+    /// <https://docs.github.com/en/enterprise-server@latest/rest/quickstart>.
+    fn api(&self, base: &Url) -> Url {
+        match self {
+            Self::DotCom | Self::DataResidency => {
+                let mut api = base.clone();
+                if let Some(host) = base.host_str() {
+                    // Cannot fail: a domain with one more label.
+                    let _ = api.set_host(Some(&format!("api.{host}")));
+                }
+                api.set_path("");
+                api
+            }
+            Self::EnterpriseServer => below(base, ["api", "v3"]),
+        }
+    }
+}
+
+impl GitHub {
+    /// Prepares for the addresses; asks nothing.
+    ///
+    /// # Errors
+    /// If credentials must not go to one of the addresses.
+    pub fn new(settings: GitHubSettings) -> Result<Self, OriginError> {
+        let base = settings.base_url;
+        let web_gate = settings.http.gate(&base)?;
+        let edition = Edition::of(&base);
+        let api = settings.api_url.clone().unwrap_or_else(|| edition.api(&base));
+        Ok(Self {
+            id: settings.id,
+            name: settings.name.unwrap_or_else(|| edition.name().to_owned()),
+            // A host that has its API somewhere else than Enterprise Server is like github.com.
+            prefills_fine_grained: !api.path().trim_end_matches('/').ends_with("/api/v3"),
+            web_gate,
+            api_gate: settings.http.gate(&api)?,
+            base,
+            api,
+            clock: settings.clock,
+            fresh_token_pauses: &FRESH_TOKEN_PAUSES,
+        })
+    }
+
+    async fn ask_api<const N: usize>(
+        &self,
+        path: [&str; N],
+        token: &Secret,
+    ) -> (String, Result<Reply, Fault>) {
+        let label = format!("GET /{}", path.join("/"));
+        let question = Question::new(Verb::GET, below(&self.api, path), &label)
+            .headers(HeaderMap::from_iter([(ACCEPT, API_MEDIA_TYPE), API_VERSION]))
+            .bearer(token);
+        (label, self.api_gate.send(question).await)
+    }
+
+    async fn identify_once(&self, token: &Secret, method: Method) -> Result<Identity, ProviderError> {
+        let (label, reply) = self.ask_api(["user"], token).await;
+        let reply = reply.map_err(|fault| ProviderError::Unreachable(fault.evidence(&label)))?;
+        if reply.status != StatusCode::OK {
+            return Err(answer::refusal(&label, &reply, self.clock.now()));
+        }
+        let Some(account) = reply.json::<Account>().filter(Account::is_usable) else {
+            let answer = "a page that is no JSON, or tells no user".to_owned();
+            return Err(ProviderError::Unreachable(Evidence { request: label, answer }));
+        };
+        let shown = answer::scopes(&reply.headers);
+        let kind = Kind::of(token, method, shown.as_ref());
+        Ok(Identity {
+            owner: ProviderAccount { id: account.id.to_string(), login: account.login },
+            kind: kind.word().to_owned(),
+            scopes: shown.filter(|scopes| !scopes.is_empty() || kind.has_scopes()),
+            expiry: answer::expiry(&reply.headers),
+            evidence: Evidence { request: label, answer: "200".to_owned() },
+        })
+    }
+
+    /// What the API tells about a repository that Git does not let the token push to.
+    async fn why_not(&self, token: &Secret, owner: &str, name: &str, git: StatusCode) -> Push {
+        let (_, reply) = self.ask_api(["repos", owner, name], token).await;
+        let Ok(reply) = reply else { return Push::Unknown };
+        if let Some(push) = self.sso(&reply) {
+            return push;
+        }
+        if answer::limit(&reply, self.clock.now()).is_some() {
+            return Push::Unknown;
+        }
+        match (git, reply.status) {
+            (StatusCode::FORBIDDEN, StatusCode::OK | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND) => {
+                Push::Denied
+            }
+            (StatusCode::NOT_FOUND, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND) => Push::Hidden,
+            _ => Push::Unknown,
+        }
+    }
+
+    /// Whether the organisation wants single sign-on. The link lives for an hour.
+    fn sso(&self, reply: &Reply) -> Option<Push> {
+        if !matches!(reply.status, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND) {
+            return None;
+        }
+        let Sso { link } = answer::sso(&reply.headers)?;
+        // Shown to people, so only ever on the host that they know.
+        let link = link.filter(|link| link.origin() == self.base.origin() && link.username().is_empty());
+        Some(Push::NeedsSso { link: link.map(Into::into) })
+    }
+}
+
+#[async_trait]
+impl Provider for GitHub {
+    fn id(&self) -> &ProviderId {
+        &self.id
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn host(&self) -> String {
+        let host = self.base.host_str().unwrap_or_default();
+        self.base.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    }
+
+    fn origin(&self) -> String {
+        let mut origins = [self.api_gate.origin(), self.web_gate.origin()].to_vec();
+        origins.sort_unstable();
+        origins.dedup();
+        origins.join(" ")
+    }
+
+    fn shape(&self, token: &Secret) -> Shape {
+        FAMILY.shape(token)
+    }
+
+    fn foreign_shapes(&self) -> Vec<(&'static str, &'static str)> {
+        FAMILY.foreign()
+    }
+
+    fn kind_label(&self, kind: &str) -> &'static str {
+        Kind::ALL.into_iter().find(|known| known.word() == kind).map_or("Token", Kind::label)
+    }
+
+    /// `repo`: reading and pushing commits, and webhooks. Not `workflow`, which only pushes to `.github/workflows`
+    /// need: a runtime that does so declares it.
+    fn default_scopes(&self) -> ScopeSet {
+        ScopeSet::from_iter(["repo"])
+    }
+
+    fn missing(&self, granted: &ScopeSet, needed: &ScopeSet) -> ScopeSet {
+        needed.without(&granted.closure(scopes::implied))
+    }
+
+    /// <https://docs.github.com/en/authentication/keeping-your-account-and-data-secure/managing-your-personal-access-tokens>
+    fn create_link(&self, needed: &ScopeSet, note: &str) -> Url {
+        let mut page = below(&self.base, ["settings", "tokens", "new"]);
+        page.query_pairs_mut().append_pair("description", note).append_pair("scopes", &needed.join(","));
+        page
+    }
+
+    /// Contents: read and write. The repositories cannot be filled in, only their owner.
+    fn fine_grained_link(&self, repository: Option<&str>, note: &str) -> Option<Url> {
+        if !self.prefills_fine_grained {
+            return None;
+        }
+        let name: String = note.chars().take(FINE_GRAINED_NAME).collect();
+        let mut page = below(&self.base, ["settings", "personal-access-tokens", "new"]);
+        page.query_pairs_mut().append_pair("name", name.trim_end());
+        if let Some((owner, _)) = repository.and_then(split_repository) {
+            page.query_pairs_mut().append_pair("target_name", owner);
+        }
+        page.query_pairs_mut().append_pair("contents", "write").append_pair("metadata", "read");
+        Some(page)
+    }
+
+    async fn identify(&self, token: &Secret, method: Method) -> Result<Identity, ProviderError> {
+        let mut pauses = match method {
+            Method::Oauth2 => self.fresh_token_pauses.iter(),
+            Method::Token => [].iter(),
+        };
+        loop {
+            let answer = self.identify_once(token, method).await;
+            match (&answer, pauses.next()) {
+                (Err(ProviderError::Rejected(_)), Some(pause)) => tokio::time::sleep(*pause).await,
+                _ => return answer,
+            }
+        }
+    }
+
+    async fn may_push(&self, token: &Secret, repository: &str) -> Push {
+        let Some((owner, name)) = split_repository(repository) else { return Push::Unknown };
+        let mut url = below(&self.base, [owner, &format!("{name}.git"), "info", "refs"]);
+        url.set_query(Some("service=git-receive-pack"));
+        // What comes is a list of all branches and tags: long, and of no interest.
+        let question =
+            Question::new(Verb::GET, url, "GET info/refs").basic("x-access-token", token).headers_only();
+        let Ok(reply) = self.web_gate.send(question).await else { return Push::Unknown };
+        let content_type = reply.content_type().unwrap_or_default();
+        match reply.status {
+            StatusCode::OK if content_type == "application/x-git-receive-pack-advertisement" => Push::Allowed,
+            StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
+                if let Some(push) = self.sso(&reply) {
+                    return push;
+                }
+                // A page for people is somebody else's: a gateway's, for instance.
+                if content_type == "text/html" || answer::limit(&reply, self.clock.now()).is_some() {
+                    return Push::Unknown;
+                }
+                self.why_not(token, owner, name, reply.status).await
+            }
+            _ => Push::Unknown,
+        }
+    }
+
+    /// The issuer is GitHub's own word for itself since 2026:
+    /// <https://docs.github.com/en/apps/github-authentication-discovery-endpoints>.
+    fn oauth_endpoints(&self) -> OauthEndpoints {
+        OauthEndpoints {
+            authorize: below(&self.base, ["login", "oauth", "authorize"]),
+            token: below(&self.base, ["login", "oauth", "access_token"]),
+            issuer: below(&self.base, ["login", "oauth"]).into(),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        app: &OauthApp,
+        code: &Secret,
+        verifier: &Secret,
+        redirect_uri: &Url,
+    ) -> Result<Grant, GrantError> {
+        grant::exchange(&self.token_door(), app, code, verifier, redirect_uri).await
+    }
+
+    async fn refresh(&self, app: &OauthApp, refresh: &Secret) -> Result<Grant, GrantError> {
+        grant::refresh(&self.token_door(), app, refresh).await
+    }
+}
+
+impl GitHub {
+    fn token_door(&self) -> grant::TokenDoor<'_> {
+        grant::TokenDoor { gate: &self.web_gate, url: self.oauth_endpoints().token, clock: &*self.clock }
+    }
+}
+
+/// Kinds of tokens that stand for a person.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Kind {
+    Classic,
+    FineGrained,
+    OauthApp,
+    GithubApp,
+    /// From before April 2021.
+    Legacy,
+    /// None of the known prefixes.
+    Other,
+}
+
+impl Kind {
+    const ALL: [Self; 6] =
+        [Self::Classic, Self::FineGrained, Self::OauthApp, Self::GithubApp, Self::Legacy, Self::Other];
+
+    /// By prefix; where that says nothing, by the scopes that only some kinds have.
+    fn of(token: &Secret, method: Method, scopes: Option<&ScopeSet>) -> Self {
+        let text = token.expose();
+        let prefixes = [
+            ("ghp_", Self::Classic),
+            ("github_pat_", Self::FineGrained),
+            ("gho_", Self::OauthApp),
+            ("ghu_", Self::GithubApp),
+        ];
+        if let Some((_, kind)) = prefixes.into_iter().find(|(prefix, _)| text.starts_with(prefix)) {
+            return kind;
+        }
+        match method {
+            Method::Token if text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+                Self::Legacy
+            }
+            _ if scopes.is_none_or(ScopeSet::is_empty) => Self::Other,
+            Method::Token => Self::Classic,
+            Method::Oauth2 => Self::OauthApp,
+        }
+    }
+
+    /// Whether an empty list of scopes means that it has none. Of other kinds it means that they are not shown.
+    fn has_scopes(self) -> bool {
+        matches!(self, Self::Classic | Self::OauthApp | Self::Legacy)
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Classic => "classic",
+            Self::FineGrained => "fine-grained",
+            Self::OauthApp => "oauth-app",
+            Self::GithubApp => "github-app",
+            Self::Legacy => "legacy",
+            Self::Other => "other",
+        }
+    }
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Classic => "Personal access token (classic)",
+            Self::FineGrained => "Fine-grained personal access token",
+            Self::OauthApp => "OAuth app token",
+            Self::GithubApp => "GitHub App user token",
+            Self::Legacy => "Personal access token (old format)",
+            Self::Other => "Token",
+        }
+    }
+}
+
+/// The owner and the name, if they are such (<https://docs.github.com/en/repositories>): nothing that could change
+/// the path of an address.
+fn split_repository(repository: &str) -> Option<(&str, &str)> {
+    let (owner, name) = repository.split_once('/')?;
+    let name = name.strip_suffix(".git").unwrap_or(name);
+    let fits = |part: &str| {
+        !matches!(part, "" | "." | "..")
+            && part.len() <= 100
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+    };
+    (fits(owner) && fits(name)).then_some((owner, name))
+}
+
+/// An address below another, which may have a path of its own.
+fn below<const N: usize>(base: &Url, path: [&str; N]) -> Url {
+    let mut url = base.clone();
+    // Fails for addresses like `mailto:` only, which no gate leads to.
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.pop_if_empty().extend(path);
+    }
+    url
+}

@@ -1,0 +1,63 @@
+//! All that is known about one runtime's token. The server alone makes it.
+
+use leptos::prelude::*;
+
+use crate::{
+    api::token::{Expiry, RuntimeAccess},
+    component::{
+        codes,
+        health::{self, ago, day},
+    },
+};
+
+/// The facts as HTML.
+pub fn html(access: &RuntimeAccess) -> String {
+    let row = &access.row;
+    let token = row.token.as_ref().map(|token| {
+        let ends = match &token.expiry {
+            Expiry::Never => "Never".into_any(),
+            Expiry::At(at) => view! { {day(at)} ", " {at.relative.clone()} }.into_any(),
+            Expiry::RenewsItself(at) => view! { "Renews itself, next " {ago(at)} }.into_any(),
+            Expiry::Unknown => "Unknown: the provider does not say".into_any(),
+        };
+        let scopes = match &token.scopes {
+            None => "Not shown by the provider for this kind".into_any(),
+            Some(scopes) if scopes.is_empty() => "None".into_any(),
+            Some(scopes) => codes(scopes),
+        };
+        let checked = token.checked.as_ref().map(|checked| {
+            view! {
+                <dt>"Last check"</dt>
+                <dd>{ago(&checked.at)} ": " <code>{checked.request.clone()}</code> " answered " <code>{checked.answer.clone()}</code></dd>
+            }
+        });
+        view! {
+            <dt>"Token"</dt>
+            <dd>{token.kind.clone()} " " <span class="dots" aria-hidden="true">"••••••"</span></dd>
+            <dt>"Account there"</dt>
+            <dd>{token.login.clone()}</dd>
+            <dt>"Scopes"</dt>
+            <dd>{scopes}</dd>
+            <dt>"Expires"</dt>
+            <dd>{ends}</dd>
+            {checked}
+        }
+    });
+    let shared = (!access.shared_with.is_empty()).then(|| {
+        view! { <dt>"Also used by"</dt><dd>{access.shared_with.join(", ")}</dd> }
+    });
+    view! {
+        <h2>"Details"</h2>
+        <dl class="detail">
+            <dt>"Health"</dt>
+            <dd>{health::view(row)}</dd>
+            <dt>"Account"</dt>
+            <dd>{access.account.clone()}</dd>
+            <dt>"Provider"</dt>
+            <dd>{row.provider.name.clone()} " · " {row.provider.host.clone()}</dd>
+            {token}
+            {shared}
+        </dl>
+    }
+    .to_html()
+}

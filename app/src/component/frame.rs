@@ -1,0 +1,157 @@
+//! What stands around every page: skip link, mark, breadcrumb, the visitor's menu.
+
+use leptos::{prelude::*, server_fn::ServerFn};
+use leptos_router::hooks::use_location;
+
+use crate::{
+    api::person::{SignOut, load_visitor},
+    component::{
+        form::{self, send},
+        icon, problem,
+    },
+    error::ApiError,
+    path::{self, Place},
+};
+
+/// Header and main part of every page.
+#[component]
+pub fn Frame(
+    /// The page.
+    children: Children,
+) -> impl IntoView {
+    let path = use_location().pathname;
+    follow_title(path);
+    view! {
+        <a class="skip" href="#main" rel="external">"Skip to the content"</a>
+        <header class="top">
+            <a class="logo" href=path::HOME>
+                <Mark/>
+                "Gitward"
+            </a>
+            {move || crumbs(Place::of(&path.get()))}
+            <Me path=path/>
+        </header>
+        <main id="main" tabindex="-1">{children()}</main>
+    }
+}
+
+/// The window's title follows the page. The server has written the first one.
+fn follow_title(path: Memo<String>) {
+    Effect::new(move |before: Option<()>| {
+        let path = path.get();
+        if before.is_some() {
+            document().set_title(&Place::of(&path).title());
+            request_animation_frame(|| {
+                focus("main");
+            });
+        }
+    });
+}
+
+/// Moves the focus, if the element is there.
+pub(crate) fn focus(id: &str) -> bool {
+    use wasm_bindgen::JsCast;
+    document()
+        .get_element_by_id(id)
+        .and_then(|element| element.dyn_into::<web_sys::HtmlElement>().ok())
+        .is_some_and(|element| element.focus().is_ok())
+}
+
+/// The sign of the house: a shield around a branch.
+#[component]
+fn Mark() -> impl IntoView {
+    view! {
+        <svg class="mark" viewBox="0 0 32 32" aria-hidden="true">
+            <path class="mark-shield" d="M16 1.800 28 6v9.500c0 7.200-5 12.300-12 14.900C9 27.800 4 22.700 4 15.500V6z"/>
+            <path class="mark-branch" d="M12 10.800v10.400M12 17.500c5.200 0 8-1.400 8-5"/>
+            <circle class="mark-dot" cx="12" cy="9.500" r="2.300"/>
+            <circle class="mark-dot" cx="20" cy="10.500" r="2.300"/>
+            <circle class="mark-dot" cx="12" cy="22.300" r="2.300"/>
+        </svg>
+    }
+}
+
+/// Where the visitor is.
+fn crumbs(place: Place<'_>) -> AnyView {
+    let here = match place {
+        Place::Tokens | Place::Runtime(_) | Place::Delete(_) => "Git Personal Access Token",
+        Place::Password => "Change password",
+        _ => return view! { <span class="crumbs"></span> }.into_any(),
+    };
+    let deeper = match place {
+        Place::Runtime(_) => "Access",
+        Place::Delete(_) => "Delete",
+        _ => "",
+    };
+    let step = if deeper.is_empty() {
+        view! { <li><a href=path::TOKENS aria-current="page" class="here">{here}</a></li> }.into_any()
+    } else {
+        view! {
+            <li><a href=path::TOKENS>{here}</a></li>
+            <li aria-current="page">{deeper}</li>
+        }
+        .into_any()
+    };
+    let step = if place == Place::Password {
+        view! { <li aria-current="page">{here}</li> }.into_any()
+    } else {
+        step
+    };
+    view! {
+        <nav class="crumbs" aria-label="Breadcrumb">
+            <ol>
+                <li><a href=path::HOME>"Home"</a></li>
+                {step}
+            </ol>
+        </nav>
+    }
+    .into_any()
+}
+
+/// The visitor's name and what it leads to.
+#[component]
+fn Me(
+    /// The page shown.
+    path: Memo<String>,
+) -> impl IntoView {
+    let visitor = Resource::new(
+        move || Place::of(&path.get()).is_for_people(),
+        |needed| async move { if needed { Some(load_visitor().await) } else { None } },
+    );
+    let out = ServerAction::<SignOut>::new();
+    view! {
+        <Transition>
+            {move || Suspend::new(async move {
+                match visitor.await {
+                    Some(Ok(visitor)) => menu(visitor.name, out),
+                    Some(Err(error)) => problem::quietly(error),
+                    None => ().into_any(),
+                }
+            })}
+        </Transition>
+    }
+}
+
+/// Opens without script.
+fn menu(name: String, out: ServerAction<SignOut>) -> AnyView {
+    let error = form::failure(out);
+    form::sign_in_when_needed(error);
+    let initial: String = name.chars().next().into_iter().flat_map(char::to_uppercase).collect();
+    view! {
+        <div class="menu">
+            <button type="button" class="me" popovertarget="me" aria-label=["Menu of ", &name].concat()>
+                <span class="avatar" aria-hidden="true">{initial}</span>
+                {icon("down")}
+            </button>
+            <div id="me" class="popover" popover="auto">
+                <p class="popover-title">"Signed in as " <b>{name}</b></p>
+                <a class="item" href=path::PASSWORD>{icon("key")} "Change password"</a>
+                <form method="post" action=SignOut::url() on:submit=move |event| send(out, &event)>
+                    <button class="item">{icon("out")} "Sign out"</button>
+                </form>
+                {move || error.get().map(|error: ApiError| view! { <p class="problem" role="alert">{error.sentence()}</p> })}
+            </div>
+        </div>
+    }
+    .into_any()
+}

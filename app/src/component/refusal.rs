@@ -1,0 +1,108 @@
+//! Why a token was not kept: what happened, what it means, what to do.
+
+use leptos::prelude::*;
+
+use crate::{
+    api::token::{Refusal, RuntimeAccess},
+    component::codes,
+};
+
+/// What happened.
+fn heading(refusal: &Refusal, provider: &str) -> AnyView {
+    match refusal {
+        Refusal::Unknown => [provider, " does not know this token."].concat().into_any(),
+        Refusal::LooksForeign { label } => ["This looks like a token of ", label, ", not of ", provider, "."].concat().into_any(),
+        Refusal::NotAUserToken => "This token does not stand for a person.".into_any(),
+        Refusal::Expired { at } => ["This token ended on ", &at.date, "."].concat().into_any(),
+        Refusal::ScopesMissing { login, missing, .. } => view! {
+            {provider.to_owned()} " accepted the token of " {login.clone()} ", but it lacks " {codes(missing)} "."
+        }
+        .into_any(),
+        Refusal::CannotPush { login, repository } => view! {
+            "The token of " {login.clone()} " may not push to " <code>{repository.clone()}</code> "."
+        }
+        .into_any(),
+        Refusal::RepositoryHidden { login, repository } => view! {
+            "The token of " {login.clone()} " does not see " <code>{repository.clone()}</code> "."
+        }
+        .into_any(),
+        Refusal::AnotherAccount { before, now } => {
+            ["This token belongs to ", now, ", the one before to ", before, "."].concat().into_any()
+        }
+        Refusal::Unreachable => [provider, " did not answer."].concat().into_any(),
+        Refusal::RateLimited { .. } => [provider, " asks us to wait."].concat().into_any(),
+    }
+}
+
+/// What it means and what to do.
+fn advice(refusal: &Refusal, provider: &str, create_link: String) -> AnyView {
+    let page = new_tab(create_link, [provider, "'s token page"].concat());
+    match refusal {
+        Refusal::Unknown => view! {
+            "It may be cut short, expired or revoked. Copy the whole token again, or make a new one at " {page} "."
+        }
+        .into_any(),
+        Refusal::LooksForeign { .. } => [
+            "Nothing was sent yet. Paste a token of ",
+            provider,
+            ", or tick the box below to ask with this one all the same.",
+        ]
+        .concat()
+        .into_any(),
+        Refusal::NotAUserToken => view! {
+            "It belongs to an app, or only serves to renew others. Make a personal one at " {page} " and paste it here."
+        }
+        .into_any(),
+        Refusal::Expired { .. } => view! { "Make a new one at " {page} " and paste it here." }.into_any(),
+        Refusal::ScopesMissing { granted, missing, .. } => {
+            let has = if granted.is_empty() {
+                " It has no scopes at all.".into_any()
+            } else {
+                view! { " It has " {codes(granted)} "." }.into_any()
+            };
+            view! { "Tick " {codes(missing)} " at " {page} " and paste the new token." {has} }.into_any()
+        }
+        Refusal::CannotPush { .. } => view! {
+            "This runtime commits there. Give the token write access at " {page} ", or ask the repository's owner, then try again."
+        }
+        .into_any(),
+        Refusal::RepositoryHidden { .. } => view! {
+            "This runtime commits there. Add the repository to the token at " {page} ", or ask its owner to let you in."
+        }
+        .into_any(),
+        Refusal::AnotherAccount { .. } => {
+            "It is a good token and kept aside. Until you decide, the old one stays in use.".into_any()
+        }
+        Refusal::Unreachable => "This says nothing about your token: it may well be right. Try again in a moment.".into_any(),
+        Refusal::RateLimited { until: Some(until) } => view! {
+            "Too many questions were asked. Your token may well be right: try again "
+            <time datetime=until.iso.clone() title=until.full.clone()>{until.relative.clone()}</time> "."
+        }
+        .into_any(),
+        Refusal::RateLimited { until: None } => {
+            "Too many questions were asked. Your token may well be right: try again in a few minutes.".into_any()
+        }
+    }
+}
+
+/// A link to another site, which says that it opens in a tab of its own.
+pub(crate) fn new_tab(link: String, text: String) -> AnyView {
+    view! {
+        <a href=link target="_blank" rel="noopener noreferrer">
+            {text}
+            <span class="sr">" (opens in a new tab)"</span>
+            {super::icon("away")}
+        </a>
+    }
+    .into_any()
+}
+
+/// Both together.
+pub(crate) fn view(refusal: &Refusal, access: &RuntimeAccess) -> AnyView {
+    let provider = &access.row.provider.name;
+    view! {
+        <p><b>{heading(refusal, provider)}</b></p>
+        <p>{advice(refusal, provider, access.create_link.clone())}</p>
+    }
+    .into_any()
+}

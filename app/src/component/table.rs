@@ -1,0 +1,223 @@
+//! The list of runtimes. The server alone makes it, for pages and for updates.
+
+use leptos::{prelude::*, server_fn::ServerFn};
+
+use crate::{
+    api::token::{
+        AccountRows, CheckAgain, Expiry, HideNotifications, RuntimeRow, Show, TokenPage, TokenQuery,
+    },
+    component::{
+        health::{self, ago, day},
+        icon,
+    },
+    path,
+};
+
+/// The list as HTML.
+pub fn html(page: &TokenPage, query: &TokenQuery) -> String {
+    view(page, query).to_html()
+}
+
+fn view(page: &TokenPage, query: &TokenQuery) -> AnyView {
+    if page.counts.all == 0 {
+        return view! {
+            <section class="empty">
+                {icon("branch")}
+                <h2>"No runtimes yet"</h2>
+                <p>"Runtimes appear here as soon as your account has some that you may use. Ask your account admin to add them."</p>
+            </section>
+        }
+        .into_any();
+    }
+    if page.matching == 0 {
+        return nothing_matches(query);
+    }
+    let accounts = page.accounts.iter().map(account).collect_view();
+    view! {
+        <div class="sheet">
+            <table class="tokens">
+                <caption class="sr">"Runtimes and their tokens, those that need you first"</caption>
+                <thead>
+                    <tr>
+                        <th scope="col">"Name, provider"</th>
+                        <th scope="col">"Token, account"</th>
+                        <th scope="col">"Health, last check"</th>
+                        <th scope="col">"Expires"</th>
+                        <th scope="col"><span class="sr">"Actions"</span></th>
+                    </tr>
+                </thead>
+                {accounts}
+            </table>
+        </div>
+        {pager(page, query)}
+    }
+    .into_any()
+}
+
+fn nothing_matches(query: &TokenQuery) -> AnyView {
+    let (title, text) = match query.show {
+        _ if !query.filter.is_empty() => {
+            ("Nothing matches", "No runtime, account, host or login contains these words.")
+        }
+        Show::NeedYou => ("Nothing needs you", "Every token you have given does its work."),
+        Show::Work => ("Nothing works yet", "None of your runtimes has a token that works."),
+        _ => ("Nothing is left without a token", "Every runtime has one."),
+    };
+    view! {
+        <section class="empty">
+            {icon(if query.filter.is_empty() && query.show != Show::Work { "ok" } else { "search" })}
+            <h2>{title}</h2>
+            <p>{text}</p>
+            <a class="button" href=path::TOKENS>"Show all runtimes"</a>
+        </section>
+    }
+    .into_any()
+}
+
+fn account(account: &AccountRows) -> AnyView {
+    let unit = if account.matching == 1 { " runtime" } else { " runtimes" };
+    let rows = account.rows.iter().map(row).collect_view();
+    view! {
+        <tbody>
+            <tr class="account">
+                <th scope="rowgroup" colspan="5">
+                    {account.name.clone()} <small>{account.matching} {unit}</small>
+                </th>
+            </tr>
+            {rows}
+        </tbody>
+    }
+    .into_any()
+}
+
+/// One runtime. Its name stands here once; what else needs it refers to the element by id.
+fn row(row: &RuntimeRow) -> AnyView {
+    let id = |what: &str| [what, "-", &row.id].concat();
+    let name_id = id("name");
+    let muted = row.muted.then(|| {
+        view! { <span class="muted" title="Notifications hidden">{icon("bell-off")}<span class="sr">"Notifications hidden: "</span></span> }
+    });
+    let token = match &row.token {
+        None => view! { <span class="nothing">"-"<span class="sr">" no token"</span></span> }.into_any(),
+        Some(token) => view! {
+            {token.login.clone()}
+            <small>{token.kind.clone()} " " <span class="dots" aria-hidden="true">"••••••"</span></small>
+        }
+        .into_any(),
+    };
+    let checked = row.token.as_ref().and_then(|token| token.checked.as_ref()).map(|checked| {
+        view! { <small>"Checked " {ago(&checked.at)}</small> }
+    });
+    view! {
+        <tr id=row.id.clone() data-tone=row.health.needs_user().then_some("bad")>
+            <th scope="row">
+                {muted}
+                <span id=name_id.clone()>{row.name.clone()}</span>
+                <small>{row.provider.name.clone()} " · " {row.provider.host.clone()}</small>
+            </th>
+            <td>{token}</td>
+            <td>{health::view(row)} {checked}</td>
+            <td>{expires(row)}</td>
+            <td>{actions(row, &name_id)}</td>
+        </tr>
+    }
+    .into_any()
+}
+
+fn expires(row: &RuntimeRow) -> AnyView {
+    match row.token.as_ref().map(|token| &token.expiry) {
+        None => view! { <span class="nothing">"-"</span> }.into_any(),
+        Some(Expiry::Never) => "Never".into_any(),
+        Some(Expiry::At(at)) => view! { {day(at)} <small>{at.relative.clone()}</small> }.into_any(),
+        Some(Expiry::RenewsItself(at)) => view! { "Renews itself" <small>"next " {ago(at)}</small> }.into_any(),
+        Some(Expiry::Unknown) => view! { "Unknown" <small>"the provider doesn't say"</small> }.into_any(),
+    }
+}
+
+fn actions(row: &RuntimeRow, name_id: &str) -> AnyView {
+    let id = |what: &str| [what, "-", &row.id].concat();
+    let (go, more, menu) = (id("go"), id("more"), id("menu"));
+    let named = |own: &str| [own, " ", name_id].concat();
+    let (kind, label) = if row.token.is_some() { ("replace", "Replace Token") } else { ("add", "Add Token") };
+    let look = (row.token.is_none() || row.health.needs_user()).then_some("primary");
+    let delete = row.token.is_some().then(|| {
+        let delete = id("delete");
+        view! {
+            <a
+                class="button"
+                data-look="danger"
+                id=delete.clone()
+                href=path::delete(&row.id)
+                data-dialog="delete"
+                data-runtime=row.id.clone()
+                aria-labelledby=named(&delete)
+            >
+                "Delete Token"
+            </a>
+        }
+    });
+    let check = row.token.is_some().then(|| {
+        view! {
+            <form method="post" action=CheckAgain::url()>
+                <input type="hidden" name="runtime" value=row.id.clone()/>
+                <button class="item">{icon("again")} "Check again"</button>
+            </form>
+        }
+    });
+    let hidden = if row.muted { "true" } else { "false" };
+    let hide = if row.muted { "false" } else { "true" };
+    view! {
+        <div class="actions">
+            <a
+                class="button"
+                data-look=look
+                id=go.clone()
+                href=path::runtime(&row.id)
+                data-dialog=kind
+                data-runtime=row.id.clone()
+                aria-labelledby=named(&go)
+            >
+                {label}
+            </a>
+            {delete}
+            <button
+                type="button"
+                class="more"
+                id=more.clone()
+                popovertarget=menu.clone()
+                aria-label="More actions for"
+                aria-labelledby=named(&more)
+            >
+                {icon("more")}
+            </button>
+            <div class="popover" id=menu popover="auto">
+                <form method="post" action=HideNotifications::url()>
+                    <input type="hidden" name="runtime" value=row.id.clone()/>
+                    <input type="hidden" name="hide" value=hide/>
+                    <button class="item switch" role="switch" aria-checked=hidden>"Hide notifications"</button>
+                </form>
+                {check}
+                <a class="item" href=path::runtime(&row.id)>{icon("info")} "Details"</a>
+            </div>
+        </div>
+    }
+    .into_any()
+}
+
+fn pager(page: &TokenPage, query: &TokenQuery) -> Option<AnyView> {
+    (page.pages > 1).then(|| {
+        let place = |to: u32| path::list(&query.filter, query.show.word(), to);
+        let before = (page.page > 1)
+            .then(|| view! { <a class="button" rel="prev" href=place(page.page - 1)>"Previous"</a> });
+        let after = (page.page < page.pages)
+            .then(|| view! { <a class="button" rel="next" href=place(page.page + 1)>"Next"</a> });
+        view! {
+            <nav class="pager" aria-label="Pages">
+                {before}
+                <span>"Page " {page.page} " of " {page.pages} ", " {page.matching} " runtimes"</span>
+                {after}
+            </nav>
+        }
+        .into_any()
+    })
+}

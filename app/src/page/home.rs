@@ -1,0 +1,65 @@
+//! The start page: how things stand, in one card.
+
+use leptos::prelude::*;
+
+use crate::{
+    api::token::{Counts, Show, load_counts},
+    component::{icon, problem::Problem},
+    path,
+};
+
+/// The start page.
+#[component]
+pub fn HomePage() -> impl IntoView {
+    let counts = Resource::new(|| (), |()| load_counts());
+    view! {
+        <Suspense>
+            {move || Suspend::new(async move {
+                match counts.await {
+                    Ok(counts) => summary(counts),
+                    Err(error) => view! { <Problem error=error/> }.into_any(),
+                }
+            })}
+        </Suspense>
+    }
+}
+
+fn summary(counts: Counts) -> AnyView {
+    let runtimes = if counts.all == 1 { " runtime" } else { " runtimes" };
+    let (tone, title, text) = if counts.all == 0 {
+        ("calm", "No runtimes yet".to_owned(), "Ask your account admin to add some that you may use.")
+    } else if counts.need_you > 0 {
+        let verb = if counts.need_you == 1 { " needs you" } else { " need you" };
+        ("bad", [&counts.need_you.to_string(), verb].concat(), "Each says what is wrong and how to put it right.")
+    } else if counts.no_token > 0 {
+        ("calm", [&counts.no_token.to_string(), " without a token"].concat(), "They can't act for you until you add one.")
+    } else {
+        ("good", "All is well".to_owned(), "Every token you have given does its work.")
+    };
+    let target = path::list("", if counts.need_you > 0 { Show::NeedYou } else { Show::All }.word(), 1);
+    let picture = match tone {
+        "bad" => "mark",
+        "good" => "ok",
+        _ => "none",
+    };
+    view! {
+        <section class="narrow">
+            <h1>"Git access, in your hands"</h1>
+            <p class="lead">"Your runtimes work in Git under your name. Here you see whether they may, and put right what is not."</p>
+            <a class="sheet card" data-tone=tone href=target>
+                <span class="card-icon">{icon(picture)}</span>
+                <span class="card-text">
+                    <b>{title}</b>
+                    <span>{text}</span>
+                    <small>{counts.all} {runtimes} ", " {counts.work} " working, " {counts.no_token} " without a token"</small>
+                </span>
+                {icon("next")}
+            </a>
+            <p class="links">
+                <a href=path::TOKENS>"All runtimes and tokens"</a>
+                <a href=path::PASSWORD>"Change password"</a>
+            </p>
+        </section>
+    }
+    .into_any()
+}

@@ -1,0 +1,31 @@
+//! Randomness for tokens, codes and sessions.
+
+/// The 62 letters that tokens are made of, in the order of the checksum's digits.
+pub const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// Random bytes of the operating system.
+#[expect(clippy::disallowed_methods, reason = "the one place of this crate that draws randomness")]
+#[expect(clippy::expect_used, reason = "a machine without randomness can run nothing here")]
+pub fn bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("the operating system has randomness");
+    bytes
+}
+
+/// Random letters and digits.
+pub fn alphanumeric(length: usize) -> String {
+    let mut text = String::with_capacity(length);
+    while text.len() < length {
+        // 248 is the largest multiple of 62 in a byte: every letter stays equally likely.
+        let drawn = bytes::<64>();
+        let letters = drawn.iter().filter(|byte| **byte < 248);
+        let room = length - text.len();
+        text.extend(letters.map(|byte| char::from(BASE62[usize::from(byte % 62)])).take(room));
+    }
+    text
+}
+
+/// Random lower-case hexadecimal digits: twice as many as bytes.
+pub fn hex<const N: usize>() -> String {
+    bytes::<N>().iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,10 @@
+//! Forge as its clients see it.
+#![expect(clippy::unwrap_used, reason = "a helper that cannot go on fails the test that called it")]
+
+mod api;
+mod control;
+mod fault;
+mod git;
+mod oauth;
+mod pages;
+mod visitor;

@@ -1,0 +1,223 @@
+//! A grant whose access token is about to end is renewed when it is used. The order is the point: one at a time per
+//! credential, a lease, then the provider, then **keep what came back before anything else can fail**.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
+};
+
+use crate::{
+    clock::{Clock, Timestamp},
+    credential::{Credential, Standing, Tokens, Trouble},
+    id::CredentialId,
+    provider::{Grant, GrantError, Registry},
+    random::Entropy,
+    seal::{KeyRing, SealError},
+    store::{NewCredential, Store, StoreError},
+};
+
+/// A lease is longer than any answer of a provider may take, so that nobody takes over a refresh that still runs.
+const LEASE: Duration = Duration::from_secs(60);
+/// How often somebody else's refresh is looked at, in another process.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Why there are no usable tokens.
+#[derive(Debug, thiserror::Error)]
+pub enum TokensError {
+    /// The credential is gone.
+    #[error("the credential is gone")]
+    Gone,
+    /// It is due and could not be renewed; its standing says why.
+    #[error("the credential could not be renewed")]
+    NotRenewed,
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The secret does not open.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// The task that renews was stopped.
+    #[error("renewing was stopped")]
+    Stopped,
+}
+
+/// When a grant must be renewed, and when its user must act, counted from when the request was sent: the answer may
+/// have taken its time.
+pub fn dates(grant: &Grant, sent_at: Timestamp) -> (Option<Timestamp>, Option<Timestamp>) {
+    let renew_at = grant.expires_in.map(|life| {
+        let margin = (life / 10).max(Duration::from_secs(5 * 60)).min(life);
+        sent_at.plus(life - margin)
+    });
+    let user_acts_at = match (&grant.refresh, grant.refresh_expires_in, grant.expires_in) {
+        (Some(_), life, _) => life.map(|life| sent_at.plus(life)),
+        // Nothing renews it, so the access token's end is the user's business.
+        (None, _, life) => life.map(|life| sent_at.plus(life)),
+    };
+    (renew_at.filter(|_| grant.refresh.is_some()), user_acts_at)
+}
+
+/// Hands out tokens that work, renewing them where needed.
+pub struct Renewer {
+    store: Arc<dyn Store>,
+    registry: Arc<Registry>,
+    keys: Arc<KeyRing>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    /// One lock per credential that is being renewed in this process; forgotten with its last holder. Keyed by the
+    /// credential's id, never by a token: two users must never share an answer.
+    in_flight: Mutex<HashMap<CredentialId, Weak<tokio::sync::Mutex<()>>>>,
+}
+
+impl Renewer {
+    /// A renewer over these.
+    pub fn new(
+        store: Arc<dyn Store>,
+        registry: Arc<Registry>,
+        keys: Arc<KeyRing>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
+        Self { store, registry, keys, clock, entropy, in_flight: Mutex::default() }
+    }
+
+    /// A credential with tokens that are good for now.
+    ///
+    /// # Errors
+    /// As [`TokensError`] says.
+    pub async fn tokens(self: &Arc<Self>, id: &CredentialId) -> Result<(Credential, Tokens), TokensError> {
+        let (credential, tokens) = self.open(id).await?;
+        if !self.due(&credential) {
+            return Ok((credential, tokens));
+        }
+        // On a task of its own: whoever asked may go away, but what the provider answers must be kept.
+        let (renewer, id) = (Arc::clone(self), id.clone());
+        tokio::spawn(async move { renewer.renew(&id).await }).await.map_err(|_| TokensError::Stopped)?
+    }
+
+    fn due(&self, credential: &Credential) -> bool {
+        credential.renew_at.is_some_and(|at| at <= self.clock.now())
+    }
+
+    async fn open(&self, id: &CredentialId) -> Result<(Credential, Tokens), TokensError> {
+        let kept = self.store.sealed(id).await?.ok_or(TokensError::Gone)?;
+        let provider = self.registry.provider(&kept.credential.provider).ok_or(TokensError::Gone)?;
+        let tokens = self.keys.unseal_tokens(&kept.credential, &provider.origin(), &kept.sealed)?;
+        Ok((kept.credential, tokens))
+    }
+
+    fn lock(&self, id: &CredentialId) -> Arc<tokio::sync::Mutex<()>> {
+        let mut in_flight = self.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lock) = in_flight.get(id).and_then(Weak::upgrade) {
+            return lock;
+        }
+        in_flight.retain(|_, lock| lock.strong_count() > 0);
+        let lock = Arc::new(tokio::sync::Mutex::new(()));
+        in_flight.insert(id.clone(), Arc::downgrade(&lock));
+        lock
+    }
+
+    async fn renew(self: &Arc<Self>, id: &CredentialId) -> Result<(Credential, Tokens), TokensError> {
+        let lock = self.lock(id);
+        let _one_at_a_time = lock.lock().await;
+        let mut waited = Duration::ZERO;
+        loop {
+            // Whoever held the lock, here or in another process, may have renewed it already.
+            let (credential, tokens) = self.open(id).await?;
+            let Some(refresh) = tokens.refresh.clone().filter(|_| self.due(&credential)) else {
+                return Ok((credential, tokens));
+            };
+            let now = self.clock.now();
+            if self.store.lease_refresh(id, credential.generation, now, now.plus(LEASE)).await? {
+                return self.renew_leased(credential, tokens, &refresh).await;
+            }
+            if waited >= LEASE {
+                return Err(TokensError::NotRenewed);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+            waited += LOOK_EVERY;
+        }
+    }
+
+    async fn renew_leased(
+        &self,
+        credential: Credential,
+        tokens: Tokens,
+        refresh: &crate::secret::Secret,
+    ) -> Result<(Credential, Tokens), TokensError> {
+        let provider = self.registry.provider(&credential.provider).ok_or(TokensError::Gone)?;
+        let app = credential.oauth_app.as_ref().and_then(|app| self.registry.app(app)).ok_or(TokensError::Gone)?;
+        let sent_at = self.clock.now();
+        let problem = match provider.refresh(app, refresh).await {
+            Ok(grant) => return self.keep(credential, tokens, grant, sent_at, &provider.origin()).await,
+            Err(problem) => problem,
+        };
+        // Somebody else may have won the race and used the refresh token up; then the answer says nothing.
+        let (now_kept, its_tokens) = self.open(&credential.id).await?;
+        if now_kept.generation != credential.generation {
+            return Ok((now_kept, its_tokens));
+        }
+        self.note(now_kept, problem).await?;
+        Err(TokensError::NotRenewed)
+    }
+
+    /// Keeps what a refresh brought: the old tokens are dead from here on.
+    async fn keep(
+        &self,
+        credential: Credential,
+        tokens: Tokens,
+        grant: Grant,
+        sent_at: Timestamp,
+        origin: &str,
+    ) -> Result<(Credential, Tokens), TokensError> {
+        let (renew_at, user_acts_at) = dates(&grant, sent_at);
+        let renewed = Credential {
+            generation: credential.generation + 1,
+            renew_at,
+            expires_at: user_acts_at.or(credential.expires_at),
+            ..credential
+        };
+        // A provider that rotates nothing sends no new refresh token; the old one stays good then.
+        let tokens = Tokens { access: grant.access, refresh: grant.refresh.or(tokens.refresh) };
+        let sealed = self.keys.seal_tokens(&renewed, origin, &tokens, self.entropy.as_ref())?;
+        let new = NewCredential { credential: renewed.clone(), sealed };
+        if self.store.renew(&new).await? {
+            Ok((renewed, tokens))
+        } else {
+            tracing::warn!(credential = %renewed.id, "A credential was renewed, but replaced or deleted meanwhile");
+            self.open(&renewed.id).await
+        }
+    }
+
+    async fn note(&self, mut credential: Credential, problem: GrantError) -> Result<(), TokensError> {
+        let now = self.clock.now();
+        let before = credential.standing.clone();
+        let trouble_since = before.trouble.as_ref().map_or(now, |(_, since)| *since);
+        credential.standing = match problem {
+            // A well-formed refusal of the refresh token is for good, unlike a 401.
+            GrantError::Refused(evidence) => Standing {
+                invalid: true,
+                checked_at: now,
+                evidence,
+                rejected_since: before.rejected_since.or(Some(now)),
+                trouble: None,
+                ..before
+            },
+            GrantError::RateLimited { until, evidence } => Standing {
+                checked_at: now,
+                evidence,
+                trouble: Some((Trouble::RateLimited { until }, trouble_since)),
+                ..before
+            },
+            GrantError::AppRefused(evidence) | GrantError::Unreachable(evidence) => Standing {
+                checked_at: now,
+                evidence,
+                trouble: Some((Trouble::Unreachable, trouble_since)),
+                ..before
+            },
+        };
+        self.store.record(&credential).await?;
+        self.store.release_refresh(&credential.id, credential.generation).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,496 @@
+//! What users authorized: which credential serves which runtime.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::{SqliteConnection, sqlite::SqliteRow};
+
+use super::{
+    Doing, SqliteStore,
+    credential::{self, credential_columns},
+    declaration, login,
+    row::{Columns, json, optional_json},
+};
+use crate::{
+    catalogue::{Account, Declaration, Runtime},
+    clock::Timestamp,
+    credential::{Access, Attempt, Credential, Push},
+    id::{CredentialId, OauthAppId, ProviderId, RuntimeId, UserId},
+    secret::Fingerprint,
+    store::{AccessStore, Applied, Deleted, NewCredential, StoreError},
+};
+
+/// How long an attempt lives.
+pub(super) const PENDING: Duration = Duration::from_mins(10);
+/// How long the page says that one was denied.
+pub(super) const DENIED: Duration = Duration::from_hours(24);
+
+/// The runtimes `r` that the user `$1` may see: by name, in accounts `a`, all of it enabled. Whatever concerns a
+/// runtime of a user asks this, so that there is one rule.
+macro_rules! visible {
+    () => {
+        " FROM users u
+         JOIN members m ON m.user_name = u.name AND m.disabled_at IS NULL
+         JOIN accounts a ON a.id = m.account_id AND a.disabled_at IS NULL
+         JOIN runtimes r ON r.account_id = a.id AND r.disabled_at IS NULL
+         JOIN providers p ON p.id = r.provider_id AND p.disabled_at IS NULL "
+    };
+}
+
+/// Everything that a row of the page shows, in one statement: two rows for a runtime whose credential in use has a
+/// proposed one next to it. A credential of another provider than the runtime's is none: the declaration may have moved
+/// the runtime, and a token never follows it to another host.
+macro_rules! accesses {
+    () => {
+        concat!(
+            "SELECT r.id, r.account_id, r.name, r.provider_id, r.oauth_app, r.repository, r.scopes, a.name,
+                 s.push, q.user_id IS NOT NULL, d.denied_at, l.begun_at,
+                 c.id IS NOT DISTINCT FROM s.credential_id, c.id IS NOT DISTINCT FROM s.proposed_id, ",
+            credential_columns!(),
+            visible!(),
+            "LEFT JOIN assignments s ON s.user_id = u.id AND s.runtime_id = r.id
+             LEFT JOIN credentials c ON c.id IN (s.credential_id, s.proposed_id)
+                 AND c.user_id = u.id AND c.provider_id = r.provider_id
+             LEFT JOIN mutes q ON q.user_id = u.id AND q.runtime_id = r.id
+             LEFT JOIN denials d ON d.user_id = u.id AND d.runtime_id = r.id AND d.denied_at > $3
+             LEFT JOIN login_attempts l ON l.user_id = u.id AND l.runtime_id = r.id AND l.pending = 1
+                 AND l.begun_at > $2
+             WHERE u.id = $1 AND u.disabled_at IS NULL"
+        )
+    };
+}
+pub(super) const ACCESSES: &str = accesses!();
+const ACCESS: &str = concat!(accesses!(), " AND r.id = $4");
+
+#[async_trait]
+impl AccessStore for SqliteStore {
+    async fn apply(&self, declaration: &Declaration, now: Timestamp) -> Result<Applied, StoreError> {
+        const DOING: &str = "apply the declaration";
+        let mut step = self.step(DOING).await?;
+        let applied = declaration::apply(&mut step, declaration, now, DOING).await?;
+        step.commit().await.doing(DOING)?;
+        Ok(applied)
+    }
+
+    async fn would_apply(&self, declaration: &Declaration) -> Result<Applied, StoreError> {
+        const DOING: &str = "compare the declaration";
+        // Done and taken back: what it says cannot differ from what applying does.
+        let mut step = self.step(DOING).await?;
+        let applied = declaration::apply(&mut step, declaration, Timestamp::from_micros(0), DOING).await?;
+        step.rollback().await.doing(DOING)?;
+        Ok(applied)
+    }
+
+    async fn accesses(&self, user: &UserId, now: Timestamp) -> Result<Vec<Access>, StoreError> {
+        let rows = sqlx::query(ACCESSES)
+            .bind(user.as_str())
+            .bind(now.minus(PENDING).micros())
+            .bind(now.minus(DENIED).micros())
+            .fetch_all(&self.readers)
+            .await
+            .doing("read the runtimes of a user")?;
+        collect(&rows)
+    }
+
+    async fn access(
+        &self,
+        user: &UserId,
+        runtime: &RuntimeId,
+        now: Timestamp,
+    ) -> Result<Option<Access>, StoreError> {
+        let rows = sqlx::query(ACCESS)
+            .bind(user.as_str())
+            .bind(now.minus(PENDING).micros())
+            .bind(now.minus(DENIED).micros())
+            .bind(runtime.as_str())
+            .fetch_all(&self.readers)
+            .await
+            .doing("read one runtime of a user")?;
+        collect(&rows).map(|mut accesses| accesses.pop())
+    }
+
+    async fn credential(&self, user: &UserId, id: &CredentialId) -> Result<Option<Credential>, StoreError> {
+        self.find_credential(user, id).await
+    }
+
+    async fn sealed(&self, id: &CredentialId) -> Result<Option<NewCredential>, StoreError> {
+        self.find_sealed(id).await
+    }
+
+    async fn all_sealed(&self) -> Result<Vec<NewCredential>, StoreError> {
+        self.find_all_sealed().await
+    }
+
+    async fn grant(
+        &self,
+        user: &UserId,
+        app: &OauthAppId,
+        owner_id: &str,
+    ) -> Result<Option<Credential>, StoreError> {
+        self.find_grant(user, app, owner_id).await
+    }
+
+    async fn keep(
+        &self,
+        new: &NewCredential,
+        runtimes: &[(RuntimeId, Option<Push>)],
+        _now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        const DOING: &str = "keep a credential";
+        let Credential { id, user, provider, .. } = &new.credential;
+        let mut step = self.step(DOING).await?;
+        let kept = credential::write(&mut step, new, DOING).await?
+            && use_for(&mut step, user, provider, id, runtimes, DOING).await?;
+        if kept {
+            credential::forget_unused(&mut step, user).await.doing(DOING)?;
+            step.commit().await.doing(DOING)?;
+        }
+        Ok(kept)
+    }
+
+    async fn assign(
+        &self,
+        user: &UserId,
+        credential: &CredentialId,
+        runtimes: &[(RuntimeId, Option<Push>)],
+        _now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        const DOING: &str = "use a credential for further runtimes";
+        let mut step = self.step(DOING).await?;
+        let row = sqlx::query("SELECT provider_id FROM credentials WHERE id = $1 AND user_id = $2")
+            .bind(credential.as_str())
+            .bind(user.as_str())
+            .fetch_optional(&mut *step)
+            .await
+            .doing(DOING)?;
+        let Some(row) = row else { return Ok(false) };
+        let provider = Columns::new(&row).id("credentials.provider_id")?;
+        let used = use_for(&mut step, user, &provider, credential, runtimes, DOING).await?;
+        if used {
+            credential::forget_unused(&mut step, user).await.doing(DOING)?;
+            step.commit().await.doing(DOING)?;
+        }
+        Ok(used)
+    }
+
+    async fn propose(
+        &self,
+        new: &NewCredential,
+        runtime: &RuntimeId,
+        _now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        const DOING: &str = "keep a credential aside";
+        let Credential { id, user, provider, .. } = &new.credential;
+        let mut step = self.step(DOING).await?;
+        if !credential::write(&mut step, new, DOING).await?
+            || !may_use(&mut step, user, provider, runtime).await.doing(DOING)?
+        {
+            return Ok(false);
+        }
+        sqlx::query(
+            "INSERT INTO assignments (user_id, runtime_id, proposed_id) VALUES ($1, $2, $3)
+             ON CONFLICT (user_id, runtime_id) DO UPDATE SET proposed_id = excluded.proposed_id",
+        )
+        .bind(user.as_str())
+        .bind(runtime.as_str())
+        .bind(id.as_str())
+        .execute(&mut *step)
+        .await
+        .doing(DOING)?;
+        forget_attempts(&mut step, user, runtime).await.doing(DOING)?;
+        credential::forget_unused(&mut step, user).await.doing(DOING)?;
+        step.commit().await.doing(DOING)?;
+        Ok(true)
+    }
+
+    async fn settle(
+        &self,
+        user: &UserId,
+        runtime: &RuntimeId,
+        take: bool,
+        _now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        const DOING: &str = "settle a proposed credential";
+        let mut step = self.step(DOING).await?;
+        let settled = if take {
+            // Not if the runtime has moved to another provider meanwhile.
+            sqlx::query(
+                "UPDATE assignments SET credential_id = proposed_id, proposed_id = NULL, push = NULL
+                 WHERE user_id = $1 AND runtime_id = $2 AND proposed_id IS NOT NULL
+                 AND EXISTS (SELECT 1 FROM credentials c JOIN runtimes r ON r.provider_id = c.provider_id
+                             WHERE c.id = assignments.proposed_id AND r.id = assignments.runtime_id)",
+            )
+            .bind(user.as_str())
+            .bind(runtime.as_str())
+            .execute(&mut *step)
+            .await
+            .doing(DOING)?
+            .rows_affected()
+        } else {
+            let mut dropped = 0;
+            for statement in [
+                "DELETE FROM assignments WHERE user_id = $1 AND runtime_id = $2
+                 AND proposed_id IS NOT NULL AND credential_id IS NULL",
+                "UPDATE assignments SET proposed_id = NULL WHERE user_id = $1 AND runtime_id = $2
+                 AND proposed_id IS NOT NULL",
+            ] {
+                dropped += sqlx::query(statement)
+                    .bind(user.as_str())
+                    .bind(runtime.as_str())
+                    .execute(&mut *step)
+                    .await
+                    .doing(DOING)?
+                    .rows_affected();
+            }
+            dropped
+        };
+        if settled == 0 {
+            return Ok(false);
+        }
+        credential::forget_unused(&mut step, user).await.doing(DOING)?;
+        step.commit().await.doing(DOING)?;
+        Ok(true)
+    }
+
+    async fn delete(&self, user: &UserId, runtime: &RuntimeId) -> Result<Option<Deleted>, StoreError> {
+        const DOING: &str = "delete a token";
+        let mut step = self.step(DOING).await?;
+        let deleted = sqlx::query(
+            "DELETE FROM assignments WHERE user_id = $1 AND runtime_id = $2 AND credential_id IS NOT NULL
+             RETURNING credential_id",
+        )
+        .bind(user.as_str())
+        .bind(runtime.as_str())
+        .fetch_all(&mut *step)
+        .await
+        .doing(DOING)?;
+        let Some(row) = deleted.first() else { return Ok(None) };
+        let credential: CredentialId = Columns::new(row).id("assignments.credential_id")?;
+        credential::forget_unused(&mut step, user).await.doing(DOING)?;
+        let left = sqlx::query("SELECT 1 FROM credentials WHERE id = $1")
+            .bind(credential.as_str())
+            .fetch_optional(&mut *step)
+            .await
+            .doing(DOING)?;
+        // An authorization that is still under way would bring a token back that the user has just deleted.
+        sqlx::query("DELETE FROM login_attempts WHERE user_id = $1 AND runtime_id = $2")
+            .bind(user.as_str())
+            .bind(runtime.as_str())
+            .execute(&mut *step)
+            .await
+            .doing(DOING)?;
+        forget_attempts(&mut step, user, runtime).await.doing(DOING)?;
+        step.commit().await.doing(DOING)?;
+        let credential_gone = left.is_none();
+        if credential_gone {
+            self.empty_log().await;
+        }
+        Ok(Some(Deleted { credential_gone }))
+    }
+
+    async fn mute(&self, user: &UserId, runtime: &RuntimeId, muted: bool) -> Result<(), StoreError> {
+        let statement = if muted {
+            concat!(
+                "INSERT INTO mutes (user_id, runtime_id) SELECT u.id, r.id",
+                visible!(),
+                "WHERE u.id = $1 AND r.id = $2 ON CONFLICT (user_id, runtime_id) DO NOTHING"
+            )
+        } else {
+            "DELETE FROM mutes WHERE user_id = $1 AND runtime_id = $2"
+        };
+        sqlx::query(statement)
+            .bind(user.as_str())
+            .bind(runtime.as_str())
+            .execute(&self.writer)
+            .await
+            .doing("hide or show notifications")?;
+        Ok(())
+    }
+
+    async fn record(&self, credential: &Credential) -> Result<bool, StoreError> {
+        self.write_verdict(credential).await
+    }
+
+    async fn record_push(&self, user: &UserId, runtime: &RuntimeId, push: &Push) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE assignments SET push = $3
+             WHERE user_id = $1 AND runtime_id = $2 AND credential_id IS NOT NULL",
+        )
+        .bind(user.as_str())
+        .bind(runtime.as_str())
+        .bind(json("assignments.push", push)?)
+        .execute(&self.writer)
+        .await
+        .doing("note what the provider said about a repository")?;
+        Ok(())
+    }
+
+    async fn another_passed(
+        &self,
+        provider: &ProviderId,
+        but: &CredentialId,
+        since: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.find_another_that_passed(provider, but, since).await
+    }
+
+    async fn lease_refresh(
+        &self,
+        id: &CredentialId,
+        generation: i64,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.take_lease(id, generation, now, until).await
+    }
+
+    async fn renew(&self, new: &NewCredential) -> Result<bool, StoreError> {
+        self.write_renewed(new).await
+    }
+
+    async fn release_refresh(&self, id: &CredentialId, generation: i64) -> Result<(), StoreError> {
+        self.end_lease(id, generation).await
+    }
+
+    async fn refuse(
+        &self,
+        session: &Fingerprint,
+        runtime: &RuntimeId,
+        refusal: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.keep_refusal(session, runtime, refusal, now).await
+    }
+
+    async fn refusal(
+        &self,
+        session: &Fingerprint,
+        runtime: &RuntimeId,
+        since: Timestamp,
+    ) -> Result<Option<String>, StoreError> {
+        self.find_refusal(session, runtime, since).await
+    }
+
+    async fn forget_refusal(&self, session: &Fingerprint, runtime: &RuntimeId) -> Result<(), StoreError> {
+        self.drop_refusal(session, runtime).await
+    }
+}
+
+/// Uses a credential for runtimes, all or none: `false` if one of them is not the user's, or not at that provider.
+async fn use_for(
+    step: &mut SqliteConnection,
+    user: &UserId,
+    provider: &ProviderId,
+    credential: &CredentialId,
+    runtimes: &[(RuntimeId, Option<Push>)],
+    doing: &'static str,
+) -> Result<bool, StoreError> {
+    for (runtime, push) in runtimes {
+        if !may_use(step, user, provider, runtime).await.doing(doing)? {
+            return Ok(false);
+        }
+        sqlx::query(
+            "INSERT INTO assignments (user_id, runtime_id, credential_id, push) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (user_id, runtime_id) DO UPDATE SET
+                 credential_id = excluded.credential_id, proposed_id = NULL, push = excluded.push",
+        )
+        .bind(user.as_str())
+        .bind(runtime.as_str())
+        .bind(credential.as_str())
+        .bind(optional_json("assignments.push", push.as_ref())?)
+        .execute(&mut *step)
+        .await
+        .doing(doing)?;
+        forget_attempts(step, user, runtime).await.doing(doing)?;
+    }
+    Ok(true)
+}
+
+/// Whether it is a runtime of the user, at that provider.
+async fn may_use(
+    step: &mut SqliteConnection,
+    user: &UserId,
+    provider: &ProviderId,
+    runtime: &RuntimeId,
+) -> Result<bool, sqlx::Error> {
+    let row = sqlx::query(concat!(
+        "SELECT 1",
+        visible!(),
+        "WHERE u.id = $1 AND u.disabled_at IS NULL AND r.id = $2 AND r.provider_id = $3"
+    ))
+    .bind(user.as_str())
+    .bind(runtime.as_str())
+    .bind(provider.as_str())
+    .fetch_optional(step)
+    .await?;
+    Ok(row.is_some())
+}
+
+/// How earlier attempts for a runtime went no longer matters, in any of the user's browsers.
+async fn forget_attempts(
+    step: &mut SqliteConnection,
+    user: &UserId,
+    runtime: &RuntimeId,
+) -> Result<(), sqlx::Error> {
+    login::forget(step, user, runtime).await?;
+    sqlx::query(
+        "DELETE FROM refusals WHERE runtime_id = $2
+         AND session_id IN (SELECT id FROM sessions WHERE user_id = $1)",
+    )
+    .bind(user.as_str())
+    .bind(runtime.as_str())
+    .execute(step)
+    .await?;
+    Ok(())
+}
+
+/// Sorted here: engines disagree on the order of letters.
+fn collect(rows: &[SqliteRow]) -> Result<Vec<Access>, StoreError> {
+    let mut accesses = rows.iter().map(access).collect::<Result<Vec<_>, _>>()?;
+    accesses.sort_by(|one, other| key(one).cmp(&key(other)));
+    accesses.dedup_by(|later, first| {
+        let same = later.runtime.id == first.runtime.id;
+        if same {
+            first.credential = first.credential.take().or(later.credential.take());
+            first.proposed = first.proposed.take().or(later.proposed.take());
+        }
+        same
+    });
+    Ok(accesses)
+}
+
+fn key(access: &Access) -> [&str; 4] {
+    [&access.account.name, access.account.id.as_str(), &access.runtime.name, access.runtime.id.as_str()]
+}
+
+fn access(row: &SqliteRow) -> Result<Access, StoreError> {
+    let mut columns = Columns::new(row);
+    let runtime = Runtime {
+        id: columns.id("runtimes.id")?,
+        account: columns.id("runtimes.account_id")?,
+        name: columns.read("runtimes.name")?,
+        provider: columns.id("runtimes.provider_id")?,
+        oauth_app: columns.optional_id("runtimes.oauth_app")?,
+        repository: columns.read("runtimes.repository")?,
+        scopes: columns.optional_json("runtimes.scopes")?,
+    };
+    let account = Account { id: runtime.account.clone(), name: columns.read("accounts.name")? };
+    let push = columns.optional_json("assignments.push")?;
+    let muted = columns.read::<i64>("mutes.user_id")? != 0;
+    // Beginning anew forgets the denial before it, so a denial is always the later of the two.
+    let denied = columns.optional_time("denials.denied_at")?.map(Attempt::Denied);
+    let begun = columns.optional_time("login_attempts.begun_at")?.map(Attempt::Pending);
+    let in_use = columns.read::<i64>("assignments.credential_id")? != 0;
+    let proposed = columns.read::<i64>("assignments.proposed_id")? != 0;
+    let mut access =
+        Access { runtime, account, credential: None, proposed: None, push, muted, attempt: denied.or(begun) };
+    // Without a credential all of its columns are null, and null is what is in use.
+    let there: Option<&str> = columns.clone().read("credentials.id")?;
+    if there.is_some() && in_use {
+        access.credential = Some(credential::read(&mut columns.clone())?);
+    }
+    if there.is_some() && proposed {
+        access.proposed = Some(credential::read(&mut columns)?);
+    }
+    Ok(access)
+}

@@ -1,0 +1,296 @@
+//! Credentials: read, kept, renewed, and gone once nothing uses them.
+
+use sqlx::{
+    Sqlite, SqliteConnection,
+    query::Query,
+    sqlite::{SqliteArguments, SqliteQueryResult, SqliteRow},
+};
+
+use super::{
+    Doing, SqliteStore,
+    row::{Columns, json, micros, optional_json},
+};
+use crate::{
+    clock::Timestamp,
+    credential::{Credential, Method, ProviderAccount},
+    id::{CredentialId, OauthAppId, ProviderId, UserId},
+    seal::Sealed,
+    store::{NewCredential, StoreError},
+};
+
+/// What [`read`] reads, of `credentials c`.
+macro_rules! credential_columns {
+    () => {
+        "c.id, c.user_id, c.provider_id, c.method, c.kind, c.oauth_app, c.generation, c.owner_id, c.owner_login, \
+         c.scopes, c.expires_at, c.expiry_unknown, c.renew_at, c.standing, c.created_at"
+    };
+}
+pub(super) use credential_columns;
+
+/// What a check may change, as [`bind`] binds it.
+macro_rules! checked {
+    () => {
+        "method = $5, kind = $6, oauth_app = $7, owner_id = $8, owner_login = $9, scopes = $10, expires_at = $11, \
+         expiry_unknown = $12, renew_at = $13, standing = $14, last_good_at = $15"
+    };
+}
+
+impl SqliteStore {
+    pub(super) async fn find_credential(
+        &self,
+        user: &UserId,
+        id: &CredentialId,
+    ) -> Result<Option<Credential>, StoreError> {
+        let row = sqlx::query(concat!(
+            "SELECT ",
+            credential_columns!(),
+            " FROM credentials c WHERE c.id = $1 AND c.user_id = $2"
+        ))
+        .bind(id.as_str())
+        .bind(user.as_str())
+        .fetch_optional(&self.readers)
+        .await
+        .doing("find a credential")?;
+        row.map(|row| read(&mut Columns::new(&row))).transpose()
+    }
+
+    pub(super) async fn find_grant(
+        &self,
+        user: &UserId,
+        app: &OauthAppId,
+        owner_id: &str,
+    ) -> Result<Option<Credential>, StoreError> {
+        let row = sqlx::query(concat!(
+            "SELECT ",
+            credential_columns!(),
+            " FROM credentials c WHERE c.user_id = $1 AND c.oauth_app = $2 AND c.owner_id = $3"
+        ))
+        .bind(user.as_str())
+        .bind(app.as_str())
+        .bind(owner_id)
+        .fetch_optional(&self.readers)
+        .await
+        .doing("find a grant")?;
+        row.map(|row| read(&mut Columns::new(&row))).transpose()
+    }
+
+    pub(super) async fn find_sealed(&self, id: &CredentialId) -> Result<Option<NewCredential>, StoreError> {
+        let row = sqlx::query(concat!(
+            "SELECT ",
+            credential_columns!(),
+            ", c.sealed FROM credentials c WHERE c.id = $1"
+        ))
+        .bind(id.as_str())
+        .fetch_optional(&self.readers)
+        .await
+        .doing("read a sealed credential")?;
+        row.as_ref().map(read_sealed).transpose()
+    }
+
+    pub(super) async fn find_all_sealed(&self) -> Result<Vec<NewCredential>, StoreError> {
+        let rows = sqlx::query(concat!(
+            "SELECT ",
+            credential_columns!(),
+            ", c.sealed FROM credentials c ORDER BY c.id"
+        ))
+        .fetch_all(&self.readers)
+        .await
+        .doing("read all sealed credentials")?;
+        rows.iter().map(read_sealed).collect()
+    }
+
+    pub(super) async fn find_another_that_passed(
+        &self,
+        provider: &ProviderId,
+        but: &CredentialId,
+        since: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let row = sqlx::query(
+            "SELECT 1 FROM credentials WHERE provider_id = $1 AND last_good_at >= $2 AND id <> $3 LIMIT 1",
+        )
+        .bind(provider.as_str())
+        .bind(since.micros())
+        .bind(but.as_str())
+        .fetch_optional(&self.readers)
+        .await
+        .doing("look for another credential that passed")?;
+        Ok(row.is_some())
+    }
+
+    pub(super) async fn write_verdict(&self, credential: &Credential) -> Result<bool, StoreError> {
+        let statement = concat!(
+            "UPDATE credentials SET ",
+            checked!(),
+            " WHERE id = $1 AND user_id = $2 AND provider_id = $3 AND generation = $4"
+        );
+        let written = bind(sqlx::query(statement), credential)?
+            .execute(&self.writer)
+            .await
+            .doing("note what the provider said")?;
+        Ok(written.rows_affected() > 0)
+    }
+
+    pub(super) async fn take_lease(
+        &self,
+        id: &CredentialId,
+        generation: i64,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let taken = sqlx::query(
+            "UPDATE credentials SET lease_until = $4
+             WHERE id = $1 AND generation = $2 AND (lease_until IS NULL OR lease_until <= $3)",
+        )
+        .bind(id.as_str())
+        .bind(generation)
+        .bind(now.micros())
+        .bind(until.micros())
+        .execute(&self.writer)
+        .await
+        .doing("take the lease to renew a credential")?;
+        Ok(taken.rows_affected() > 0)
+    }
+
+    pub(super) async fn end_lease(&self, id: &CredentialId, generation: i64) -> Result<(), StoreError> {
+        sqlx::query("UPDATE credentials SET lease_until = NULL WHERE id = $1 AND generation = $2")
+            .bind(id.as_str())
+            .bind(generation)
+            .execute(&self.writer)
+            .await
+            .doing("end the lease to renew a credential")?;
+        Ok(())
+    }
+
+    pub(super) async fn write_renewed(&self, new: &NewCredential) -> Result<bool, StoreError> {
+        const DOING: &str = "keep a renewed credential";
+        let mut connection = self.writer.acquire().await.doing(DOING)?;
+        replace(&mut connection, new, DOING).await
+    }
+}
+
+/// Keeps a credential, or replaces the one of its id and generation before. `false` if neither is possible: somebody
+/// was faster, or it would be a second grant for the same account at the provider.
+pub(super) async fn write(
+    step: &mut SqliteConnection,
+    new: &NewCredential,
+    doing: &'static str,
+) -> Result<bool, StoreError> {
+    if replace(step, new, doing).await? {
+        return Ok(true);
+    }
+    let added = bind(
+        sqlx::query(
+            "INSERT INTO credentials (id, user_id, provider_id, generation, method, kind, oauth_app, owner_id,
+                 owner_login, scopes, expires_at, expiry_unknown, renew_at, standing, last_good_at, sealed, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+             ON CONFLICT DO NOTHING",
+        ),
+        &new.credential,
+    )?
+    .bind(&new.sealed.0)
+    .bind(new.credential.created_at.micros())
+    .execute(step)
+    .await
+    .doing(doing)?;
+    Ok(added.rows_affected() > 0)
+}
+
+/// The lease ends with it: what it was taken for has happened, or no longer can.
+async fn replace(
+    connection: &mut SqliteConnection,
+    new: &NewCredential,
+    doing: &'static str,
+) -> Result<bool, StoreError> {
+    let statement = concat!(
+        "UPDATE credentials SET generation = $4, ",
+        checked!(),
+        ", sealed = $16, lease_until = NULL
+         WHERE id = $1 AND user_id = $2 AND provider_id = $3 AND generation = $4 - 1"
+    );
+    let replaced =
+        bind(sqlx::query(statement), &new.credential)?.bind(&new.sealed.0).execute(connection).await;
+    unless_taken(replaced).doing(doing)
+}
+
+/// A second grant for one account at the provider is refused like any other that comes too late.
+fn unless_taken(written: Result<SqliteQueryResult, sqlx::Error>) -> Result<bool, sqlx::Error> {
+    match written {
+        Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Ok(false),
+        written => Ok(written?.rows_affected() > 0),
+    }
+}
+
+/// Deletes what no runtime of the user uses, nor is asked to use. SQLite overwrites it (`secure_delete`).
+pub(super) async fn forget_unused(step: &mut SqliteConnection, user: &UserId) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "DELETE FROM credentials WHERE user_id = $1
+         AND NOT EXISTS (SELECT 1 FROM assignments a WHERE a.credential_id = credentials.id)
+         AND NOT EXISTS (SELECT 1 FROM assignments a WHERE a.proposed_id = credentials.id)",
+    )
+    .bind(user.as_str())
+    .execute(step)
+    .await?;
+    Ok(())
+}
+
+type Statement<'q> = Query<'q, Sqlite, SqliteArguments>;
+
+/// `$1` to `$15`.
+fn bind<'q>(query: Statement<'q>, credential: &'q Credential) -> Result<Statement<'q>, StoreError> {
+    Ok(query
+        .bind(credential.id.as_str())
+        .bind(credential.user.as_str())
+        .bind(credential.provider.as_str())
+        .bind(credential.generation)
+        .bind(match credential.method {
+            Method::Token => "token",
+            Method::Oauth2 => "oauth2",
+        })
+        .bind(&credential.kind)
+        .bind(credential.oauth_app.as_ref().map(OauthAppId::as_str))
+        .bind(&credential.owner.id)
+        .bind(&credential.owner.login)
+        .bind(optional_json("credentials.scopes", credential.scopes.as_ref())?)
+        .bind(micros(credential.expires_at))
+        .bind(i64::from(credential.expiry_unknown))
+        .bind(micros(credential.renew_at))
+        .bind(json("credentials.standing", &credential.standing)?)
+        .bind(micros(credential.standing.last_good_at)))
+}
+
+/// What `credential_columns!` selects.
+pub(super) fn read(columns: &mut Columns<'_>) -> Result<Credential, StoreError> {
+    Ok(Credential {
+        id: columns.id("credentials.id")?,
+        user: columns.id("credentials.user_id")?,
+        provider: columns.id("credentials.provider_id")?,
+        method: match columns.read("credentials.method")? {
+            "token" => Method::Token,
+            "oauth2" => Method::Oauth2,
+            _ => {
+                return Err(StoreError::Unreadable {
+                    column: "credentials.method",
+                    problem: "neither `token` nor `oauth2`".to_owned(),
+                });
+            }
+        },
+        kind: columns.read("credentials.kind")?,
+        oauth_app: columns.optional_id("credentials.oauth_app")?,
+        generation: columns.read("credentials.generation")?,
+        owner: ProviderAccount {
+            id: columns.read("credentials.owner_id")?,
+            login: columns.read("credentials.owner_login")?,
+        },
+        scopes: columns.optional_json("credentials.scopes")?,
+        expires_at: columns.optional_time("credentials.expires_at")?,
+        expiry_unknown: columns.read::<i64>("credentials.expiry_unknown")? != 0,
+        renew_at: columns.optional_time("credentials.renew_at")?,
+        standing: columns.json("credentials.standing")?,
+        created_at: columns.time("credentials.created_at")?,
+    })
+}
+
+fn read_sealed(row: &SqliteRow) -> Result<NewCredential, StoreError> {
+    let mut columns = Columns::new(row);
+    Ok(NewCredential { credential: read(&mut columns)?, sealed: Sealed(columns.read("credentials.sealed")?) })
+}

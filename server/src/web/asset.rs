@@ -1,0 +1,67 @@
+//! Files for browsers: compressed beforehand, named by their content, kept for ever.
+
+use std::path::{Path, PathBuf};
+
+use app::asset::Assets;
+use axum::{Router, http::HeaderValue};
+use tower_http::{
+    services::{ServeDir, ServeFile},
+    set_header::SetResponseHeaderLayer,
+};
+
+/// Where the files are and how they are called.
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// The folder with `pkg` in it.
+    pub folder: PathBuf,
+    /// What the page's head names.
+    pub names: Assets,
+}
+
+/// The files of the site could not be found.
+#[derive(Debug, thiserror::Error)]
+#[error("the site's files are missing in {folder}: {problem}. Build them, or say where they are with GITWARD_SITE_DIR")]
+pub struct NoFiles {
+    folder: PathBuf,
+    problem: String,
+}
+
+/// Finds the files. `folder` holds `pkg`, and `hash.txt`: the build's list of what their names contain, if it wrote one.
+///
+/// # Errors
+/// [`NoFiles`] where one is missing: a page without its style would look broken, and nobody would know why.
+pub fn find(folder: &Path) -> Result<Files, NoFiles> {
+    let missing = |problem: String| NoFiles { folder: folder.to_owned(), problem };
+    let hashes = folder.join("hash.txt");
+    let list = match std::fs::read_to_string(&hashes) {
+        Ok(list) => list,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(missing(format!("{} can't be read ({error})", hashes.display()))),
+    };
+    let name = |kind: &str| {
+        let hash = list.lines().find_map(|line| line.strip_prefix(kind)?.strip_prefix(": ")).map(str::trim);
+        let file = match hash {
+            Some(hash) => format!("gitward.{hash}.{kind}"),
+            None => format!("gitward.{kind}"),
+        };
+        if folder.join("pkg").join(&file).is_file() {
+            Ok(format!("/pkg/{file}"))
+        } else {
+            Err(missing(format!("no pkg/{file}")))
+        }
+    };
+    let names = Assets { js: name("js")?, wasm: name("wasm")?, css: name("css")? };
+    Ok(Files { folder: folder.to_owned(), names })
+}
+
+/// The routes of the files. Names change with contents, so browsers may keep them.
+pub fn files(folder: &Path) -> Router {
+    let kept = |value: &'static str| {
+        SetResponseHeaderLayer::if_not_present(axum::http::header::CACHE_CONTROL, HeaderValue::from_static(value))
+    };
+    let pkg = ServeDir::new(folder.join("pkg")).precompressed_br().precompressed_gzip();
+    Router::new()
+        .nest_service("/pkg", tower::ServiceBuilder::new().layer(kept("public, max-age=31536000, immutable")).service(pkg))
+        .route_service("/favicon.svg", ServeFile::new(folder.join("favicon.svg")))
+        .route_service("/robots.txt", ServeFile::new(folder.join("robots.txt")))
+}

@@ -1,0 +1,125 @@
+//! To the provider's sign-in, and back from it: the only `GET` that changes something.
+
+use std::{collections::HashMap, sync::Arc};
+
+use app::{
+    api::token::OauthProblem,
+    path,
+};
+use axum::{
+    Extension,
+    extract::{Path, RawForm, RawQuery, State},
+    http::{HeaderValue, StatusCode, header},
+    response::{Html, IntoResponse, Redirect, Response},
+};
+
+use crate::{
+    id::{ProviderId, RuntimeId},
+    login::{Callback, StartError},
+    secret::Secret,
+    site::Site,
+    web::session::Signed,
+};
+
+/// Forwarding needs no script and no form, so nothing else is allowed on that page.
+const FORWARDING_POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// `POST /connect/{runtime}`: begins an authorization and answers with a page of ours that forwards. A redirect would
+/// not arrive: browsers apply `form-action` to redirects after a form.
+pub async fn start(
+    State(site): State<Arc<Site>>,
+    Path(runtime): Path<String>,
+    signed: Option<Extension<Signed>>,
+    RawForm(form): RawForm,
+) -> Response {
+    let runtime = RuntimeId(runtime);
+    let Some(Extension(signed)) = signed else {
+        return Redirect::to(&path::sign_in_then(&path::runtime(runtime.as_str()))).into_response();
+    };
+    let also = url::form_urlencoded::parse(&form)
+        .filter(|(key, _)| key.starts_with("also["))
+        .map(|(_, value)| RuntimeId(value.into_owned()))
+        .collect();
+    match site.logins.start(&signed.user.id, &signed.session.id, &runtime, also).await {
+        Ok(started) => forward(&started.provider, started.url.as_str()),
+        Err(StartError::NotFound) => Redirect::to(&path::runtime(runtime.as_str())).into_response(),
+        Err(StartError::NotOffered) => problem(OauthProblem::AppRefused, Some(&runtime)),
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "An authorization could not begin");
+            problem(OauthProblem::Internal, Some(&runtime))
+        }
+    }
+}
+
+/// `GET /callback/{provider}`: finishes an authorization and leads to the list, whatever came.
+pub async fn finish(
+    State(site): State<Arc<Site>>,
+    Path(provider): Path<String>,
+    signed: Option<Extension<Signed>>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let Some(Extension(signed)) = signed else {
+        // Only who began it may finish it. Signing in again is a new session, so this attempt is lost either way.
+        let place = format!("{}?problem={}", path::TOKENS, OauthProblem::NotYours.word());
+        return Redirect::to(&path::sign_in_then(&place)).into_response();
+    };
+    let mut query: HashMap<String, String> =
+        url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect();
+    let callback = Callback {
+        state: query.remove("state").map(Secret::new),
+        code: query.remove("code").map(Secret::new),
+        error: query.remove("error"),
+        iss: query.remove("iss"),
+    };
+    let finished =
+        site.logins.finish(&signed.user.id, &signed.session.id, &ProviderId(provider), callback).await;
+    match finished {
+        Ok(finished) if finished.another_account => {
+            Redirect::to(&path::runtime(finished.runtime.as_str())).into_response()
+        }
+        Ok(finished) => Redirect::to(&path::row("added", finished.runtime.as_str())).into_response(),
+        Err(failed) => problem(failed.problem, failed.runtime.as_ref()),
+    }
+}
+
+fn problem(problem: OauthProblem, runtime: Option<&RuntimeId>) -> Response {
+    let mut place = format!("{}?problem={}", path::TOKENS, problem.word());
+    if let Some(runtime) = runtime {
+        let runtime = path::encode(runtime.as_str());
+        place.push_str(&format!("&runtime={runtime}#{runtime}"));
+    }
+    Redirect::to(&place).into_response()
+}
+
+/// A page that leads to the provider at once, by itself, and by a link where that is switched off.
+fn forward(provider: &str, url: &str) -> Response {
+    let (provider, url) = (escape(provider), escape(url));
+    let page = format!(
+        "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <meta name=\"color-scheme\" content=\"light dark\"><title>On to {provider} – Gitward</title>\
+         <meta http-equiv=\"refresh\" content=\"0; url={url}\"></head>\
+         <body><main><h1>On to {provider}</h1><p>You are being taken there to sign in. \
+         <a href=\"{url}\" rel=\"noreferrer\">Continue to {provider}</a></p></main></body></html>"
+    );
+    let mut response = (StatusCode::OK, Html(page)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(FORWARDING_POLICY));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Escapes for HTML text and quoted attributes.
+fn escape(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut out, character| {
+        match character {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            other => out.push(other),
+        }
+        out
+    })
+}
