@@ -154,11 +154,13 @@ impl Config {
         let log = log::log(root, env);
         // Where the files for browsers are is the packager's business, not the operator's: no keys in the file. The
         // tool that rebuilds in development has a name of its own for it.
-        let site_dir = ["GITWARD_SITE_DIR", "LEPTOS_SITE_ROOT"].into_iter().find_map(env);
+        let site_dir = ["GITWARD_SITE_DIR", "LEPTOS_SITE_ROOT"]
+            .into_iter()
+            .find_map(|variable| env(variable).filter(|folder| !folder.is_empty()));
         let site_dir = site_dir.map_or_else(|| beside_the_program("site"), PathBuf::from);
-        let live_reload = env("GITWARD_DEV").filter(|dev| dev == "1").map(|_| {
-            env("LEPTOS_RELOAD_PORT").and_then(|port| port.parse().ok()).unwrap_or(3001)
-        });
+        let live_reload = env("GITWARD_DEV")
+            .filter(|dev| dev == "1")
+            .map(|_| env("LEPTOS_RELOAD_PORT").and_then(|port| port.parse().ok()).unwrap_or(3001));
 
         let accounts = root.sections("account", ACCOUNT_KEYS);
         let (known_accounts, account_ids) = account::ids(&accounts);

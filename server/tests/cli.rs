@@ -254,3 +254,128 @@ fn the_environment_names_the_configuration_and_comes_before_it() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).starts_with("GITWARD_LISTEN: is not an IP address"), "{}", stderr(&output));
 }
+
+#[test]
+fn user_add_prints_the_link_alone() {
+    let machine = Machine::new(FULL);
+    let output = machine.gitward("user add Mara");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let link = stdout(&output).strip_suffix('\n').unwrap();
+    let secret = link.strip_prefix("https://gitward.example.com/welcome/").unwrap();
+    assert!(secret.len() >= 43 && !secret.contains(char::is_whitespace), "{link}");
+    assert!(!stderr(&output).contains(secret));
+    assert_eq!(stderr(&output), "Added mara. With this link, good for one use, they choose a password:\n");
+
+    let again = machine.gitward("user add MARA");
+    assert_eq!((again.status.code(), stdout(&again), stderr(&again)), (Some(1), "", "this name is taken\n"));
+}
+
+#[test]
+fn user_add_says_that_somebody_is_a_member_of_nothing() {
+    let output = Machine::new(FULL).gitward("user add zoe");
+    assert_eq!(output.status.code(), Some(0));
+    assert!(
+        stderr(&output)
+            .contains("zoe is a member of no account yet: add them to `members` in gitward.toml.\n")
+    );
+}
+
+#[test]
+fn a_user_gets_another_link_until_disabled() {
+    let machine = Machine::new(FULL);
+    let nobody = machine.gitward("user reset-password mara");
+    assert_eq!((nobody.status.code(), stdout(&nobody)), (Some(1), ""));
+    assert_eq!(machine.gitward("user add mara").status.code(), Some(0));
+    let reset = machine.gitward("user reset-password mara");
+    assert_eq!(reset.status.code(), Some(0), "{}", stderr(&reset));
+    assert!(stdout(&reset).starts_with("https://gitward.example.com/welcome/"));
+
+    let disabled = machine.gitward("user disable mara");
+    assert_eq!((disabled.status.code(), stdout(&disabled)), (Some(0), ""));
+    let refused = machine.gitward("user reset-password mara");
+    assert_eq!((refused.status.code(), stdout(&refused)), (Some(1), ""));
+    assert_eq!(machine.gitward("user disable nobody").status.code(), Some(1));
+}
+
+#[test]
+fn check_config_says_what_it_would_change_and_changes_nothing() {
+    let machine = Machine::new(FULL);
+    assert_eq!(machine.gitward("user add mara").status.code(), Some(0));
+    let output = machine.gitward("check-config");
+    assert!(stdout(&output).ends_with("\nThe database knows all of this already.\n"), "{}", stdout(&output));
+
+    let changed = FULL.replace("name = \"test\"", "name = \"staging\"").replace("\"Acme\"", "\"Acme Ltd\"");
+    std::fs::write(machine.path().join("gitward.toml"), changed).unwrap();
+    let database = machine.path().join("data/gitward.sqlite3");
+    let before = std::fs::read(&database).unwrap();
+    for _ in 0..2 {
+        let output = machine.gitward("check-config");
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let changes = stdout(&output).split_once("\n\n`gitward serve`").unwrap().1;
+        assert_eq!(
+            changes,
+            " would\n  enable runtime acme.staging\n  change account acme\n  disable runtime acme.test\n"
+        );
+    }
+    assert_eq!(std::fs::read(&database).unwrap(), before);
+}
+
+#[test]
+fn a_backup_is_a_database() {
+    let machine = Machine::new(FULL);
+    assert_eq!(machine.gitward("user add mara").status.code(), Some(0));
+    let output = machine.gitward("backup copy.sqlite3");
+    assert_eq!((output.status.code(), stdout(&output)), (Some(0), ""), "{}", stderr(&output));
+    let copy = std::fs::read(machine.path().join("copy.sqlite3")).unwrap();
+    assert!(copy.starts_with(b"SQLite format 3\0"));
+    let again = machine.gitward("backup copy.sqlite3");
+    assert_eq!(again.status.code(), Some(1), "a backup is never written over");
+    assert_eq!(std::fs::read(machine.path().join("copy.sqlite3")).unwrap(), copy);
+}
+
+#[test]
+fn verify_counts_the_tokens_that_open() {
+    let output = Machine::new(FULL).gitward("verify");
+    assert_eq!(
+        (output.status.code(), stdout(&output)),
+        (Some(0), "All 0 stored tokens open.\n"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn a_key_that_does_not_fit_exits_with_78_and_leaves_the_database_alone() {
+    type Spoil = fn(&Path);
+    let spoils: [(&str, Spoil); 5] = [
+        ("readable by everybody", |key| {
+            std::fs::set_permissions(key, PermissionsExt::from_mode(0o644)).unwrap()
+        }),
+        ("missing", |key| std::fs::remove_file(key).unwrap()),
+        ("empty", |key| std::fs::write(key, "").unwrap()),
+        ("truncated", |key| {
+            let whole = std::fs::read(key).unwrap();
+            std::fs::write(key, &whole[..whole.len() / 2]).unwrap();
+        }),
+        ("of another machine", |key| {
+            let other = Machine::new(FULL);
+            assert_eq!(other.gitward("user add mara").status.code(), Some(0));
+            std::fs::copy(other.path().join("gitward.key"), key).unwrap();
+        }),
+    ];
+    for (what, spoil) in spoils {
+        let machine = Machine::new(FULL);
+        assert_eq!(machine.gitward("user add mara").status.code(), Some(0));
+        let database = machine.path().join("data/gitward.sqlite3");
+        let before = std::fs::read(&database).unwrap();
+        let key = machine.path().join("gitward.key");
+        std::fs::set_permissions(&key, PermissionsExt::from_mode(0o600)).unwrap();
+        spoil(&key);
+        for arguments in ["serve", "verify", "user add zoe"] {
+            let output = machine.gitward(arguments);
+            assert_eq!(output.status.code(), Some(78), "{what}, {arguments}: {}", stderr(&output));
+            assert_eq!(stdout(&output), "", "{what}, {arguments}");
+            assert_eq!(std::fs::read(&database).unwrap(), before, "{what}, {arguments}");
+        }
+    }
+}

@@ -458,6 +458,8 @@ fn the_environment_comes_first() {
             "GITWARD_ROOT_KEY_FILE" => "/run/secrets/root",
             "GITWARD_LOG" => "warn",
             "GITWARD_LOG_FORMAT" => "text",
+            "GITWARD_SITE_DIR" => "/usr/share/gitward",
+            "GITWARD_DEV" | "LEPTOS_SITE_ROOT" | "LEPTOS_RELOAD_PORT" => return None,
             _ => panic!("{name} is not documented"),
         };
         Some(value.to_owned())
@@ -469,6 +471,7 @@ fn the_environment_comes_first() {
     assert_eq!(config.listen().to_string(), "0.0.0.0:80");
     assert_eq!(config.data_dir(), Path::new("elsewhere"));
     assert_eq!(config.root_key_file(), Path::new("/run/secrets/root"));
+    assert_eq!(config.site_dir(), Path::new("/usr/share/gitward"));
     assert_eq!(config.log(), LogSettings { level: LogLevel::Warn, format: Some(LogFormat::Text) });
 
     let config = Config::parse(Path::new("gitward.toml"), SAMPLE, &|_| Some(String::new()));

@@ -61,8 +61,8 @@ pub fn check_password(password: &Secret, name: &Name) -> Result<(), PasswordProb
     if length > PasswordProblem::LONGEST {
         return Err(PasswordProblem::TooLong);
     }
-    // As a name is read, so that `Octocat1` is seen to be `octocat`.
-    let mut folded = Zeroizing::new(String::with_capacity(password.len() * 3));
+    // As a name is read, so that `Octocat1` is seen to be `octocat`. NFKC makes UTF-8 at most eleven times as long.
+    let mut folded = Zeroizing::new(String::with_capacity(password.len() * 16));
     folded.extend(password.nfkc().flat_map(char::to_lowercase));
     let bare = folded.trim_matches(|c: char| !c.is_alphabetic());
     let name_itself = name.as_str().trim_matches(|c: char| !c.is_alphabetic());
