@@ -1,5 +1,6 @@
 //! Credentials: read, kept, renewed, and gone once nothing uses them.
 
+use serde::Deserialize;
 use sqlx::{
     Sqlite, SqliteConnection,
     query::Query,
@@ -8,7 +9,7 @@ use sqlx::{
 
 use super::{
     Doing, SqliteStore,
-    row::{Columns, json, micros, optional_json},
+    row::{Columns, json, micros, optional_json, parse},
 };
 use crate::{
     clock::Timestamp,
@@ -256,7 +257,7 @@ fn bind<'q>(query: Statement<'q>, credential: &'q Credential) -> Result<Statemen
 }
 
 /// What `credential_columns!` selects.
-pub(super) fn read(columns: &mut Columns<'_>) -> Result<Credential, StoreError> {
+fn read(columns: &mut Columns<'_>) -> Result<Credential, StoreError> {
     Ok(Credential {
         id: columns.id("credentials.id")?,
         user: columns.id("credentials.user_id")?,
@@ -285,6 +286,47 @@ pub(super) fn read(columns: &mut Columns<'_>) -> Result<Credential, StoreError> 
         standing: columns.json("credentials.standing")?,
         created_at: columns.time("credentials.created_at")?,
     })
+}
+
+/// `credential_columns!` as a JSON array.
+#[derive(Deserialize)]
+pub(super) struct Packed {
+    id: CredentialId,
+    user: UserId,
+    provider: ProviderId,
+    method: Method,
+    kind: String,
+    oauth_app: Option<OauthAppId>,
+    generation: i64,
+    owner_id: String,
+    owner_login: String,
+    scopes: Option<String>,
+    expires_at: Option<Timestamp>,
+    expiry_unknown: i64,
+    renew_at: Option<Timestamp>,
+    standing: String,
+    created_at: Timestamp,
+}
+
+impl Packed {
+    pub(super) fn unpack(self) -> Result<Credential, StoreError> {
+        Ok(Credential {
+            id: self.id,
+            user: self.user,
+            provider: self.provider,
+            method: self.method,
+            kind: self.kind,
+            oauth_app: self.oauth_app,
+            generation: self.generation,
+            owner: ProviderAccount { id: self.owner_id, login: self.owner_login },
+            scopes: self.scopes.map(|text| parse("credentials.scopes", &text)).transpose()?,
+            expires_at: self.expires_at,
+            expiry_unknown: self.expiry_unknown != 0,
+            renew_at: self.renew_at,
+            standing: parse("credentials.standing", &self.standing)?,
+            created_at: self.created_at,
+        })
+    }
 }
 
 fn read_sealed(row: &SqliteRow) -> Result<NewCredential, StoreError> {

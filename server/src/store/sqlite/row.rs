@@ -7,7 +7,6 @@ use sqlx::{Decode, Row, Sqlite, Type, sqlite::SqliteRow};
 use crate::{clock::Timestamp, person::Name, secret::Fingerprint, store::StoreError};
 
 /// Reads a row from left to right.
-#[derive(Clone)]
 pub(super) struct Columns<'r> {
     row: &'r SqliteRow,
     next: usize,
@@ -91,7 +90,7 @@ impl<'r> Columns<'r> {
 }
 
 /// What serde says about a document may quote it, so only the place is told.
-fn parse<T: DeserializeOwned>(column: &'static str, text: &str) -> Result<T, StoreError> {
+pub(super) fn parse<T: DeserializeOwned>(column: &'static str, text: &str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|error| StoreError::Unreadable {
         column,
         problem: format!("{:?} error in JSON at character {}", error.classify(), error.column()),
