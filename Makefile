@@ -66,8 +66,8 @@ dev: tools ## The demo, rebuilt and reloaded at every change of a file
 	@FORGE_BIN=$(CURDIR)/target/dev/debug/forge exec node end2end/tool/demo.mjs --watch
 
 bench: tools site end2end/node_modules/.package-lock.json ## Measure the release build
-	cargo build --release --bins $(NATIVE)
-	GITWARD_BIN=$(BUILT)/release/gitward FORGE_BIN=$(BUILT)/release/forge node end2end/bench.mjs
+	cargo build --release --bins --examples $(NATIVE)
+	GITWARD_BIN=$(BUILT)/release/gitward FORGE_BIN=$(BUILT)/release/forge BARE_BIN=$(BUILT)/release/examples/bare node end2end/bench.mjs $(ARGS)
 
 clean-demo: ## Forget the demo's data
 	rm -rf .demo

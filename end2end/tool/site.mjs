@@ -32,7 +32,7 @@ export async function startForge({ shape, port = 0, args = [] }) {
  * With `command` another program than the built binary is started, with the same arguments: `cargo leptos watch --`.
  * @returns {Promise<Program & {url: string, config: string}>}
  */
-export async function startGitward({ dir, port = 0, toml = '', env = {}, command, patience }) {
+export async function startGitward({ dir, port = 0, toml = '', env = {}, command, patience, every }) {
   port ||= await freePort();
   const url = `http://127.0.0.1:${port}`;
   const config = join(resolve(dir), 'gitward.toml');
@@ -52,7 +52,7 @@ export async function startGitward({ dir, port = 0, toml = '', env = {}, command
     // What we read from cargo is for the developer as well.
     echo: !!command,
   });
-  await gitward.until(() => ready(url), patience);
+  await gitward.until(() => ready(url), patience, every);
   return Object.assign(gitward, { url, config });
 }
 
@@ -70,7 +70,7 @@ export async function addUser(gitward, name) {
   return link;
 }
 
-/** Sets name and password through a one-time link, as the form without script does. */
+/** Sets name and password through a one-time link, as the form without script does; answers with the session's cookie. */
 export async function redeem(gitward, link, { name, password }) {
   const secret = new URL(link).pathname.split('/').pop();
   const answer = await fetch(new URL('/api/person/redeem-link', gitward.url), {
@@ -84,6 +84,13 @@ export async function redeem(gitward, link, { name, password }) {
   if (answer.status >= 400 || location.includes('__err')) {
     throw new Error(`setting up ${name} failed: ${answer.status} ${location} ${await answer.text()}`);
   }
+  return answer.headers.getSetCookie().map((cookie) => cookie.split(';')[0]).join('; ');
+}
+
+/** Any other program, once it has printed a line like `pattern`; the line's match is its `match`. */
+export async function startProgram(name, bin, args, pattern) {
+  const program = new Program(name, bin, args);
+  return Object.assign(program, { match: await program.line(pattern) });
 }
 
 /** A program we started. It ends when we say so, or when we end. */
@@ -123,7 +130,7 @@ class Program {
   }
 
   /** Waits until `done` answers true; throws with all output when the program ends first, or patience does. */
-  async until(done, patience = 20_000) {
+  async until(done, patience = 20_000, every = 25) {
     const end = Date.now() + patience;
     while (!(await done())) {
       const why = this.code !== undefined ? `ended (${this.code})` : Date.now() > end && 'is not ready in time';
@@ -131,7 +138,7 @@ class Program {
         await this.stop();
         throw new Error(`${this.name} ${why}\n${this.output}`);
       }
-      await new Promise((wake) => setTimeout(wake, 25));
+      await new Promise((wake) => setTimeout(wake, every));
     }
   }
 

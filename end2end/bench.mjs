@@ -1,0 +1,221 @@
+// Measures the release build against the goals in the README, side by side in one run. Trust the ratios; the times are
+// this machine's.
+//
+//   --quick    shorter runs, no Lighthouse
+
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { brotliCompressSync, constants } from 'node:zlib';
+import { redeem, setUpLink, startForge, startGitward, startProgram, tree } from './tool/site.mjs';
+
+const quick = process.argv.includes('--quick');
+const seconds = quick ? 3 : 10;
+const dir = mkdtempSync(join(tmpdir(), 'gitward-bench-'));
+const started = [];
+const results = [];
+
+/** Notes a figure and whether it reaches its goal. */
+function figure(what, value, unit, reached, goal) {
+  results.push({ what, value: `${value} ${unit}`.trim(), goal, reached });
+  console.log(`${reached ? 'reached    ' : 'FALLS SHORT'}  ${what}: ${value} ${unit} (goal ${goal})`);
+}
+
+function note(what, value) {
+  console.log(`             ${what}: ${value}`);
+}
+
+try {
+  await main();
+} finally {
+  await Promise.all(started.map((program) => program.stop()));
+  rmSync(dir, { recursive: true });
+}
+console.log(`\n${results.filter(({ reached }) => reached).length} of ${results.length} goals reached on ${cpus().length} × ${cpus()[0].model}`);
+
+async function main() {
+  if (!has('wrk')) throw new Error('wrk is missing: apt-get install wrk (or brew install wrk)');
+  sizes();
+  const forge = await startForge({ shape: 'github' });
+  started.push(forge);
+  const person = { name: 'bench', password: 'correct horse battery staple' };
+  const toml = fiftyRuntimes(forge.url, person.name);
+  await startTimes(toml);
+
+  const gitward = await startGitward({ dir: join(dir, 'site'), toml });
+  started.push(gitward);
+  await gitward.until(() => setUpLink(gitward));
+  const cookie = await redeem(gitward, setUpLink(gitward), person);
+  await authorizeAll(gitward, forge, cookie);
+  const page = await (await fetch(`${gitward.url}/tokens`, { headers: { cookie } })).text();
+  rowsOnce(page);
+
+  // Hashing the password took memory for a moment; what stays is what counts.
+  await idle(gitward);
+  await throughput(gitward, cookie, page);
+  if (!quick) await lighthouse(gitward, cookie);
+}
+
+/** What the browser loads, as the server sends it. */
+function sizes() {
+  const pkg = join(tree, 'target/site/pkg');
+  const bytes = readdirSync(pkg)
+    .filter((file) => /\.(js|wasm)$/.test(file))
+    .map((file) => [file, brotliCompressSync(readFileSync(join(pkg, file)), { params: { [constants.BROTLI_PARAM_SIZE_HINT]: statSync(join(pkg, file)).size } }).length]);
+  for (const [file, size] of bytes) note(file, `${(size / 1000).toFixed(1)} KB brotli`);
+  const total = bytes.reduce((sum, [, size]) => sum + size, 0) / 1000;
+  figure('JS and WASM, brotli', total.toFixed(1), 'KB', total <= 230, '≤ 230 KB');
+}
+
+async function startTimes(toml) {
+  const times = [];
+  for (let run = 0; run < 7; run += 1) {
+    const before = performance.now();
+    // Also the first start, which makes key and database.
+    const gitward = await startGitward({ dir: join(dir, 'start'), toml, every: 1 });
+    times.push(performance.now() - before);
+    await gitward.stop();
+  }
+  note('first start, with key and database to make', `${times[0].toFixed(0)} ms`);
+  const median = times.slice(1).sort((a, b) => a - b)[3];
+  figure('start to first answer, median of 6', median.toFixed(0), 'ms', median <= 100, '≤ 100 ms');
+}
+
+function rowsOnce(page) {
+  const times = page.split('runtime-07').length - 1;
+  const inText = page.replace(/<[^>]*>/g, ' ').split('runtime-07').length - 1;
+  note('the page of 50 runtimes', `${(Buffer.byteLength(page) / 1000).toFixed(1)} KB; ${times} times an address or text names a runtime`);
+  figure('how often the text of the page holds a row\'s name', inText, '', inText === 1, '1');
+}
+
+async function idle(gitward) {
+  await new Promise((wake) => setTimeout(wake, 3000));
+  const resident = residentMiB(gitward);
+  figure('resident memory, idle', resident.toFixed(1), 'MiB', resident <= 32, '≤ 32 MiB');
+}
+
+async function throughput(gitward, cookie, page) {
+  const file = join(dir, 'page.html');
+  writeFileSync(file, page);
+  const bare = await startProgram('bare', process.env.BARE_BIN, [file], /^bare on (\S+)/);
+  started.push(bare);
+  // In turns, so that a busy moment of the machine hits both.
+  const rates = { bare: [], page: [] };
+  for (let turn = 0; turn < 3; turn += 1) {
+    rates.bare.push(wrk(bare.match[1], 64, seconds).rate);
+    rates.page.push(wrk(`${gitward.url}/tokens`, 64, seconds, cookie).rate);
+  }
+  const best = ({ length, ...list }) => Math.max(...Object.values(list));
+  const [bareRate, pageRate] = [best({ ...rates.bare, length: 0 }), best({ ...rates.page, length: 0 })];
+  note('bare axum route, same bytes', `${bareRate.toFixed(0)} requests/s`);
+  note('signed-in page of 50 runtimes', `${pageRate.toFixed(0)} requests/s`);
+  const ratio = pageRate / bareRate;
+  figure('page against bare route', (100 * ratio).toFixed(1), '%', ratio >= 0.3, '≥ 30 %');
+
+  const half = Math.round(pageRate / 2);
+  const p99 = await steady(`${gitward.url}/tokens`, cookie, half);
+  figure(`p99 at half that load (${half} requests/s)`, p99.toFixed(1), 'ms', p99 <= 10, '≤ 10 ms');
+
+  let peak = 0;
+  const watch = setInterval(() => (peak = Math.max(peak, residentMiB(gitward))), 50);
+  await wrkAsync(`${gitward.url}/tokens`, 200, seconds, cookie);
+  clearInterval(watch);
+  figure('resident memory under 200 connections, peak', peak.toFixed(1), 'MiB', peak <= 64, '≤ 64 MiB');
+}
+
+function wrkArgs(url, connections, time, cookie) {
+  return ['-t1', `-c${connections}`, `-d${time}s`, '--latency', ...(cookie ? ['-H', `Cookie: ${cookie}`] : []), url];
+}
+
+function wrk(url, connections, time, cookie) {
+  return parse(execFileSync('wrk', wrkArgs(url, connections, time, cookie), { encoding: 'utf8' }));
+}
+
+function wrkAsync(url, connections, time, cookie) {
+  return new Promise((done, fail) => {
+    let out = '';
+    const child = spawn('wrk', wrkArgs(url, connections, time, cookie));
+    child.stdout.on('data', (text) => (out += text));
+    child.once('error', fail);
+    child.once('close', () => done(parse(out)));
+  });
+}
+
+function parse(out) {
+  if (/Non-2xx/.test(out)) throw new Error(`not all answers were good:\n${out}`);
+  return { rate: Number(out.match(/Requests\/sec:\s+([\d.]+)/)[1]) };
+}
+
+/** p99 in milliseconds at a fixed rate, each answer timed from when its request was due. */
+async function steady(url, cookie, rate) {
+  const { default: autocannon } = await import('autocannon');
+  const result = await autocannon({ url, connections: 20, duration: seconds, overallRate: rate, headers: { cookie } });
+  if (result.non2xx || result.errors) throw new Error(`${result.non2xx} bad answers, ${result.errors} errors`);
+  note('asked for and answered per second', `${rate} and ${result.requests.average.toFixed(0)}`);
+  return result.latency.p99;
+}
+
+async function lighthouse(gitward, cookie) {
+  const { default: run } = await import('lighthouse');
+  const { launch } = await import('chrome-launcher');
+  const chrome = await launch({ chromePath: process.env.CHROME_PATH ?? '/usr/bin/chromium', chromeFlags: ['--headless=new', '--no-sandbox', '--disable-gpu', '--disable-background-networking'] });
+  try {
+    const { lhr } = await run(`${gitward.url}/tokens`, { port: chrome.port, output: 'json', logLevel: 'error', extraHeaders: { Cookie: cookie } });
+    for (const { title, score, auditRefs } of Object.values(lhr.categories)) {
+      figure(`Lighthouse ${lhr.lighthouseVersion}, ${title}`, Math.round(score * 100), '', score >= 0.95, '≥ 95');
+      for (const { id, weight } of auditRefs) {
+        const audit = lhr.audits[id];
+        if (weight && audit.score !== null && audit.score < 0.9) note(`  ${audit.title}`, audit.displayValue ?? audit.score);
+      }
+    }
+  } finally {
+    await chrome.kill();
+  }
+}
+
+function fiftyRuntimes(host, user) {
+  const runtimes = Array.from({ length: 50 }, (_, number) => `
+[[account.runtime]]
+name = "runtime-${String(number).padStart(2, '0')}"
+provider = "github"
+`);
+  return `
+[[provider]]
+id = "github"
+kind = "github"
+base_url = "${host}"
+api_url = "${host}"
+[[account]]
+id = "acme"
+name = "Acme Logistics"
+members = [{ user = "${user}", role = "admin" }]
+${runtimes.join('')}`;
+}
+
+/** One pasted token for all fifty. */
+async function authorizeAll(gitward, forge, cookie) {
+  const made = await fetch(`${forge.url}/_forge/tokens`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ user: 'octocat', kind: 'classic', scopes: ['repo'] }),
+  });
+  const { token } = await made.json();
+  const form = new URLSearchParams({ runtime: 'acme.runtime-00', token });
+  for (let number = 1; number < 50; number += 1) form.append('also[]', `acme.runtime-${String(number).padStart(2, '0')}`);
+  const answer = await fetch(`${gitward.url}/api/token/add`, { method: 'POST', headers: { cookie, origin: gitward.url }, body: form });
+  if (!answer.ok) throw new Error(`the token was not taken: ${answer.status} ${await answer.text()}`);
+}
+
+function residentMiB(gitward) {
+  return Number(readFileSync(`/proc/${gitward.child.pid}/status`, 'utf8').match(/VmRSS:\s+(\d+)/)[1]) / 1024;
+}
+
+function has(program) {
+  try {
+    execFileSync('sh', ['-c', `command -v ${program}`], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}
