@@ -4,6 +4,7 @@
 //! is one line that calls it.
 
 pub mod light;
+pub mod part;
 pub mod person;
 pub mod token;
 

@@ -7,12 +7,13 @@
 //! - [`path`]: every address of the site
 //! - [`error`]: what can go wrong for a visitor
 //! - [`api`]: what pages ask of the server
-//! - [`page`]: one file per page; a page loads, its view shows
-//! - [`component`]: parts of pages: data in, HTML out
+//! - [`page`]: one component per page
+//! - [`component`]: what lives in the browser as well
+//! - `made`: HTML that only the server makes
 //! - [`asset`]: names of the files that a page loads
 //! - `document`: what stands around a page; only on the server
 //!
-//! To add a page: a function in [`path`], a variant of [`path::Place`], a file in [`page`], a line in [`App`].
+//! To add a page: a function in [`path`], a variant of [`path::Place`], a component in [`page`], a line in [`App`].
 
 // The types of views nest as deep as the pages do.
 #![recursion_limit = "256"]
@@ -23,6 +24,8 @@ pub mod component;
 #[cfg(feature = "ssr")]
 mod document;
 pub mod error;
+#[cfg(feature = "ssr")]
+mod made;
 pub mod page;
 pub mod path;
 
@@ -38,14 +41,7 @@ use leptos_router::{
 use crate::{
     component::frame::Frame,
     page::{
-        delete::DeletePage,
-        home::HomePage,
-        nowhere::Nowhere,
-        once::{SetUpPage, WelcomePage},
-        password::PasswordPage,
-        runtime::RuntimePage,
-        sign_in::SignInPage,
-        tokens::TokensPage,
+        DeletePage, HomePage, OncePage, PasswordPage, RuntimePage, SignInPage, nowhere::Nowhere, tokens::TokensPage,
     },
 };
 
@@ -74,12 +70,12 @@ pub fn App() -> impl IntoView {
                     <Route path=StaticSegment("sign-in") view=SignInPage ssr=SsrMode::Async/>
                     <Route
                         path=(StaticSegment("setup"), ParamSegment("secret"))
-                        view=SetUpPage
+                        view=OncePage
                         ssr=SsrMode::Async
                     />
                     <Route
                         path=(StaticSegment("welcome"), ParamSegment("secret"))
-                        view=WelcomePage
+                        view=OncePage
                         ssr=SsrMode::Async
                     />
                 </FlatRoutes>

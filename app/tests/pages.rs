@@ -1,1 +1,305 @@
-//! Pages as HTML.
+//! Every page and every state as HTML, over a fake backend.
+
+#[path = "pages/fake.rs"]
+mod fake;
+
+use std::sync::{Arc, atomic::Ordering};
+
+use app::{
+    api::token::*,
+    asset::Assets,
+};
+use axum::{
+    body::{Body, to_bytes},
+    http::{Method, Request, header},
+};
+use fake::{Fake, every_state, moment, site};
+use tower::ServiceExt;
+
+/// An answer as a browser sees it.
+struct Answer {
+    status: u16,
+    location: String,
+    html: String,
+}
+
+impl Answer {
+    /// What people read: without tags, comments and scripts, with entities written out.
+    fn text(&self) -> String {
+        let html = self.html.split("<script").next().unwrap_or_default().to_owned()
+            + &self.html.split("</head>").nth(1).unwrap_or_default().replace("</script>", "<script");
+        let mut text = String::new();
+        let mut inside = false;
+        for letter in html.split("</head>").last().unwrap_or_default().chars() {
+            match letter {
+                '<' => inside = true,
+                '>' => inside = false,
+                letter if !inside => text.push(letter),
+                _ => {}
+            }
+        }
+        text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&")
+    }
+
+    fn says(&self, sentence: &str) {
+        assert!(self.text().contains(sentence), "{sentence:?} is missing in:\n{}", self.text());
+    }
+}
+
+async fn ask(fake: &Arc<Fake>, method: Method, place: &str, form: &str) -> Answer {
+    let assets = Assets { js: "/pkg/g.js".into(), wasm: "/pkg/g.wasm".into(), css: "/pkg/g.css".into() };
+    let request = Request::builder()
+        .method(method)
+        .uri(place)
+        .header(header::ACCEPT, "text/html")
+        .header(header::REFERER, "http://gitward.example/tokens/r01")
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(Body::from(form.to_owned()))
+        .unwrap();
+    let response = site(fake, assets).oneshot(request).await.unwrap();
+    let status = response.status().as_u16();
+    let location =
+        response.headers().get(header::LOCATION).map(|place| place.to_str().unwrap().to_owned()).unwrap_or_default();
+    let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    Answer { status, location, html: String::from_utf8(body.to_vec()).unwrap() }
+}
+
+async fn get(fake: &Arc<Fake>, place: &str) -> Answer {
+    ask(fake, Method::GET, place, "").await
+}
+
+#[tokio::test]
+async fn every_health_has_a_word_and_a_sentence() {
+    let page = get(&Fake::new(every_state()), "/tokens").await;
+    assert_eq!(page.status, 200);
+    for sentence in [
+        "Scope missing",
+        "Lacks repo, so this runtime can't do its work. Replace it with a token that has it.",
+        "Expired",
+        "Ended on 20 Nov 2026. Replace it with a new one.",
+        "Not accepted any more",
+        "Revoked, or unknown to GitHub, since 22 Nov 2026. Replace it with a new one.",
+        "Can't push",
+        "May read acme/infra-live but not push.",
+        "Can't see the repository",
+        "Does not see acme/infra-live.",
+        "Needs single sign-on",
+        "Your organisation asks for single sign-on. Let it in at GitHub",
+        "Another account",
+        "The new token is mlind-bot's. Until you decide, the old one of mara-lind stays in use.",
+        "Access denied",
+        "Authorize again, or paste a token.",
+        "Expires soon",
+        "Ends in 7 days. Replace it before then.",
+        "GitLab unreachable",
+        "The token stays in use; you can check again.",
+        "GitLab asks us to wait",
+        "It is asked again in 7 days.",
+        "Checking",
+        "It is asked again before anything changes; nothing to do.",
+        "Waiting for you",
+        "Is that page gone? Then begin again.",
+        "No token",
+        "This runtime can't act for you yet.",
+        "Works",
+        "GitHub Enterprise does not show the scopes of this kind of token.",
+        "Notifications hidden:",
+        "Acme Logistics 14 runtimes",
+        "Checked 3 minutes ago",
+        "Renews itself",
+    ] {
+        page.says(sentence);
+    }
+}
+
+#[tokio::test]
+async fn a_row_crosses_the_wire_once() {
+    let page = get(&Fake::new(every_state()), "/tokens").await;
+    for name in ["prod-eu-west", "warehouse", "fleet-control-plane-central-europe-3"] {
+        assert_eq!(page.html.matches(name).count(), 1, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn names_can_not_become_tags() {
+    let fake = Fake::new(every_state());
+    for place in ["/tokens", "/tokens/r17", "/tokens/r17/delete"] {
+        let page = get(&fake, place).await;
+        assert!(!page.html.contains("<b>bold"), "{place}");
+        page.says("<b>bold</b> & \"quoted\"");
+    }
+    let page = get(&fake, "/tokens?q=%3Cscript%3Ealert(1)%3C/script%3E").await;
+    assert!(!page.html.contains("<script>alert"));
+    assert!(page.html.contains("&lt;script"));
+}
+
+#[tokio::test]
+async fn nothing_that_the_content_policy_forbids() {
+    let fake = Fake::new(every_state());
+    for place in ["/", "/tokens", "/tokens/r01", "/tokens/r01/delete", "/password", "/sign-in", "/setup/first"] {
+        let page = get(&fake, place).await;
+        assert!(!page.html.contains(" style="), "{place}");
+        assert!(!page.html.contains("<style"), "{place}");
+        assert!(!page.html.contains("onclick"), "{place}");
+        let scripts = page.html.matches("<script").count();
+        assert_eq!(page.html.matches("nonce=\"").count(), scripts, "{place}");
+        assert!(page.html.contains("<html lang=\"en\">"), "{place}");
+        assert!(page.html.contains("crossorigin=\"anonymous\""), "{place}");
+    }
+}
+
+#[tokio::test]
+async fn every_refusal_says_what_happened_and_what_to_do() {
+    let at = || moment("20 Nov 2026", "in 2 hours");
+    let login = || "mara-lind".to_owned();
+    let repository = || "acme/infra-live".to_owned();
+    let cases: Vec<(Refusal, [&str; 2])> = vec![
+        (Refusal::Unknown, ["GitHub does not know this token.", "Copy the whole token again, or make a new one at GitHub's token page"]),
+        (
+            Refusal::LooksForeign { label: "GitLab".into() },
+            ["This looks like a token of GitLab, not of GitHub.", "It is the right one: ask GitHub all the same"],
+        ),
+        (Refusal::NotAUserToken, ["This token does not stand for a person.", "Make a personal one at GitHub's token page"]),
+        (Refusal::Expired { at: at() }, ["This token ended on 20 Nov 2026.", "Make a new one at"]),
+        (
+            Refusal::ScopesMissing { login: login(), granted: vec!["read:user".into()], missing: vec!["repo".into(), "workflow".into()] },
+            ["GitHub accepted the token of mara-lind, but it lacks repo and workflow.", "Tick repo and workflow at GitHub's token page"],
+        ),
+        (
+            Refusal::CannotPush { login: login(), repository: repository() },
+            ["The token of mara-lind may not push to acme/infra-live.", "Give the token write access at"],
+        ),
+        (
+            Refusal::RepositoryHidden { login: login(), repository: repository() },
+            ["The token of mara-lind does not see acme/infra-live.", "Add the repository to the token at"],
+        ),
+        (
+            Refusal::AnotherAccount { before: login(), now: "mlind-bot".into() },
+            ["This token belongs to mlind-bot, the one before to mara-lind.", "Keep mara-lindUse mlind-bot"],
+        ),
+        (Refusal::Unreachable, ["GitHub did not answer.", "Try again in a moment."]),
+        (Refusal::RateLimited { until: Some(at()) }, ["GitHub asks us to wait.", "try again in 2 hours"]),
+        (Refusal::RateLimited { until: None }, ["GitHub asks us to wait.", "try again in a few minutes"]),
+    ];
+    for (refusal, sentences) in cases {
+        let fake = Fake::new(every_state());
+        *fake.refusal.lock().unwrap() = Some(refusal);
+        let page = get(&fake, "/tokens/r02").await;
+        for sentence in sentences {
+            page.says(sentence);
+        }
+        assert!(page.html.contains("<details open"), "the answer stands inside");
+    }
+}
+
+#[tokio::test]
+async fn a_secret_never_comes_back() {
+    let fake = Fake::new(every_state());
+    let secret = ["bad", "0123456789abcdef"].concat();
+    let answer = ask(&fake, Method::POST, "/api/token/add", &["runtime=r01&token=", &secret].concat()).await;
+    assert_eq!(answer.status, 302);
+    assert!(!answer.location.contains(&secret) && !answer.html.contains(&secret));
+    let place = answer.location.trim_start_matches("http://gitward.example").to_owned();
+    let page = get(&fake, &place).await;
+    assert!(!page.html.contains(&secret));
+    page.says("it lacks repo.");
+    assert!(page.html.contains("aria-invalid=\"true\""));
+}
+
+#[tokio::test]
+async fn without_script_a_token_is_added_with_any_number_of_boxes() {
+    for (boxes, count) in [("", 0), ("&also%5B%5D=r13", 1), ("&also%5B%5D=r13&also%5B%5D=r08", 2)] {
+        let fake = Fake::new(every_state());
+        let form = ["runtime=r15&token=good", boxes].concat();
+        let answer = ask(&fake, Method::POST, "/api/token/add", &form).await;
+        assert_eq!((answer.status, answer.location.as_str()), (302, "/tokens?did=added&runtime=r15#r15"), "{count}");
+        get(&fake, &answer.location).await.says("The token passed and is in use.");
+    }
+}
+
+#[tokio::test]
+async fn an_error_without_script_stands_at_the_form() {
+    let fake = Fake::new(every_state());
+    let answer = ask(&fake, Method::POST, "/api/token/add", "runtime=r01&token=").await;
+    let place = answer.location.trim_start_matches("http://gitward.example").to_owned();
+    get(&fake, &place).await.says("Paste a token first.");
+    let answer = ask(&fake, Method::POST, "/api/token/check", "runtime=gone").await;
+    let place = answer.location.replace("http://gitward.example/tokens/r01", "/tokens");
+    get(&fake, &place).await.says("This runtime isn't there any more");
+}
+
+#[tokio::test]
+async fn the_address_can_not_put_words_on_the_page() {
+    let fake = Fake::new(every_state());
+    let page = get(&fake, "/tokens?did=call+0800&problem=give+money&runtime=to+me").await;
+    for words in ["0800", "money", "to me", "to+me"] {
+        assert!(!page.html.contains(words), "{words}");
+    }
+    for problem in OauthProblem::ALL {
+        get(&fake, &["/tokens?problem=", problem.word(), "&runtime=r01"].concat()).await.says(problem.sentence());
+    }
+}
+
+#[tokio::test]
+async fn an_empty_list_says_what_to_do() {
+    get(&Fake::new(vec![]), "/tokens").await.says("Ask your account admin to add them.");
+    let fake = Fake::new(every_state());
+    let page = get(&fake, "/tokens?q=zzz").await;
+    page.says("Nothing matches");
+    page.says("Show all runtimes");
+    fake.accounts.lock().unwrap()[0].rows.clear();
+    get(&fake, "/tokens?show=need-you").await.says("Nothing needs you");
+    get(&Fake::new(vec![]), "/").await.says("No runtimes yet");
+}
+
+#[tokio::test]
+async fn strangers_are_led_to_the_sign_in_page_and_back() {
+    let fake = Fake::new(every_state());
+    fake.stranger.store(true, Ordering::Relaxed);
+    for place in ["/", "/tokens", "/tokens/r01", "/tokens/r01/delete"] {
+        let answer = get(&fake, place).await;
+        assert_eq!((answer.status, answer.location), (302, ["/sign-in?then=", place].concat()));
+    }
+    for place in ["/sign-in", "/setup/first", "/welcome/again"] {
+        assert_eq!(get(&fake, place).await.status, 200, "{place}");
+    }
+}
+
+#[tokio::test]
+async fn the_status_tells_the_same_as_the_page() {
+    let fake = Fake::new(every_state());
+    for (place, status) in [("/nowhere", 404), ("/tokens/gone", 404), ("/tokens/gone/delete", 404), ("/welcome/spent", 410)] {
+        assert_eq!(get(&fake, place).await.status, status, "{place}");
+    }
+}
+
+#[tokio::test]
+async fn deleting_names_what_stops_and_what_stays() {
+    let page = get(&Fake::new(every_state()), "/tokens/r14/delete").await;
+    for sentence in [
+        "Delete the token of sandbox?",
+        "For you alone, sandbox stops working with its Git repositories, Git Sources and other resources.",
+        "The runtime itself stays",
+        "The same token serves labels: there it stays.",
+        "At Bitbucket Cloud the token stays valid until it is revoked there.",
+    ] {
+        page.says(sentence);
+    }
+    get(&Fake::new(every_state()), "/tokens/r15/delete").await.says("changed or deleted in the meantime");
+}
+
+#[tokio::test]
+async fn pasting_is_the_way_in_where_there_is_no_other() {
+    let fake = Fake::new(every_state());
+    let page = get(&fake, "/tokens/r02").await;
+    page.says("Authorize Access to GitHub");
+    assert!(page.html.contains("<details class"), "closed while there is another way");
+    fake.oauth.store(false, Ordering::Relaxed);
+    let page = get(&fake, "/tokens/r02").await;
+    assert!(!page.text().contains("Authorize Access to"));
+    assert!(page.html.contains("id=\"token\""));
+    // Another token at hand comes first, and pasting stays open beside it.
+    let page = get(&fake, "/tokens/r15").await;
+    page.says("Use the token you already added for labels and canary");
+    assert!(page.html.contains("<details open"));
+}

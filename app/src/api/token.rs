@@ -520,21 +520,7 @@ pub async fn load_list(
 ) -> Result<TokenList, ApiError> {
     let query = TokenQuery { filter, show, page: page.max(1) };
     let page = super::answer(super::backend()?.token_page(query.clone()).await)?;
-    Ok(TokenList { counts: page.counts, html: Html(crate::component::table::html(&page, &query)) })
-}
-
-/// How many runtimes are in which state.
-#[server(prefix = "/api", endpoint = "token/counts")]
-pub async fn load_counts() -> Result<Counts, ApiError> {
-    let page = super::answer(super::backend()?.token_page(TokenQuery { page: 1, ..TokenQuery::default() }).await)?;
-    Ok(page.counts)
-}
-
-/// All that is known about one runtime's token.
-#[server(prefix = "/api", endpoint = "token/detail")]
-pub async fn load_detail(runtime: String) -> Result<Html, ApiError> {
-    let access = super::answer(super::backend()?.runtime_access(runtime).await)?;
-    Ok(Html(crate::component::detail::html(&access)))
+    Ok(TokenList { counts: page.counts, html: Html(crate::made::table::html(&page, &query)) })
 }
 
 /// All that the dialog of one runtime shows.

@@ -4,18 +4,18 @@ use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_router::hooks::use_location;
 
 use crate::{
-    api::person::{SignOut, Visitor, load_visitor},
+    api::{
+        light::Light,
+        person::{SignOut, Visitor, load_visitor},
+    },
     component::{
-        form::{self, send},
-        icon, problem,
+        icon,
+        live::{Sender, focus_id, problem, send, sender},
+        problem,
     },
     error::ApiError,
     path::{self, Place},
 };
-
-/// Who is signed in, for every page; `None` on pages for strangers.
-#[derive(Clone, Copy)]
-pub(crate) struct Known(pub(crate) Resource<Option<Result<Visitor, ApiError>>>);
 
 /// Header and main part of every page.
 #[component]
@@ -25,11 +25,11 @@ pub fn Frame(
 ) -> impl IntoView {
     let path = use_location().pathname;
     follow_title(path);
-    let visitor = Resource::new(
+    let visitor = Resource::<_, Light>::new_with_options(
         move || Place::of(&path.get()).is_for_people(),
         |needed| async move { if needed { Some(load_visitor().await) } else { None } },
+        false,
     );
-    provide_context(Known(visitor));
     view! {
         <a class="skip" href="#main" rel="external">"Skip to the content"</a>
         <header class="top">
@@ -54,17 +54,13 @@ fn follow_title(path: Memo<String>) {
                 let _ = menu.hide_popover();
             }
             request_animation_frame(|| {
-                focus("main");
+                focus_id("main");
             });
         }
     });
 }
 
-/// Moves the focus, if the element is there.
-pub(crate) fn focus(id: &str) -> bool {
-    html_element(id).is_some_and(|element| element.focus().is_ok())
-}
-
+/// For what only HTML elements can.
 fn html_element(id: &str) -> Option<web_sys::HtmlElement> {
     use wasm_bindgen::JsCast;
     document().get_element_by_id(id)?.dyn_into().ok()
@@ -125,9 +121,9 @@ fn crumbs(place: Place<'_>) -> AnyView {
 #[component]
 fn Me(
     /// Who it is.
-    visitor: Resource<Option<Result<Visitor, ApiError>>>,
+    visitor: Resource<Option<Result<Visitor, ApiError>>, Light>,
 ) -> impl IntoView {
-    let out = ServerAction::<SignOut>::new();
+    let out = sender();
     view! {
         <Transition>
             {move || Suspend::new(async move {
@@ -142,9 +138,8 @@ fn Me(
 }
 
 /// Opens without script.
-fn menu(name: String, out: ServerAction<SignOut>) -> AnyView {
-    let error = form::failure(out);
-    form::sign_in_when_needed(error);
+fn menu(name: String, out: Sender) -> AnyView {
+    let problem = problem(out);
     let initial: String = name.chars().next().into_iter().flat_map(char::to_uppercase).collect();
     view! {
         <div class="menu">
@@ -158,7 +153,7 @@ fn menu(name: String, out: ServerAction<SignOut>) -> AnyView {
                 <form method="post" action=SignOut::url() on:submit=move |event| send(out, &event)>
                     <button class="item">{icon("out")} "Sign out"</button>
                 </form>
-                {move || error.get().map(|error: ApiError| view! { <p class="problem" role="alert">{error.sentence()}</p> })}
+                <p class="problem" role="alert">{problem}</p>
             </div>
         </div>
     }

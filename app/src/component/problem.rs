@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use crate::{component::form::sign_in_when_needed, error::ApiError, path};
+use crate::{component::live::go_to_sign_in, error::ApiError, path};
 
 /// Gives the response its status, or leads to the sign-in page.
 #[cfg(feature = "ssr")]
@@ -32,7 +32,9 @@ pub fn Problem(
 ) -> impl IntoView {
     #[cfg(feature = "ssr")]
     answer(error);
-    sign_in_when_needed(Signal::stored(Some(error)));
+    if error == ApiError::SignInNeeded {
+        go_to_sign_in();
+    }
     let title = match error {
         ApiError::SignInNeeded => "Please sign in",
         ApiError::NotFound => "Not here",

@@ -4,93 +4,27 @@ use std::time::Duration;
 
 use leptos::{
     ev::{MouseEvent, SubmitEvent},
-    form::FromFormData,
     html::Dialog,
     leptos_dom::helpers::debounce,
     prelude::*,
-    server::ServerActionError,
-    server_fn::{ServerFn, error::ServerFnUrlError},
 };
 use leptos_router::{NavigateOptions, hooks::use_navigate};
 use wasm_bindgen::JsCast;
-use web_sys::{Element, HtmlFormElement};
 
 use super::query;
 use crate::{
     api::{
         light::Light,
-        token::{
-            CheckAgain, Counts, HideNotifications, OauthProblem, RuntimeAccess, SettleAccount, Show,
-            check_again, hide_notifications, load_access, settle_account, load_list,
-        },
+        part::Part,
+        token::{Counts, OauthProblem, Show, load_list},
     },
     component::{
-        access::{AccessForm, Done, focus_first},
-        delete::DeleteForm,
-        form::sign_in_when_needed,
-        frame::focus,
         icon,
+        live::{Live, Outcome, closest, did_sentence, focus_first, focus_id, problem, send, sender},
         problem::Problem,
     },
-    error::ApiError,
     path,
 };
-
-/// What a form inside a row asks for.
-#[derive(Clone, Debug)]
-enum RowAction {
-    Check(CheckAgain),
-    Hide(HideNotifications),
-    Settle(SettleAccount),
-}
-
-impl RowAction {
-    fn from_event(event: &SubmitEvent, place: &str) -> Option<Self> {
-        if place == CheckAgain::url() {
-            CheckAgain::from_event(event).ok().map(Self::Check)
-        } else if place == HideNotifications::url() {
-            HideNotifications::from_event(event).ok().map(Self::Hide)
-        } else if place == SettleAccount::url() {
-            SettleAccount::from_event(event).ok().map(Self::Settle)
-        } else {
-            None
-        }
-    }
-
-    /// What was done with which runtime.
-    async fn run(self) -> (String, Result<&'static str, ApiError>) {
-        match self {
-            Self::Check(CheckAgain { runtime }) => {
-                (runtime.clone(), check_again(runtime).await.map(|()| "checked"))
-            }
-            Self::Hide(HideNotifications { runtime, hide }) => {
-                let word = if hide { "muted" } else { "unmuted" };
-                (runtime.clone(), hide_notifications(runtime, hide).await.map(|()| word))
-            }
-            Self::Settle(SettleAccount { runtime, take }) => {
-                (runtime.clone(), settle_account(runtime, take).await.map(|()| "settled"))
-            }
-        }
-    }
-}
-
-/// What was done, from the word in the address.
-fn did_sentence(did: &str) -> Option<&'static str> {
-    Some(match did {
-        "added" => "The token passed and is in use.",
-        "deleted" => "The token is deleted. The runtime can't act for you until you add one.",
-        "checked" => "The provider was asked again; the row shows its answer.",
-        "muted" => "Notifications about this runtime are hidden.",
-        "unmuted" => "Notifications about this runtime are shown again.",
-        "settled" => "Settled: the row shows the account in use.",
-        _ => return None,
-    })
-}
-
-/// A form in a row that was sent without script leaves its error in the address.
-fn error_in_address() -> Option<ApiError> {
-    use_context::<ServerActionError>().map(|error| ServerFnUrlError::<ApiError>::decode_err(error.err()))
-}
 
 /// The page of the list.
 #[component]
@@ -108,30 +42,20 @@ pub fn TokensPage() -> impl IntoView {
     // What has just been done here, before what the address tells of the time without script.
     let said = RwSignal::new(None::<String>);
     let did = query("did");
-    let problem = query("problem");
-    let in_address = error_in_address();
-    let row_action = Action::new(|action: &RowAction| action.clone().run());
-    let failed = Signal::derive(move || match row_action.value().get() {
-        Some((_, result)) => result.err(),
-        None => in_address,
-    });
-    sign_in_when_needed(failed);
+    let oauth = query("problem");
+    let sender = sender();
+    let failed = problem(sender);
     let wrong = move || {
-        failed.get().map(ApiError::sentence).or_else(|| {
-            (said.read().is_none() && row_action.value().read().is_none())
-                .then(|| OauthProblem::from_word(&problem.read()))
-                .flatten()
-                .map(|problem| problem.sentence().to_owned())
+        failed().or_else(|| {
+            if said.read().is_some() {
+                return None;
+            }
+            OauthProblem::from_word(&oauth.read()).map(|problem| problem.sentence().to_owned())
         })
     };
     let good = move || {
         said.get().or_else(|| {
-            let word = match row_action.value().get() {
-                Some((_, Ok(word))) => word,
-                Some((_, Err(_))) => return None,
-                None => return did_sentence(&did.read()).map(str::to_owned),
-            };
-            did_sentence(word).map(str::to_owned)
+            if failed().is_some() { None } else { did_sentence(&did.read()).map(str::to_owned) }
         })
     };
 
@@ -146,40 +70,34 @@ pub fn TokensPage() -> impl IntoView {
             && let Some(id) = back_to.try_update_value(Option::take).flatten()
         {
             request_animation_frame(move || {
-                focus(&id);
+                focus_id(&id);
             });
         }
     });
     Effect::new(move |_| {
-        if let Some((runtime, _)) = &*row_action.value().read() {
-            renew(["more-", runtime].concat());
+        if let Some(outcome) = &*sender.value().read() {
+            said.set(outcome.result.as_ref().ok().map(|(_, sentence)| sentence.clone()));
+            renew(["more-", &outcome.runtime].concat());
         }
     });
 
     let dialog = NodeRef::<Dialog>::new();
     let opener = StoredValue::new(String::new());
-    let open = Action::new(|(delete, runtime): &(bool, String)| {
-        let (delete, runtime) = (*delete, runtime.clone());
-        async move { (delete, load_access(runtime).await) }
-    });
-    let done = Callback::new(move |done: Done| {
+    let asked = RwSignal::new(None::<(Part, String)>);
+    let done = Callback::new(move |outcome: Outcome| {
         if let Some(dialog) = dialog.get_untracked() {
             dialog.close();
         }
-        row_action.clear();
-        said.set(Some(done.text));
-        renew(["go-", &done.runtime].concat());
+        sender.clear();
+        said.set(outcome.result.ok().map(|(_, sentence)| sentence));
+        renew(["go-", &outcome.runtime].concat());
     });
-    Effect::new(move |_| {
-        if open.value().read().is_some()
-            && let Some(dialog) = dialog.get()
+    let ready = Callback::new(move |()| {
+        if let Some(dialog) = dialog.get_untracked()
+            && !dialog.open()
+            && dialog.show_modal().is_ok()
         {
-            // The content is put there in this same turn, but after this.
-            request_animation_frame(move || {
-                if !dialog.open() && dialog.show_modal().is_ok() {
-                    focus_first(&dialog);
-                }
-            });
+            focus_first("dialog [data-first]");
         }
     });
 
@@ -193,24 +111,10 @@ pub fn TokensPage() -> impl IntoView {
         let Some(runtime) = link.get_attribute("data-runtime") else { return };
         opener.set_value(link.id());
         let delete = link.get_attribute("data-dialog").as_deref() == Some("delete");
-        if !open.pending().get_untracked() {
-            open.dispatch((delete, runtime));
-        }
-    };
-    let on_submit = move |event: SubmitEvent| {
-        let Some(form) = event.target().and_then(|target| target.dyn_into::<HtmlFormElement>().ok()) else {
-            return;
-        };
-        let place = form.get_attribute("action").unwrap_or_default();
-        if let Some(action) = RowAction::from_event(&event, &place) {
-            event.prevent_default();
-            if !row_action.pending().get_untracked() {
-                said.set(None);
-                row_action.dispatch(action);
-            }
-        }
+        asked.set(Some((if delete { Part::DeleteDialog } else { Part::AccessDialog }, runtime)));
     };
 
+    let deleting = move || matches!(*asked.read(), Some((Part::DeleteDialog, _)));
     view! {
         <div class="title">
             <h1>"Git access, runtime by runtime"</h1>
@@ -226,8 +130,8 @@ pub fn TokensPage() -> impl IntoView {
                         <div
                             id="token-table"
                             on:click=on_click
-                            on:submit=on_submit
-                            aria-busy=move || (row_action.pending().get() || open.pending().get()).then_some("true")
+                            on:submit=move |event| send(sender, &event)
+                            aria-busy=move || sender.pending().get().then_some("true")
                             inner_html=list.html.0
                         ></div>
                     }
@@ -239,47 +143,21 @@ pub fn TokensPage() -> impl IntoView {
         <dialog
             node_ref=dialog
             aria-labelledby="dialog-title"
-            role=move || match *open.value().read() {
-                Some((true, _)) => "alertdialog",
-                _ => "dialog",
-            }
-            aria-describedby=move || matches!(*open.value().read(), Some((true, _))).then_some("dialog-text")
+            role=move || if deleting() { "alertdialog" } else { "dialog" }
+            aria-describedby=move || deleting().then_some("dialog-text")
             on:close=move |_| {
-                open.clear();
-                focus(&opener.get_value());
+                asked.set(None);
+                focus_id(&opener.get_value());
             }
         >
             <form method="dialog" class="dialog-close">
                 <button class="more" aria-label="Close">{icon("close")}</button>
             </form>
-            {move || open.value().get().map(|(delete, access)| inside(delete, access, done, dialog))}
+            {move || asked.get().map(|(part, id)| {
+                view! { <Live part=part id=Signal::stored(id) done=done ready=ready/> }
+            })}
         </dialog>
     }
-}
-
-/// What the dialog shows.
-fn inside(
-    delete: bool,
-    access: Result<RuntimeAccess, ApiError>,
-    done: Callback<Done>,
-    dialog: NodeRef<Dialog>,
-) -> AnyView {
-    match access {
-        Ok(access) if delete => {
-            let cancel = Callback::new(move |()| {
-                if let Some(dialog) = dialog.get_untracked() {
-                    dialog.close();
-                }
-            });
-            view! { <DeleteForm access=access done=done cancel=Some(cancel)/> }.into_any()
-        }
-        Ok(access) => view! { <AccessForm access=access done=done in_dialog=true/> }.into_any(),
-        Err(error) => view! { <Problem error=error/> }.into_any(),
-    }
-}
-
-fn closest(event: &MouseEvent, selector: &str) -> Option<Element> {
-    event.target()?.dyn_into::<Element>().ok()?.closest(selector).ok()?
 }
 
 /// Selection and filter.

@@ -1,35 +1,15 @@
-//! The start page: how things stand, in one card.
+//! How things stand, in one card.
 
 use leptos::prelude::*;
 
 use crate::{
-    api::token::{Counts, Show, load_counts},
-    component::{frame::Known, icon, problem::Problem},
+    api::token::{Counts, Show},
+    component::icon,
     path,
 };
 
-/// The start page.
-#[component]
-pub fn HomePage() -> impl IntoView {
-    let known = use_context::<Known>();
-    let counts = Resource::new(|| (), |()| load_counts());
-    view! {
-        <Suspense>
-            {move || Suspend::new(async move {
-                let name = match known {
-                    Some(Known(visitor)) => visitor.await.and_then(Result::ok).map(|visitor| visitor.name),
-                    None => None,
-                };
-                match counts.await {
-                    Ok(counts) => summary(name, counts),
-                    Err(error) => view! { <Problem error=error/> }.into_any(),
-                }
-            })}
-        </Suspense>
-    }
-}
-
-fn summary(name: Option<String>, counts: Counts) -> AnyView {
+/// The card.
+pub(super) fn html(name: &str, counts: Counts) -> String {
     let runtimes = if counts.all == 1 { " runtime" } else { " runtimes" };
     let (tone, title, text) = if counts.all == 0 {
         ("calm", "No runtimes yet".to_owned(), "Ask your account admin to add some that you may use.")
@@ -48,8 +28,8 @@ fn summary(name: Option<String>, counts: Counts) -> AnyView {
         _ => "none",
     };
     view! {
-        <section class="narrow">
-            <h1>{name.map_or("Hello".to_owned(), |name| ["Hello, ", &name].concat())}</h1>
+        <section>
+            <h1>{["Hello, ", name].concat()}</h1>
             <p class="lead">"Your runtimes work in Git under your name. Here you see whether they may, and put right what is not."</p>
             <a class="sheet card" data-tone=tone href=target>
                 <span class="card-icon">{icon(picture)}</span>
@@ -66,5 +46,5 @@ fn summary(name: Option<String>, counts: Counts) -> AnyView {
             </p>
         </section>
     }
-    .into_any()
+    .to_html()
 }

@@ -6,15 +6,13 @@ use crate::{
     api::token::{
         AccountRows, CheckAgain, Expiry, HideNotifications, RuntimeRow, Show, TokenPage, TokenQuery,
     },
-    component::{
-        health::{self, ago, day},
-        icon,
-    },
+    component::icon,
+    made::health::{self, ago, day},
     path,
 };
 
 /// The list as HTML.
-pub fn html(page: &TokenPage, query: &TokenQuery) -> String {
+pub(crate) fn html(page: &TokenPage, query: &TokenQuery) -> String {
     view(page, query).to_html()
 }
 

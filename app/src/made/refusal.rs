@@ -4,7 +4,7 @@ use leptos::prelude::*;
 
 use crate::{
     api::token::{Refusal, RuntimeAccess},
-    component::codes,
+    made::codes,
 };
 
 /// What happened.
@@ -91,7 +91,7 @@ pub(crate) fn new_tab(link: String, text: String) -> AnyView {
         <a href=link target="_blank" rel="noopener noreferrer">
             {text}
             <span class="sr">" (opens in a new tab)"</span>
-            {super::icon("away")}
+            {crate::component::icon("away")}
         </a>
     }
     .into_any()

@@ -4,14 +4,14 @@ use leptos::prelude::*;
 
 use crate::{
     api::token::{Expiry, RuntimeAccess},
-    component::{
+    made::{
         codes,
         health::{self, ago, day},
     },
 };
 
 /// The facts as HTML.
-pub fn html(access: &RuntimeAccess) -> String {
+pub(crate) fn html(access: &RuntimeAccess) -> String {
     let row = &access.row;
     let token = row.token.as_ref().map(|token| {
         let ends = match &token.expiry {
@@ -47,6 +47,7 @@ pub fn html(access: &RuntimeAccess) -> String {
         view! { <dt>"Also used by"</dt><dd>{access.shared_with.join(", ")}</dd> }
     });
     view! {
+        <section class="sheet padded">
         <h2>"Details"</h2>
         <dl class="detail">
             <dt>"Health"</dt>
@@ -58,6 +59,7 @@ pub fn html(access: &RuntimeAccess) -> String {
             {token}
             {shared}
         </dl>
+        </section>
     }
     .to_html()
 }

@@ -7,7 +7,8 @@ use crate::{
         Moment,
         token::{CheckAgain, Health, RuntimeRow, SettleAccount, Tone},
     },
-    component::{codes, icon, refusal::new_tab},
+    component::icon,
+    made::{codes, refusal::new_tab},
 };
 
 impl Tone {

@@ -1,0 +1,246 @@
+//! Authorizing one runtime: through the provider's own page, with a token that is already there, or with a new one.
+//! The same in the dialog and on a page of its own.
+
+use leptos::{prelude::*, server_fn::ServerFn};
+
+use super::{
+    and,
+    form::{error, submit},
+    refusal::{self, new_tab},
+};
+use crate::{
+    api::token::{AddToken, Health, Refusal, ReuseToken, RuntimeAccess, SettleAccount},
+    component::icon,
+    path,
+};
+
+/// The view of one runtime's access.
+pub(super) fn html(access: &RuntimeAccess, in_dialog: bool) -> String {
+    let refusal = current_refusal(access);
+    let name = access.row.name.clone();
+    let title = if in_dialog {
+        view! { <h2 id="dialog-title">{name} " Git provider access"</h2> }.into_any()
+    } else {
+        view! { <h1>{name} " Git provider access"</h1> }.into_any()
+    };
+    let quick = access.oauth || !access.reusable.is_empty();
+    let paste = paste_form(access, refusal.as_ref());
+    let paste = if quick {
+        let open = !access.oauth || refusal.is_some() || error().is_some();
+        view! {
+            <details class="access-more" open=open>
+                <summary>"Advanced authorization options"</summary>
+                <div class="access-paste">{paste}</div>
+            </details>
+        }
+        .into_any()
+    } else {
+        view! { <div class="access-paste">{paste}</div> }.into_any()
+    };
+    let way = if access.oauth { "Authorize it, or give it a token of yours." } else { "Give it a token of yours." };
+    let back = (!in_dialog).then(|| {
+        view! { <a class="back" href=path::TOKENS>{icon("back")} "All runtimes"</a> }
+    });
+    view! {
+        {back}
+        <div class=if in_dialog { "access" } else { "access sheet padded" }>
+            {title}
+            <p class="lead">
+                "This runtime works at " {access.row.provider.name.clone()}
+                " in your name: it reads, commits and opens requests there. " {way}
+            </p>
+            {refusal.as_ref().and_then(|refusal| settle_form(access, refusal))}
+            {quick.then(|| quick_form(access))}
+            {paste}
+        </div>
+    }
+    .to_html()
+}
+
+/// A decision that is still open counts as a refusal, however the row came by it.
+fn current_refusal(access: &RuntimeAccess) -> Option<Refusal> {
+    match (&access.refusal, &access.row.health) {
+        (None, Health::AnotherAccount { before, now }) => {
+            Some(Refusal::AnotherAccount { before: before.clone(), now: now.clone() })
+        }
+        (refusal, _) => refusal.clone(),
+    }
+}
+
+/// Without a token at hand: the provider's own page, or a token that already serves another runtime. One form, because
+/// the boxes for further runtimes count for both.
+fn quick_form(access: &RuntimeAccess) -> AnyView {
+    let reuse = ReuseToken::url();
+    let place = if access.oauth { path::connect(&access.row.id) } else { reuse.to_owned() };
+    let reusable = access
+        .reusable
+        .iter()
+        .map(|one| {
+            view! {
+                <button class="button reuse" name="credential" value=one.credential.clone() formaction=reuse>
+                    {icon("again")}
+                    <span>
+                        "Use the token you already added for " <b>{and(&one.used_by)}</b>
+                        <small>{one.login.clone()} " · " {one.kind.clone()}</small>
+                    </span>
+                </button>
+            }
+        })
+        .collect_view();
+    let authorize = access.oauth.then(|| {
+        view! {
+            <button class="button wide" data-look="primary" data-first>
+                "Authorize Access to " {access.row.provider.name.clone()}
+            </button>
+        }
+    });
+    view! {
+        <form class="access-quick" method="post" action=place>
+            <input type="hidden" name="runtime" value=access.row.id.clone()/>
+            {reusable}
+            {authorize}
+            {also(access, "Authorize these in the same step")}
+        </form>
+    }
+    .into_any()
+}
+
+/// Boxes for further runtimes.
+fn also(access: &RuntimeAccess, legend: &'static str) -> Option<AnyView> {
+    (!access.also.is_empty()).then(|| {
+        let boxes = access
+            .also
+            .iter()
+            .map(|one| {
+                view! {
+                    <label class="check">
+                        <input type="checkbox" name="also[]" value=one.id.clone() checked=one.ticked/>
+                        <span>{one.name.clone()}</span>
+                    </label>
+                }
+            })
+            .collect_view();
+        view! {
+            <fieldset class="also">
+                <legend>{legend}</legend>
+                {boxes}
+            </fieldset>
+        }
+        .into_any()
+    })
+}
+
+/// The field for a token and all that helps to fill it.
+fn paste_form(access: &RuntimeAccess, refusal: Option<&Refusal>) -> AnyView {
+    let provider = &access.row.provider.name;
+    let refusal = refusal.filter(|refusal| !matches!(refusal, Refusal::AnotherAccount { .. }));
+    // Where the provider may never have seen the token, the field is not what is wrong.
+    let wrong = error().is_some()
+        || refusal.is_some_and(|refusal| !matches!(refusal, Refusal::Unreachable | Refusal::RateLimited { .. }));
+    let foreign = matches!(refusal, Some(Refusal::LooksForeign { .. }));
+    let warnings = access
+        .foreign_shapes
+        .iter()
+        .map(|(start, label)| {
+            view! {
+                <p class="notice" data-start=start.clone() hidden>
+                    "This begins like a token of " {label.clone()} ". Here one of " {provider.clone()} " is needed."
+                </p>
+            }
+        })
+        .collect_view();
+    let label = if access.row.token.is_some() { "Replace Token" } else { "Add Token" };
+    let look = if access.oauth { "plain" } else { "primary" };
+    let fine = access
+        .fine_grained_link
+        .clone()
+        .map(|link| view! { " or " {new_tab(link, "one limited to some repositories".into())} });
+    let repository = access.repository.clone().map(|repository| {
+        view! { <p class="hint">"It must be allowed to push to " <code>{repository}</code> "."</p> }
+    });
+    view! {
+        <form method="post" action=AddToken::url()>
+            <input type="hidden" name="runtime" value=access.row.id.clone()/>
+            <div class="field">
+                <label for="token">"Git Personal Access Token"</label>
+                <div class="reveal">
+                    <input
+                        id="token"
+                        name="token"
+                        type="password"
+                        autocomplete="off"
+                        autocapitalize="none"
+                        spellcheck="false"
+                        required
+                        data-first
+                        aria-describedby="refusal token-needs problem"
+                        aria-invalid=wrong.then_some("true")
+                    />
+                    <button type="button" class="reveal-button" aria-pressed="false" aria-controls="token">
+                        <span class="sr">"Show the token"</span>
+                        {icon("eye")}
+                    </button>
+                </div>
+                <div role="status">{warnings}</div>
+                <div id="refusal" class="problem" role="alert">
+                    {refusal.map(|refusal| refusal::view(refusal, access))}
+                </div>
+                <label class="check" data-sure hidden=!foreign>
+                    <input type="checkbox" name="sure" value="true"/>
+                    <span>"It is the right one: ask " {provider.clone()} " all the same"</span>
+                </label>
+            </div>
+            <div id="token-needs" class="needs">
+                <p>"Scopes it needs"</p>
+                <ul class="scopes">{scopes(access, refusal)}</ul>
+            </div>
+            <p class="hint">
+                {new_tab(access.create_link.clone(), ["Make a token at ", provider].concat())}
+                {fine}
+                ". The link fills in what it can; the token is shown there only once."
+            </p>
+            {repository}
+            {also(access, "Use it for these as well")}
+            <div class="buttons">{submit(label.into(), ["Asking ", provider, "…"].concat(), look)}</div>
+        </form>
+    }
+    .into_any()
+}
+
+/// The scopes that a token needs and, after a refusal for their sake, which of them it had.
+fn scopes(access: &RuntimeAccess, refusal: Option<&Refusal>) -> AnyView {
+    let missing = match refusal {
+        Some(Refusal::ScopesMissing { missing, .. }) => Some(missing),
+        _ => None,
+    };
+    access
+        .needs
+        .iter()
+        .map(|scope| {
+            let (state, said) = match missing {
+                Some(missing) if missing.contains(scope) => (Some("missing"), Some("missing: ")),
+                Some(_) => (Some("granted"), Some("granted: ")),
+                None => (None, None),
+            };
+            let said = said.map(|said| view! { <span class="sr">{said}</span> });
+            view! { <li class="scope" data-state=state>{said}<code>{scope.clone()}</code></li> }
+        })
+        .collect_view()
+        .into_any()
+}
+
+/// Takes the other account's token, or keeps the old one.
+fn settle_form(access: &RuntimeAccess, refusal: &Refusal) -> Option<AnyView> {
+    let Refusal::AnotherAccount { before, now } = refusal else { return None };
+    let form = view! {
+        <form class="notice" data-tone="bad" method="post" action=SettleAccount::url()>
+            <input type="hidden" name="runtime" value=access.row.id.clone()/>
+            {refusal::view(refusal, access)}
+            <div class="buttons">
+                <button class="button" name="take" value="false" data-first>"Keep " {before.clone()}</button>
+                <button class="button" name="take" value="true">"Use " {now.clone()}</button>
+            </div>
+        </form>
+    };
+    Some(form.into_any())
+}
