@@ -19,7 +19,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test lint rust-test journeys dev bench clean-demo tools tools-lint site
+.PHONY: help build run test lint rust-test journeys dev bench clean-demo tools tools-lint site
 
 NATIVE := --workspace --exclude client --locked
 SITE := $(CURDIR)/target/site
@@ -35,8 +35,10 @@ export LEPTOS_HASH_FILE_NAME := $(SITE)/hash.txt
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
 
-run: tools site ## Build for release and start the demo on http://127.0.0.1:3000
+build: tools site ## Build for release: target/release/gitward and target/site
 	cargo build --release --bins $(NATIVE)
+
+run: build ## Build for release and start the demo on http://127.0.0.1:3000
 	@GITWARD_BIN=$(BUILT)/release/gitward FORGE_BIN=$(BUILT)/release/forge exec node end2end/tool/demo.mjs
 
 test: lint rust-test journeys ## Format, lints, all Rust tests, all journeys in Chromium

@@ -16,7 +16,8 @@ use crate::{
 };
 
 /// The whole document. Written out instead of leaving it to `HydrationScripts`: that reads the names of the files from
-/// disk at each response, and puts the nonce where `crossorigin` belongs.
+/// disk at each response, and puts the nonce where `crossorigin` belongs. The WASM is not preloaded: nothing waits for
+/// it, and a browser without script would fetch it in vain.
 pub fn shell(options: LeptosOptions) -> impl IntoView {
     let title = use_context::<http::request::Parts>()
         .map_or(Place::Nowhere.title(), |parts| Place::of(parts.uri.path()).title());
@@ -29,14 +30,6 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
         view! {
             <link rel="stylesheet" href=assets.css.clone()/>
             <link rel="modulepreload" href=assets.js.clone() crossorigin="anonymous" fetchpriority="low"/>
-            <link
-                rel="preload"
-                href=assets.wasm.clone()
-                r#as="fetch"
-                r#type="application/wasm"
-                crossorigin="anonymous"
-                fetchpriority="low"
-            />
             <script type="module" nonce=use_nonce()>
                 {start}
             </script>
