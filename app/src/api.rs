@@ -81,11 +81,27 @@ mod backend {
     }
 
     /// Gives the response the status of the error, and lets the result through.
+    ///
+    /// Not so for a form that was sent without script: its error travels in the address of a redirect, which no
+    /// browser follows unless the status says so.
     pub(super) fn answer<T>(result: Result<T, ApiError>) -> Result<T, ApiError> {
-        if let Err(error) = &result {
+        if let Err(error) = &result
+            && !is_plain_form()
+        {
             set_status(error.status());
         }
         result
+    }
+
+    fn is_plain_form() -> bool {
+        use_context::<http::request::Parts>().is_some_and(|parts| {
+            parts.method == http::Method::POST
+                && parts
+                    .headers
+                    .get(http::header::ACCEPT)
+                    .and_then(|accept| accept.to_str().ok())
+                    .is_some_and(|accept| accept.contains("text/html"))
+        })
     }
 
     /// Sets the HTTP status of the response being made.
