@@ -72,11 +72,11 @@ fn codes(words: &[String]) -> AnyView {
         .enumerate()
         .map(|(at, word)| {
             let before = if at == 0 {
-                ""
+                None
             } else if at == last {
-                " and "
+                Some(" and ")
             } else {
-                ", "
+                Some(", ")
             };
             view! { {before}<code>{word.clone()}</code> }
         })

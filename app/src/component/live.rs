@@ -8,6 +8,7 @@ use leptos::{
     server_fn::error::ServerFnUrlError,
 };
 use leptos_router::{NavigateOptions, hooks::use_navigate};
+use send_wrapper::SendWrapper;
 use wasm_bindgen::JsCast;
 use web_sys::{Element, FormData, HtmlDialogElement, HtmlElement, HtmlFormElement, HtmlInputElement, UrlSearchParams};
 
@@ -45,10 +46,12 @@ pub(crate) type Sender = Action<Outgoing, Outcome>;
 /// Makes a sender.
 pub(crate) fn sender() -> Sender {
     let navigate = use_navigate();
-    Action::new_unsync(move |form: &Outgoing| {
+    // Not `new_unsync`: on the server a page may end in another thread than it began. Only a form on its way is bound
+    // to one, and that exists in browsers alone.
+    Action::new(move |form: &Outgoing| {
         let form = form.clone();
         let navigate = navigate.clone();
-        async move {
+        SendWrapper::new(async move {
             let result = post(&form).await;
             unmark_busy();
             let result = result.map(|(redirect, body)| {
@@ -63,7 +66,7 @@ pub(crate) fn sender() -> Sender {
                 navigate(&path::sign_in_then(&here()), NavigateOptions::default());
             }
             Outcome { runtime: form.runtime, result }
-        }
+        })
     })
 }
 

@@ -1,7 +1,7 @@
 //! A backend that knows one runtime in every state.
 
 use std::sync::{
-    Arc, Mutex,
+    Arc, LazyLock, Mutex,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -18,7 +18,7 @@ use app::{
 };
 use axum::{Router, http::request::Parts};
 use leptos::{config::LeptosOptions, prelude::*};
-use leptos_axum::{LeptosRoutes, file_and_error_handler_with_context, generate_route_list};
+use leptos_axum::{AxumRouteListing, LeptosRoutes, file_and_error_handler_with_context, generate_route_list};
 
 /// The site's whole memory.
 pub struct Fake {
@@ -286,9 +286,11 @@ pub fn site(fake: &Arc<Fake>, assets: Assets) -> Router {
             provide_context(Arc::clone(&assets));
         }
     };
+    // While routes are listed, no resource loads, in no thread: once, before anything is asked.
+    static ROUTES: LazyLock<Vec<AxumRouteListing>> = LazyLock::new(|| generate_route_list(App));
     let options = LeptosOptions::builder().output_name("gitward").build();
     Router::new()
-        .leptos_routes_with_context(&options, generate_route_list(App), context.clone(), {
+        .leptos_routes_with_context(&options, ROUTES.clone(), context.clone(), {
             let options = options.clone();
             move || shell(options.clone())
         })
