@@ -40,6 +40,9 @@ pub enum AccessError {
     /// Line breaks or control characters inside.
     #[error("the token holds blanks or control characters")]
     Malformed,
+    /// A grant of an app that the runtime is not set up for.
+    #[error("the runtime is not set up for this app")]
+    MethodNotOffered,
     /// The provider was asked, or should not be yet; the visitor can mend it.
     #[error("the token was refused")]
     Refused(Refusal),
@@ -171,7 +174,8 @@ impl Authorizer {
             }
             return Err(AccessError::Refused(Refusal::AnotherAccount { before, now: identity.owner.login }));
         }
-        let (passed, mut authorized) = self.further(user, &access, &identity, &tokens.access, also, now).await?;
+        let (passed, mut authorized) =
+            self.further(&access, &new.credential, &identity, &tokens.access, also, now).await?;
         let runtimes: Vec<Passed> = std::iter::once((runtime.clone(), push)).chain(passed).collect();
         if !self.store.keep(&new, &runtimes, now).await? {
             return Err(AccessError::Conflict);
@@ -198,10 +202,16 @@ impl Authorizer {
         if known.provider != access.runtime.provider {
             return Err(AccessError::NotFound);
         }
+        if !may_serve(&known, &access) {
+            return Err(AccessError::MethodNotOffered);
+        }
         let (mut known, tokens) = match self.renewer.tokens(credential).await {
             Ok(fresh) => fresh,
             Err(TokensError::Gone) => return Err(AccessError::NotFound),
-            Err(TokensError::NotRenewed) => return Err(AccessError::Refused(Refusal::Unreachable)),
+            Err(TokensError::NotRenewed) => {
+                let refused = self.store.credential(user, credential).await?.is_none_or(|now| now.standing.invalid);
+                return Err(AccessError::Refused(if refused { Refusal::Unknown } else { Refusal::Unreachable }));
+            }
             Err(error) => return Err(error.into()),
         };
         let identity = match provider.identify(&tokens.access, known.method).await {
@@ -212,7 +222,7 @@ impl Authorizer {
         known.standing = Standing::good(now, identity.evidence.clone());
         learn(&mut known, &identity);
         self.store.record(&known).await?;
-        let (passed, mut authorized) = self.further(user, &access, &identity, &tokens.access, also, now).await?;
+        let (passed, mut authorized) = self.further(&access, &known, &identity, &tokens.access, also, now).await?;
         let runtimes: Vec<Passed> = std::iter::once((runtime.clone(), push)).chain(passed).collect();
         if !self.store.assign(user, credential, &runtimes, now).await? {
             return Err(AccessError::NotFound);
@@ -270,8 +280,8 @@ impl Authorizer {
     /// Which of the ticked runtimes the token can serve as well: the user's own, at the same provider, without a token.
     pub(crate) async fn further(
         &self,
-        user: &UserId,
         first: &Access,
+        credential: &Credential,
         identity: &Identity,
         token: &Secret,
         also: &[RuntimeId],
@@ -284,11 +294,12 @@ impl Authorizer {
         if also.is_empty() {
             return Ok((passed, authorized));
         }
-        for access in self.store.accesses(user, now).await? {
+        for access in self.store.accesses(&credential.user, now).await? {
             let wanted = also.iter().take(MOST_FURTHER_RUNTIMES).any(|id| *id == access.runtime.id);
             let fits = access.runtime.id != first.runtime.id
                 && access.runtime.provider == first.runtime.provider
-                && access.credential.is_none();
+                && access.credential.is_none()
+                && may_serve(credential, &access);
             if !wanted || !fits {
                 continue;
             }
@@ -302,6 +313,12 @@ impl Authorizer {
         }
         Ok((passed, authorized))
     }
+}
+
+/// Whether a credential is of a sort that the runtime's operator allows: tokens everywhere, a grant only where its app
+/// is set up. An account's own app must not reach the runtimes of others.
+pub(crate) fn may_serve(credential: &Credential, access: &Access) -> bool {
+    credential.oauth_app.is_none() || credential.oauth_app == access.runtime.oauth_app
 }
 
 /// The login in use so far, if the new token is somebody else's.

@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     net::IpAddr,
     sync::Arc,
 };
@@ -24,7 +24,7 @@ use leptos::prelude::use_context;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    access::{AccessError, Authorized},
+    access::{AccessError, Authorized, may_serve},
     check::CheckError,
     clock::Timestamp,
     credential::{Access, Credential},
@@ -33,6 +33,7 @@ use crate::{
     moment::moment,
     person::{ChangeError, LinkFor, PasswordProblem, RedeemError, SignInError, SignedIn},
     provider::Provider,
+    renew::TokensError,
     secret::Secret,
     site::Site,
     store::StoreError,
@@ -91,6 +92,12 @@ impl Visit {
         set_cookie(&session_cookie(&self.site.public_url, &signed_in.secret))
     }
 
+    /// Whoever was signed in here before is not any more.
+    async fn end_before(&self) -> Result<(), ApiError> {
+        let Ok(signed) = self.signed() else { return Ok(()) };
+        self.site.people.sign_out(&signed.secret).await.map_err(broken("end a session"))
+    }
+
     async fn accesses(&self) -> Result<Vec<Access>, ApiError> {
         let signed = self.signed()?;
         self.site.store.accesses(&signed.user.id, self.now()).await.map_err(broken("read the runtimes"))
@@ -110,10 +117,25 @@ impl Visit {
         Some((seen, row))
     }
 
+    /// What to say where there is nothing to act on: the runtime is there and only its token is gone, or it is not the
+    /// visitor's at all.
+    async fn gone(&self, signed: &Signed, runtime: &RuntimeId) -> Result<ApiError, ApiError> {
+        let access = self.site.store.access(&signed.user.id, runtime, self.now()).await;
+        let access = access.map_err(broken("read a runtime"))?;
+        Ok(if access.is_some() { ApiError::TokenGone } else { ApiError::NotFound })
+    }
+
     /// Keeps a refusal for the page that shows it, and answers with its code.
     async fn refused(&self, runtime: &RuntimeId, refusal: Refusal, also: Vec<RuntimeId>) -> ApiError {
         let Ok(signed) = self.signed() else { return ApiError::SignInNeeded };
         let guess = matches!(refusal, Refusal::Unknown);
+        // Only what the page can tick again: a form may name anything, and any number of it.
+        let accesses = match self.accesses().await {
+            Ok(accesses) => accesses,
+            Err(error) => return error,
+        };
+        let ticked: HashSet<RuntimeId> = also.into_iter().collect();
+        let also = accesses.into_iter().map(|access| access.runtime.id).filter(|id| ticked.contains(id)).collect();
         let kept = match serde_json::to_string(&KeptRefusal { refusal, also }) {
             Ok(kept) => kept,
             Err(error) => return internal("write a refusal", &error),
@@ -141,6 +163,7 @@ impl Visit {
             Ok(done) => Ok(Added { login: done.login, runtimes: done.runtimes, left_out: done.left_out }),
             Err(AccessError::Refused(refusal)) => Err(self.refused(&runtime, refusal, also).await),
             Err(AccessError::NotFound) => Err(ApiError::NotFound),
+            Err(AccessError::MethodNotOffered) => Err(ApiError::MethodNotOffered),
             Err(AccessError::Empty) => Err(ApiError::TokenEmpty),
             Err(AccessError::TooLong) => Err(ApiError::TokenTooLong),
             Err(AccessError::Malformed) => Err(ApiError::TokenMalformed),
@@ -177,10 +200,7 @@ impl Backend for Visit {
             SignInError::Busy => BUSY,
             other => internal("sign somebody in", &other),
         })?;
-        // Whoever was signed in here before is not any more.
-        if let Ok(signed) = self.signed() {
-            self.site.people.sign_out(&signed.secret).await.map_err(broken("end a session"))?;
-        }
+        self.end_before().await?;
         self.begin(&signed_in)
     }
 
@@ -228,6 +248,7 @@ impl Backend for Visit {
                     other => internal("redeem a one-time link", &other),
                 }
             })?;
+        self.end_before().await?;
         self.begin(&signed_in)
     }
 
@@ -295,7 +316,10 @@ impl Backend for Visit {
         let provider = self.provider(access)?.as_ref();
         let (_, row) = self.row(access, now).ok_or(ApiError::NotFound)?;
         let needs = needed(access, provider);
-        let kept = self.kept_refusal(&runtime).await?;
+        let kept = self.kept_refusal(&runtime).await?.filter(|kept| {
+            // Settled or deleted meanwhile: there is nothing left to decide.
+            access.proposed.is_some() || !matches!(kept.refusal, Refusal::AnotherAccount { .. })
+        });
         let several_accounts = accesses.iter().any(|other| other.account.id != access.account.id);
         let same_provider =
             || accesses.iter().filter(|other| other.runtime.provider == access.runtime.provider && other.runtime.id != runtime);
@@ -369,8 +393,8 @@ impl Backend for Visit {
         if let Some((count, until)) = refused
             && count >= REFUSED_PASTES
         {
-            let seconds = until.since(self.now()).as_secs();
-            return Err(ApiError::TooManyAttempts { retry_after_seconds: u32::try_from(seconds).unwrap_or(u32::MAX) });
+            let seconds = u32::try_from(until.since(self.now()).as_secs()).unwrap_or(u32::MAX);
+            return Err(ApiError::TooManyAttempts { retry_after_seconds: seconds.max(1) });
         }
         let runtime = RuntimeId(new.runtime);
         let also: Vec<RuntimeId> = new.also.into_iter().map(RuntimeId).collect();
@@ -394,8 +418,10 @@ impl Backend for Visit {
         let store = &self.site.store;
         let settled =
             store.settle(&signed.user.id, &runtime, take, self.now()).await.map_err(broken("settle an account"))?;
-        store.forget_refusal(&signed.session.id, &runtime).await.map_err(broken("forget a refusal"))?;
-        if settled { Ok(()) } else { Err(ApiError::TokenGone) }
+        if !settled {
+            return Err(self.gone(signed, &runtime).await?);
+        }
+        store.forget_refusal(&signed.session.id, &runtime).await.map_err(broken("forget a refusal"))
     }
 
     async fn delete_token(&self, runtime: String) -> Result<(), ApiError> {
@@ -405,19 +431,19 @@ impl Backend for Visit {
         if store.delete(&signed.user.id, &runtime).await.map_err(broken("delete a token"))?.is_some() {
             return Ok(());
         }
-        match store.access(&signed.user.id, &runtime, self.now()).await.map_err(broken("read a runtime"))? {
-            Some(_) => Err(ApiError::TokenGone),
-            None => Err(ApiError::NotFound),
-        }
+        Err(self.gone(signed, &runtime).await?)
     }
 
     async fn check_again(&self, runtime: String) -> Result<(), ApiError> {
         let signed = self.signed()?;
         let runtime = RuntimeId(runtime);
-        self.site.checker.check(&signed.user.id, &runtime).await.map_err(|error| match error {
-            CheckError::NothingThere => ApiError::NotFound,
-            other => internal("check a token", &other),
-        })
+        match self.site.checker.check(&signed.user.id, &runtime).await {
+            Ok(()) => Ok(()),
+            Err(CheckError::NothingThere | CheckError::Tokens(TokensError::Gone)) => {
+                Err(self.gone(signed, &runtime).await?)
+            }
+            Err(other) => Err(internal("check a token", &other)),
+        }
     }
 
     async fn hide_notifications(&self, runtime: String, hide: bool) -> Result<(), ApiError> {
@@ -481,7 +507,7 @@ fn serves(credential: &Credential, access: &Access, provider: &dyn Provider, now
         .scopes
         .as_ref()
         .is_none_or(|granted| provider.missing(granted, &needed(access, provider)).is_empty());
-    alive && enough
+    alive && enough && may_serve(credential, access)
 }
 
 fn matches(words: &[String], access: &Access, row: &RuntimeRow) -> bool {

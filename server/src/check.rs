@@ -126,7 +126,7 @@ impl Checker {
             let push = provider.may_push(&tokens.access, repository).await;
             // An answer that tells nothing does not wipe out one that told something.
             if push != crate::credential::Push::Unknown {
-                self.store.record_push(user, runtime, &push).await?;
+                self.store.record_push(&credential.id, runtime, &push).await?;
             }
         }
         Ok(())

@@ -238,13 +238,14 @@ async fn serve(path: &Path) -> Result<(), Failure> {
     }
     let public_url = config.public_url().clone();
     let site = Site::open(config, clock(), Arc::new(SystemEntropy)).await?;
-    if let Some(secret) = site.people.setup_link().await.map_err(Failure::because)? {
+    let bound = site.bind().await?;
+    if let Some(secret) = bound.site.people.setup_link().await.map_err(Failure::because)? {
         tell(
             "Nobody has been here yet. With this link, good for one use, the first user chooses name and password:",
         );
         tell(&link(&public_url, app::path::SETUP, &secret));
     }
-    Ok(site.serve().await?)
+    Ok(bound.serve().await?)
 }
 
 async fn check_config(path: &Path) -> Result<(), Failure> {

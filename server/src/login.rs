@@ -4,7 +4,7 @@
 //! lives ten minutes. So a victim can't be made to finish what an attacker began, nor the other way round
 //! (RFC 9700 §2.1, §4.7).
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use app::{api::token::OauthProblem, path};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -14,7 +14,7 @@ use url::Url;
 use crate::{
     access::{AccessError, Authorizer, another_account},
     clock::Timestamp,
-    credential::{Credential, Method, Push, Standing, Tokens},
+    credential::{Access, Credential, Method, Push, Standing, Tokens},
     health::needed,
     id::{CredentialId, OauthAppId, ProviderId, RuntimeId, UserId},
     provider::{Grant, GrantError, Identity, OauthApp, Provider},
@@ -143,10 +143,26 @@ impl Logins {
         let app = registry.app(app_id).ok_or(StartError::NotOffered)?;
         let provider = registry.provider(&app.provider).ok_or(StartError::NotOffered)?;
 
+        // What was ticked, as far as it is the user's and this app may serve it.
+        let same_app = |other: &&Access| {
+            other.runtime.provider == access.runtime.provider && other.runtime.oauth_app == access.runtime.oauth_app
+        };
+        let wanted: HashSet<RuntimeId> = also.into_iter().collect();
+        let also: Vec<RuntimeId> = accesses
+            .iter()
+            .filter(same_app)
+            .map(|other| other.runtime.id.clone())
+            .filter(|id| id != runtime && wanted.contains(id))
+            .collect();
+        // The answer replaces the grant that other runtimes may use already, so it must be enough for those as well.
+        let uses_it = |other: &Access| {
+            let credentials = [&other.credential, &other.proposed];
+            credentials.into_iter().flatten().any(|credential| credential.oauth_app.as_ref() == Some(app_id))
+        };
         let scopes: ScopeSet = accesses
             .iter()
-            .filter(|other| other.runtime.id == *runtime || also.contains(&other.runtime.id))
-            .filter(|other| other.runtime.provider == access.runtime.provider)
+            .filter(same_app)
+            .filter(|other| other.runtime.id == *runtime || also.contains(&other.runtime.id) || uses_it(other))
             .flat_map(|other| needed(other, provider.as_ref()).to_vec())
             .collect();
         let state = new_secret(entropy.as_ref())?;
@@ -308,7 +324,7 @@ impl Logins {
         let push = self.push(provider, &tokens.access, access.runtime.repository.as_deref()).await;
         let (passed, _) = self
             .authorizer
-            .further(&attempt.user, &access, identity, &tokens.access, &attempt.also, now)
+            .further(&access, &new.credential, identity, &tokens.access, &attempt.also, now)
             .await?;
         let runtimes: Vec<(RuntimeId, Option<Push>)> =
             std::iter::once((attempt.runtime.clone(), push)).chain(passed).collect();

@@ -170,6 +170,8 @@ impl Renewer {
         sent_at: Timestamp,
         origin: &str,
     ) -> Result<(Credential, Tokens), TokensError> {
+        // A provider that rotates nothing sends no new refresh token; the old one stays good then.
+        let grant = Grant { refresh: grant.refresh.or(tokens.refresh), ..grant };
         let (renew_at, user_acts_at) = dates(&grant, sent_at);
         let renewed = Credential {
             generation: credential.generation + 1,
@@ -177,8 +179,7 @@ impl Renewer {
             expires_at: user_acts_at.or(credential.expires_at),
             ..credential
         };
-        // A provider that rotates nothing sends no new refresh token; the old one stays good then.
-        let tokens = Tokens { access: grant.access, refresh: grant.refresh.or(tokens.refresh) };
+        let tokens = Tokens { access: grant.access, refresh: grant.refresh };
         let sealed = self.keys.seal_tokens(&renewed, origin, &tokens, self.entropy.as_ref())?;
         let new = NewCredential { credential: renewed.clone(), sealed };
         if self.store.renew(&new).await? {

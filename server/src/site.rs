@@ -192,21 +192,17 @@ impl Site {
         Ok(Some(store.would_apply(&config.declaration(|id| origin(&registry, id))).await?))
     }
 
-    /// Serves until the process is told to stop.
+    /// Finds the files for browsers and listens, so that whatever is announced after it is true.
     ///
     /// # Errors
     /// As [`SiteError`] says.
-    pub async fn serve(self) -> Result<(), SiteError> {
+    pub async fn bind(self) -> Result<Bound, SiteError> {
         let listen = self.listen;
         let listener =
             TcpListener::bind(listen).await.map_err(|source| SiteError::Listen { address: listen, source })?;
-        let address = listener.local_addr().unwrap_or(listen);
-        tracing::info!(%address, public_url = %self.public_url, "Serving");
         let site = Arc::new(self);
-        let sweeper = tokio::spawn(sweep(Arc::clone(&site)));
-        let served = web::serve::serve(listener, web::router(&site)?, stop_signal(), LAST_REQUESTS).await;
-        sweeper.abort();
-        served.map_err(SiteError::Serve)
+        let router = web::router(&site)?;
+        Ok(Bound { site, listener, router })
     }
 
     /// Writes a copy of the database.
@@ -232,6 +228,29 @@ impl Site {
             }
         }
         Ok(verified)
+    }
+}
+
+/// A site that listens.
+pub struct Bound {
+    /// The site.
+    pub site: Arc<Site>,
+    listener: TcpListener,
+    router: axum::Router,
+}
+
+impl Bound {
+    /// Serves until the process is told to stop.
+    ///
+    /// # Errors
+    /// [`SiteError::Serve`].
+    pub async fn serve(self) -> Result<(), SiteError> {
+        let address = self.listener.local_addr().unwrap_or(self.site.listen);
+        tracing::info!(%address, public_url = %self.site.public_url, "Serving");
+        let sweeper = tokio::spawn(sweep(Arc::clone(&self.site)));
+        let served = web::serve::serve(self.listener, self.router, stop_signal(), LAST_REQUESTS).await;
+        sweeper.abort();
+        served.map_err(SiteError::Serve)
     }
 }
 

@@ -246,8 +246,13 @@ pub trait AccessStore: Send + Sync {
     /// Notes what the provider said, if the credential still is of this generation (`false` otherwise). Everything of
     /// `credential` but id, user, provider, generation and creation may change.
     async fn record(&self, credential: &Credential) -> Result<bool, StoreError>;
-    /// Notes what the provider said about a runtime's repository.
-    async fn record_push(&self, user: &UserId, runtime: &RuntimeId, push: &Push) -> Result<(), StoreError>;
+    /// Notes what the provider said about a credential and a runtime's repository, while the runtime uses it.
+    async fn record_push(
+        &self,
+        credential: &CredentialId,
+        runtime: &RuntimeId,
+        push: &Push,
+    ) -> Result<(), StoreError>;
     /// Whether another credential at this provider passed at or after `since`.
     async fn another_passed(
         &self,

@@ -63,9 +63,9 @@ fn door_of_page(page: &str) -> Door {
     if open { Door::Open } else { Door::SignedIn }
 }
 
-/// Server functions that strangers may call.
+/// Server functions that strangers may call. `part` looks at who asks itself: the form to sign in with is a part.
 fn door_of_function(function: &str) -> Door {
-    let open = ["person/sign-in", "person/one-time-link", "person/redeem-link"];
+    let open = ["person/sign-in", "person/one-time-link", "person/redeem-link", "part"];
     if open.iter().any(|name| function == format!("{}/{name}", path::API)) { Door::Open } else { Door::SignedIn }
 }
 
@@ -126,8 +126,9 @@ pub fn router(site: &Arc<Site>) -> Result<Router, asset::NoFiles> {
         .route("/readyz", get(ready).with_state(Arc::clone(site)))
         .merge(files)
         .merge(app)
+        .layer(from_fn(security::forms_only))
         .layer(from_fn(security::proven_origin))
-        .layer(CsrfLayer::new())
+        .layer(CsrfLayer::new().with_rejection_response(security::from_another_site))
         .layer(RequestBodyLimitLayer::new(LARGEST_REQUEST_BYTES))
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, LONGEST_REQUEST))
         .layer(CatchPanicLayer::new())

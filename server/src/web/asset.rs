@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use app::asset::Assets;
-use axum::{Router, http::HeaderValue};
+use axum::{Router, http::{HeaderValue, Response, StatusCode, header::CACHE_CONTROL}};
 use tower_http::{
-    services::{ServeDir, ServeFile},
+    services::{ServeDir, ServeFile, fs::ServeFileSystemResponseBody},
     set_header::SetResponseHeaderLayer,
 };
 
@@ -56,12 +56,16 @@ pub fn find(folder: &Path) -> Result<Files, NoFiles> {
 
 /// The routes of the files. Names change with contents, so browsers may keep them.
 pub fn files(folder: &Path) -> Router {
-    let kept = |value: &'static str| {
-        SetResponseHeaderLayer::if_not_present(axum::http::header::CACHE_CONTROL, HeaderValue::from_static(value))
-    };
+    // But never that one is missing: while two versions serve side by side, the older one is asked for files that only
+    // the newer one has, and a browser that kept the answer would stay without them.
+    let kept = SetResponseHeaderLayer::if_not_present(CACHE_CONTROL, |answer: &Response<ServeFileSystemResponseBody>| {
+        let found = answer.status().is_success() || answer.status() == StatusCode::NOT_MODIFIED;
+        let value = if found { "public, max-age=31536000, immutable" } else { "no-store" };
+        Some(HeaderValue::from_static(value))
+    });
     let pkg = ServeDir::new(folder.join("pkg")).precompressed_br().precompressed_gzip();
     Router::new()
-        .nest_service("/pkg", tower::ServiceBuilder::new().layer(kept("public, max-age=31536000, immutable")).service(pkg))
+        .nest_service("/pkg", tower::ServiceBuilder::new().layer(kept).service(pkg))
         .route_service("/favicon.svg", ServeFile::new(folder.join("favicon.svg")))
         .route_service("/robots.txt", ServeFile::new(folder.join("robots.txt")))
 }

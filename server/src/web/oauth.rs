@@ -34,7 +34,7 @@ pub async fn start(
 ) -> Response {
     let runtime = RuntimeId(runtime);
     let Some(Extension(signed)) = signed else {
-        return Redirect::to(&path::sign_in_then(&path::runtime(runtime.as_str()))).into_response();
+        return Redirect::to(&path::sign_in_then(&page(&runtime))).into_response();
     };
     let also = url::form_urlencoded::parse(&form)
         .filter(|(key, _)| key.starts_with("also["))
@@ -42,7 +42,7 @@ pub async fn start(
         .collect();
     match site.logins.start(&signed.user.id, &signed.session.id, &runtime, also).await {
         Ok(started) => forward(&started.provider, started.url.as_str()),
-        Err(StartError::NotFound) => Redirect::to(&path::runtime(runtime.as_str())).into_response(),
+        Err(StartError::NotFound) => Redirect::to(&page(&runtime)).into_response(),
         Err(StartError::NotOffered) => problem(OauthProblem::AppRefused, Some(&runtime)),
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "An authorization could not begin");
@@ -63,23 +63,52 @@ pub async fn finish(
         let place = format!("{}?problem={}", path::TOKENS, OauthProblem::NotYours.word());
         return Redirect::to(&path::sign_in_then(&place)).into_response();
     };
-    let mut query: HashMap<String, String> =
-        url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect();
+    let query = query.unwrap_or_default();
+    let mut parameters = Parameters::parse(query.as_bytes());
     let callback = Callback {
-        state: query.remove("state").map(Secret::new),
-        code: query.remove("code").map(Secret::new),
-        error: query.remove("error"),
-        iss: query.remove("iss"),
+        state: parameters.take("state").map(Secret::new),
+        code: parameters.take("code").map(Secret::new),
+        error: parameters.take("error"),
+        iss: parameters.take("iss"),
     };
+    if parameters.repeated {
+        // No provider does that (RFC 6749 §3.1); whoever did wants two readers to see two things.
+        return problem(OauthProblem::NotYours, None);
+    }
     let finished =
         site.logins.finish(&signed.user.id, &signed.session.id, &ProviderId(provider), callback).await;
     match finished {
         Ok(finished) if finished.another_account => {
-            Redirect::to(&path::runtime(finished.runtime.as_str())).into_response()
+            Redirect::to(&page(&finished.runtime)).into_response()
         }
         Ok(finished) => Redirect::to(&path::row("added", finished.runtime.as_str())).into_response(),
         Err(failed) => problem(failed.problem, failed.runtime.as_ref()),
     }
+}
+
+/// What the address brought.
+struct Parameters {
+    first: HashMap<String, String>,
+    repeated: bool,
+}
+
+impl Parameters {
+    fn parse(query: &[u8]) -> Self {
+        let mut parameters = Self { first: HashMap::new(), repeated: false };
+        for (name, value) in url::form_urlencoded::parse(query).into_owned() {
+            parameters.repeated |= parameters.first.insert(name, value).is_some();
+        }
+        parameters
+    }
+
+    fn take(&mut self, name: &str) -> Option<String> {
+        self.first.remove(name)
+    }
+}
+
+/// The page of a runtime. Its id comes from an address, so it may hold anything.
+fn page(runtime: &RuntimeId) -> String {
+    path::runtime(&path::encode(runtime.as_str()).replace('/', "%2F"))
 }
 
 fn problem(problem: OauthProblem, runtime: Option<&RuntimeId>) -> Response {

@@ -52,6 +52,26 @@ pub async fn headers(State(site): State<Arc<Site>>, request: Request, next: Next
     response
 }
 
+/// The answer to what another site sent: people may see it, in a frame or a tab that was opened for it.
+pub fn from_another_site(_: tower_http::csrf::ProtectionError) -> Response {
+    (StatusCode::FORBIDDEN, "This request comes from another site, so nothing was changed.\n").into_response()
+}
+
+/// Only forms change anything here. Another type of body is one that a page elsewhere could send without asking
+/// first (`text/plain`), or one that no page of ours sends.
+pub async fn forms_only(request: Request, next: Next) -> Response {
+    let safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let is_form = request.headers().get(header::CONTENT_TYPE).is_none_or(|value| {
+        let essence = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+        essence.trim_ascii().eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
+    });
+    if safe || is_form {
+        return next.run(request).await;
+    }
+    let sentence = "Only forms are accepted here, so nothing was changed.\n";
+    (StatusCode::UNSUPPORTED_MEDIA_TYPE, sentence).into_response()
+}
+
 /// `CsrfLayer` lets requests pass that say nothing of where they come from; browsers always say it. So whatever
 /// changes something and carries a cookie must say it too.
 pub async fn proven_origin(request: Request, next: Next) -> Response {

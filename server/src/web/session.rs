@@ -78,7 +78,8 @@ pub async fn recognise(State(site): State<Arc<Site>>, mut request: Request, next
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "A session could not be read");
                 let sentence = "Gitward can't reach its database at the moment. Try again in a minute.\n";
-                return (StatusCode::SERVICE_UNAVAILABLE, sentence).into_response();
+                let no_store = [(header::CACHE_CONTROL, "no-store")];
+                return (StatusCode::SERVICE_UNAVAILABLE, no_store, sentence).into_response();
             }
         }
     }
@@ -90,7 +91,8 @@ pub async fn recognise(State(site): State<Arc<Site>>, mut request: Request, next
 
 /// The rightmost hop that no trusted proxy vouches for: everything left of it may be made up.
 fn client_address(peer: Option<IpAddr>, headers: &HeaderMap, trusted: &[ipnet::IpNet]) -> IpAddr {
-    let peer = peer.unwrap_or(IpAddr::from([127, 0, 0, 1]));
+    // Where the server listens on `[::]`, IPv4 comes as IPv6, which no network of the configuration would contain.
+    let peer = peer.unwrap_or(IpAddr::from([127, 0, 0, 1])).to_canonical();
     let is_trusted = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));
     if !is_trusted(&peer) {
         return peer;
@@ -105,8 +107,8 @@ fn client_address(peer: Option<IpAddr>, headers: &HeaderMap, trusted: &[ipnet::I
     let mut client = peer;
     for hop in hops.into_iter().rev() {
         let Ok(hop) = hop.parse::<IpAddr>() else { break };
-        client = hop;
-        if !is_trusted(&hop) {
+        client = hop.to_canonical();
+        if !is_trusted(&client) {
             break;
         }
     }
@@ -137,6 +139,13 @@ mod tests {
         assert_eq!(seen("10.0.0.1", &["1.2.3.4, 198.51.100.7, 10.0.0.2"], &["10.0.0.0/8"]), "198.51.100.7");
         assert_eq!(seen("10.0.0.1", &["1.2.3.4", "198.51.100.7"], &["10.0.0.0/8"]), "198.51.100.7");
         assert_eq!(seen("10.0.0.1", &["nonsense"], &["10.0.0.0/8"]), "10.0.0.1");
+    }
+
+    #[test]
+    fn ipv4_that_comes_as_ipv6_is_ipv4() {
+        assert_eq!(seen("::ffff:203.0.113.9", &[], &[]), "203.0.113.9");
+        assert_eq!(seen("::ffff:10.0.0.1", &["198.51.100.7"], &["10.0.0.0/8"]), "198.51.100.7");
+        assert_eq!(seen("10.0.0.1", &["198.51.100.7, ::ffff:10.0.0.2"], &["10.0.0.0/8"]), "198.51.100.7");
     }
 
     #[test]

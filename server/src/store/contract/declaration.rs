@@ -107,7 +107,7 @@ pub(crate) async fn a_runtime_that_moves_to_another_provider_leaves_the_token_be
     let store = &*bench.store;
     populate(store).await;
     assert!(keep(store, &token("t", "alice", "github"), &["acme.production"]).await);
-    store.record_push(&id("alice"), &"acme.production".into(), &Push::Allowed).await.expect("noted");
+    store.record_push(&"t".into(), &"acme.production".into(), &Push::Allowed).await.expect("noted");
     let mut moved = declaration();
     moved.runtimes[1].provider = "gitea".into();
     store.apply(&moved, NOW).await.expect("applied");

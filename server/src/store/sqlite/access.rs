@@ -318,12 +318,14 @@ impl AccessStore for SqliteStore {
         self.write_verdict(credential).await
     }
 
-    async fn record_push(&self, user: &UserId, runtime: &RuntimeId, push: &Push) -> Result<(), StoreError> {
-        sqlx::query(
-            "UPDATE assignments SET push = $3
-             WHERE user_id = $1 AND runtime_id = $2 AND credential_id IS NOT NULL",
-        )
-        .bind(user.as_str())
+    async fn record_push(
+        &self,
+        credential: &CredentialId,
+        runtime: &RuntimeId,
+        push: &Push,
+    ) -> Result<(), StoreError> {
+        sqlx::query("UPDATE assignments SET push = $3 WHERE credential_id = $1 AND runtime_id = $2")
+        .bind(credential.as_str())
         .bind(runtime.as_str())
         .bind(json("assignments.push", push)?)
         .execute(&self.writer)
