@@ -1,0 +1,472 @@
+// What all journeys have: a Gitward and two Git hosts of their own, people who are signed in, and a guard that fails
+// whatever complains unseen.
+//
+// A test has its own processes, database and hosts, so tests share nothing and may run at once. Starting Gitward with
+// a copy of a database in which a person exists already takes 50 ms.
+
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test as base } from '@playwright/test';
+import { addUser, redeem, setUpLink, startForge, startGitward } from './tool/site.mjs';
+
+export { expect };
+
+export const password = 'correct horse battery staple';
+
+/** What most journeys need: every kind of runtime once or twice. */
+export const usual = {
+  members: ['mara'],
+  accounts: {
+    'Acme Logistics': [
+      { name: 'berlin', oauth: true, repository: 'acme/infra' },
+      { name: 'oslo', oauth: true, repository: 'acme/infra' },
+      { name: 'lagos' },
+      { name: 'lima' },
+      { name: 'archive', repository: 'acme/readonly' },
+      { name: 'vault', repository: 'acme/secret-ops' },
+      { name: 'dock', repository: 'acme-sso/ops' },
+      { name: 'depot', provider: 'ghes', repository: 'acme/infra' },
+    ],
+  },
+};
+
+/** The configuration that declares this. */
+function toml({ members, accounts }, forge, ghes) {
+  const runtime = ({ name, provider = 'github', oauth = false, repository, scopes }) => `
+[[account.runtime]]
+name = "${name}"
+provider = "${provider}"
+${oauth ? 'authorization = "oauth2"\noauth_app = "app"' : 'authorization = "token"'}
+${repository ? `repository = "${repository}"` : ''}
+${scopes ? `scopes = ${JSON.stringify(scopes)}` : ''}
+`;
+  const account = ([name, runtimes]) => `
+[[account]]
+id = "${idOf(name)}"
+name = "${name}"
+members = [${members.map((user) => `{ user = "${user}", role = "admin" }`).join(', ')}]
+${runtimes.map(runtime).join('')}`;
+  return `
+[[provider]]
+id = "github"
+kind = "github"
+name = "GitHub"
+base_url = "${forge.url}"
+api_url = "${forge.api ?? forge.url}"
+
+[[provider]]
+id = "ghes"
+kind = "github"
+name = "GitHub Enterprise"
+base_url = "${ghes.url}"
+${ghes.api ? `api_url = "${ghes.api}"` : ''}
+
+[[oauth_app]]
+id = "app"
+provider = "github"
+client_id = "gitward-demo"
+client_secret = "gitward-demo-secret"
+${Object.entries(accounts).map(account).join('')}`;
+}
+
+const idOf = (account) => account.toLowerCase().split(' ')[0];
+
+/** A runtime's id, as it stands in addresses. */
+export const runtimeId = (name, account = 'Acme Logistics') => `${idOf(account)}.${name}`;
+
+/** A simulated Git host and its control room. */
+class Forge {
+  constructor(program, secrets) {
+    this.program = program;
+    this.secrets = secrets;
+    this.url = program.url;
+    this.host = new URL(program.url).host;
+  }
+
+  async control(path, body, method = body === undefined ? 'GET' : 'POST') {
+    const answer = await fetch(`${this.url}/_forge/${path}`, {
+      method,
+      ...(body !== undefined && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
+    });
+    if (!answer.ok) throw new Error(`/_forge/${path}: ${answer.status} ${await answer.text()}`);
+    return answer.status === 204 ? undefined : answer.json();
+  }
+
+  /** Makes a token; a classic one of octocat with what runtimes need, unless told otherwise. */
+  async token(wanted = {}) {
+    const kind = wanted.kind ?? 'classic';
+    const usual = { user: 'octocat', kind, ...(kind === 'classic' && { scopes: ['repo'] }) };
+    const token = await this.control('tokens', { ...usual, ...wanted });
+    this.secrets.push(token.token);
+    return token;
+  }
+
+  change = (token, change) => this.control('tokens/change', { id: token.id, ...change });
+  revoke = (token) => this.change(token, { revoked: true });
+  tokens = () => this.control('tokens');
+  access = (user, repository, role) => this.control('access', { user, repository, role });
+  fault = (fault) => this.control('faults', fault);
+  noFaults = () => this.control('faults', undefined, 'DELETE');
+  settings = (settings) => this.control('settings', settings);
+  /** What Gitward and browsers asked, pages for people left out. */
+  async requests() {
+    const asked = await this.control('requests');
+    return asked.filter(({ path }) => /\/user$|\/repos\/|\.git\/|access_token$/.test(path));
+  }
+  forgetRequests = () => this.control('requests', undefined, 'DELETE');
+}
+
+/** A Gitward with its own data. */
+class Gitward {
+  /** Cookies of people who are signed in, by name. */
+  sessions = {};
+  log = '';
+
+  constructor({ dir, forge, ghes, secrets }) {
+    Object.assign(this, { dir, forge, ghes, secrets });
+  }
+
+  async start(declaration) {
+    this.declaration = declaration ?? this.declaration;
+    const port = this.url && Number(new URL(this.url).port);
+    const config = toml(this.declaration, this.forge, this.ghes);
+    this.program = await startGitward({ dir: this.dir, port, toml: config });
+    this.url = this.program.url;
+  }
+
+  async stop() {
+    if (this.program.code !== undefined) return;
+    await this.program.stop();
+    this.log += this.program.output;
+  }
+
+  /** With other runtimes, on the same data and at the same address. */
+  async restart(declaration) {
+    await this.stop();
+    await this.start(declaration);
+  }
+
+  async setUpLink() {
+    await this.program.until(() => setUpLink(this.program));
+    return setUpLink(this.program);
+  }
+
+  welcomeLink = (name) => addUser(this.program, name);
+
+  /** A further person, who has signed in once. */
+  async person(name) {
+    this.sessions[name] ??= await redeem(this.program, await this.welcomeLink(name), { name, password });
+    return this.sessions[name];
+  }
+
+  /** All that it keeps on disk. */
+  kept() {
+    const data = join(this.dir, 'data');
+    return readdirSync(data).map((file) => readFileSync(join(data, file)).toString('latin1')).join('\n');
+  }
+}
+
+/** Fails a test for what people would not see: complaints of the browser, broken requests, secrets that got out. */
+class Guard {
+  complaints = [];
+  answers = [];
+  expected = [];
+
+  constructor(gitward, secrets, script) {
+    this.gitward = gitward;
+    this.secrets = secrets;
+    this.script = script;
+  }
+
+  /** Answers with this status are meant to come from these addresses. */
+  expects(status, ...paths) {
+    for (const path of paths) this.expected.push({ status, path });
+  }
+
+  isExpected(status, url) {
+    const { pathname } = new URL(url);
+    return this.expected.some((one) => one.status === status && pathname.startsWith(one.path));
+  }
+
+  watch(context) {
+    const ours = (url) => url.startsWith(this.gitward.url);
+    context.on('console', (message) => {
+      const { url } = message.location();
+      if (!['error', 'warning'].includes(message.type()) || (url && !ours(url))) return;
+      const status = message.text().match(/^Failed to load resource: .* status of (\d+)/)?.[1];
+      if (status && this.isExpected(Number(status), url)) return;
+      this.complaints.push(`console ${message.type()}: ${message.text()} (${url})`);
+    });
+    context.on('weberror', (error) => this.complaints.push(`page: ${error.error().stack ?? error.error()}`));
+    context.on('requestfailed', (request) => {
+      // Whoever leaves a page gives up what it was loading; without script Chromium refuses to load any.
+      const usual = this.script ? ['net::ERR_ABORTED'] : ['net::ERR_ABORTED', 'csp'];
+      if (!ours(request.url()) || usual.includes(request.failure()?.errorText)) return;
+      this.complaints.push(`request: ${request.method()} ${request.url()} ${request.failure()?.errorText}`);
+    });
+    context.on('request', (request) => {
+      if (this.secrets.some((secret) => request.url().includes(encodeURIComponent(secret)))) {
+        this.complaints.push(`secret in the address: ${request.url()}`);
+      }
+    });
+    context.on('response', (response) => {
+      if (!ours(response.url())) return;
+      const status = response.status();
+      if (status >= 400 && !this.isExpected(status, response.url())) {
+        this.complaints.push(`answer: ${status} ${response.request().method()} ${response.url()}`);
+      }
+      if (['document', 'fetch'].includes(response.request().resourceType())) {
+        this.answers.push(response.text().catch(() => '').then((text) => [response.url(), text]));
+      }
+    });
+  }
+
+  async check() {
+    const leaks = (text) => this.secrets.some((secret) => text.includes(secret)) || /gh[oupsr]_[A-Za-z0-9]{30}/.test(text);
+    for (const [url, text] of await Promise.all(this.answers)) {
+      if (leaks(text)) this.complaints.push(`secret in an answer: ${url}`);
+    }
+    if (leaks(this.gitward.log)) this.complaints.push('secret in the log');
+    if (leaks(this.gitward.kept())) this.complaints.push('secret on the disk');
+    if (/panicked/.test(this.gitward.log)) this.complaints.push(`log: ${this.gitward.log.match(/.*panicked[^]{0,400}/)[0]}`);
+    expect(this.complaints, 'nobody complains unseen').toEqual([]);
+  }
+}
+
+/**
+ * Marks <html> once the client has taken over. Runs in every page before its own code. What the client does at once
+ * is done in microtasks, so a timer comes after all of it.
+ */
+function markHydrated() {
+  const { instantiateStreaming, instantiate } = WebAssembly;
+  const marked = (made) => {
+    const { instance, module } = made;
+    if (!instance?.exports.hydrate) return made;
+    const exports = { ...instance.exports };
+    exports.hydrate = (...args) => {
+      const result = instance.exports.hydrate(...args);
+      setTimeout(() => document.documentElement.setAttribute('data-hydrated', ''));
+      return result;
+    };
+    return { module, instance: { exports } };
+  };
+  WebAssembly.instantiateStreaming = (...args) => instantiateStreaming(...args).then(marked);
+  WebAssembly.instantiate = (...args) => instantiate(...args).then(marked);
+}
+
+/** A person in front of a browser. */
+export class Person {
+  constructor(page, { gitward, script }) {
+    this.page = page;
+    this.gitward = gitward;
+    this.script = script;
+  }
+
+  async sees(path) {
+    await this.page.goto(path);
+    return this;
+  }
+
+  list = () => this.sees('/tokens');
+
+  /** What was done, in the line for it. */
+  get said() {
+    return this.page.getByRole('main').getByRole('status').first();
+  }
+
+  /** Pages, not dialogs, are where a person without script does things. */
+  get dialog() {
+    return this.page.getByRole('dialog').or(this.page.getByRole('alertdialog'));
+  }
+
+  row(name) {
+    const head = this.page.getByRole('rowheader').filter({ has: this.page.getByText(name, { exact: true }) });
+    return this.page.getByRole('row').filter({ has: head });
+  }
+
+  link = (name, text) => this.row(name).getByRole('link', { name: `${text} ${name}` });
+
+  /** Opens a runtime's menu and chooses from it. */
+  async chooses(name, item) {
+    await this.row(name).getByRole('button', { name: `More actions for ${name}` }).click();
+    await this.row(name).getByRole(item === 'Hide notifications' ? 'switch' : 'button', { name: item }).click();
+  }
+
+  /** The form for one runtime's access, in the dialog or on its page. */
+  form(name) {
+    return this.script
+      ? this.page.getByRole('dialog', { name: `${name} Git provider access` })
+      : this.page.getByRole('main');
+  }
+
+  /** Opens the form from the list, as people do. */
+  async opens(name, { replace = false } = {}) {
+    await this.link(name, replace ? 'Replace Token' : 'Add Token').click();
+    const form = this.form(name);
+    await expect(form.getByRole('heading', { name: `${name} Git provider access` })).toBeVisible();
+    return form;
+  }
+
+  /** Where OAuth2 is the usual way, the field for a token is one step further. */
+  async unfolds(form) {
+    await form.getByText('Advanced authorization options').click();
+    await expect(field(form)).toBeVisible();
+  }
+
+  /** Pastes a token into the open form and sends it. */
+  async pastes(form, token, { replace = false } = {}) {
+    await field(form).fill(token);
+    await submit(form, replace).click();
+  }
+
+  /** From the list to a token that is kept. */
+  async adds(name, token, options = {}) {
+    await this.list();
+    const form = await this.opens(name, options);
+    await this.pastes(form, token.token, options);
+    await this.hasAdded(name, { login: token.user });
+  }
+
+  /** `through` a page of its own, or the host's; or through the dialog over the list. */
+  async hasAdded(name, { login = 'octocat', through = this.script ? 'dialog' : 'page' } = {}) {
+    const said = { dialog: new RegExp(`^The token of ${login} now serves .*${name}`), page: 'The token passed and is in use.' };
+    await expect(this.said).toHaveText(said[through]);
+    await expect(this.dialog).toBeHidden();
+    await expect(this.row(name)).toContainText(login);
+  }
+
+  /** What went wrong, in whatever line says so. */
+  alert(text) {
+    return this.page.getByRole('alert').filter({ hasText: text });
+  }
+
+  /** Signs in at a Git host that asks for it. */
+  async signsInAt(forge, login = 'octocat') {
+    await expect(this.page).toHaveURL((url) => url.origin === forge.url);
+    await this.page.getByLabel('User name').fill(login);
+    await this.page.getByLabel('Password').fill(login);
+    await this.page.getByRole('button', { name: 'Sign in' }).click();
+  }
+
+  /** Signs in to Gitward. */
+  async signsIn(name = 'mara', secret = password) {
+    await this.page.getByLabel('Name').fill(name);
+    await this.page.getByLabel('Password').fill(secret);
+    await this.page.getByRole('button', { name: 'Sign in' }).click();
+  }
+}
+
+export const field = (form) => form.getByLabel('Git Personal Access Token', { exact: true });
+export const submit = (form, replace = false) =>
+  form.getByRole('button', { name: replace ? 'Replace Token' : 'Add Token', exact: true });
+
+export const test = base.extend({
+  /** Which runtimes there are. */
+  declaration: [usual, { option: true }],
+  /** Who is signed in; null for a stranger. */
+  signedInAs: ['mara', { option: true }],
+  /** Whether nobody has set up this Gitward yet. */
+  fresh: [false, { option: true }],
+
+  /** Data in which `mara` exists and is signed in. */
+  template: [
+    async ({}, use) => {
+      const dir = mkdtempSync(join(tmpdir(), 'gitward-template-'));
+      const gitward = await startGitward({ dir });
+      await gitward.until(() => setUpLink(gitward));
+      const session = await redeem(gitward, setUpLink(gitward), { name: 'mara', password });
+      await gitward.stop();
+      await use({ dir, session });
+      rmSync(dir, { recursive: true });
+    },
+    { scope: 'worker' },
+  ],
+
+  secrets: async ({}, use) => use([password]),
+
+  forge: async ({ secrets }, use) => {
+    const forge = new Forge(await startForge({ shape: 'github' }), secrets);
+    await use(forge);
+    await forge.program.stop();
+  },
+
+  ghes: async ({ secrets }, use) => {
+    const ghes = new Forge(await startForge({ shape: 'ghes' }), secrets);
+    await use(ghes);
+    await ghes.program.stop();
+  },
+
+  gitward: async ({ template, fresh, declaration, forge, ghes, secrets }, use, info) => {
+    const dir = mkdtempSync(join(tmpdir(), 'gitward-'));
+    if (!fresh) cpSync(template.dir, dir, { recursive: true });
+    const gitward = new Gitward({ dir, forge, ghes, secrets });
+    if (!fresh) gitward.sessions.mara = template.session;
+    await gitward.start(declaration);
+    await use(gitward);
+    await gitward.stop();
+    if (info.status !== info.expectedStatus) await info.attach('gitward.log', { body: gitward.log });
+    rmSync(dir, { recursive: true });
+  },
+
+  baseURL: async ({ gitward }, use) => use(gitward.url),
+
+  guard: async ({ gitward, secrets, script }, use) => {
+    const guard = new Guard(gitward, secrets, script);
+    await use(guard);
+    await gitward.stop();
+    await guard.check();
+  },
+
+  script: async ({ javaScriptEnabled }, use) => use(javaScriptEnabled !== false),
+
+  /** A further browser, with whoever is signed in there. */
+  browserOf: async ({ browser, gitward, guard, script }, use) => {
+    const contexts = [];
+    await use(async (name, options = {}) => {
+      const context = await browser.newContext({ baseURL: gitward.url, ...options });
+      contexts.push(context);
+      await prepare(context, { gitward, guard, script, name });
+      const page = await context.newPage();
+      return new Person(page, { gitward, script });
+    });
+    await Promise.all(contexts.map((context) => context.close()));
+  },
+
+  context: async ({ context, gitward, guard, script, signedInAs }, use) => {
+    await prepare(context, { gitward, guard, script, name: signedInAs });
+    await use(context);
+  },
+
+  page: async ({ page, script }, use) => {
+    await waitForHydration(page, script);
+    await use(page);
+  },
+
+  /** Whoever the test is about. */
+  person: async ({ page, gitward, script }, use) => use(new Person(page, { gitward, script })),
+});
+
+async function prepare(context, { gitward, guard, script, name }) {
+  guard.watch(context);
+  if (script) {
+    await context.addInitScript(markHydrated);
+    context.on('page', (page) => waitForHydration(page, script));
+  }
+  if (name) {
+    const [cookie, value] = (gitward.sessions[name] ?? (await gitward.person(name))).split('=');
+    await context.addCookies([{ name: cookie, value, url: gitward.url, httpOnly: true, sameSite: 'Lax' }]);
+  }
+}
+
+/** Nobody clicks before the client has taken over; otherwise both ways of the same form would be tested by chance. */
+async function waitForHydration(page, script) {
+  if (!script) return;
+  const untouched = page.locator('html:has(link[rel="modulepreload"]):not([data-hydrated])');
+  await page.addLocatorHandler(untouched, async () => {});
+}
+
+/** Waits for it where no locator does: before keys are pressed. */
+export async function hydrated(page) {
+  await expect(page.locator('html')).toHaveAttribute('data-hydrated', '');
+}
