@@ -1,0 +1,174 @@
+//! The simulated Git host, in this process.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    http::{Method, Request, StatusCode, header},
+};
+use forge::{Host, Shape, SharedHost};
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tower::ServiceExt;
+use url::Url;
+
+/// A Git host on a port of its own; ends with the test.
+pub struct Forge {
+    router: Router,
+    /// Without a slash at the end.
+    pub url: String,
+    pub port: u16,
+    serving: JoinHandle<()>,
+}
+
+/// A token as the host made it.
+pub struct Made {
+    pub id: u64,
+    pub token: String,
+}
+
+impl Forge {
+    pub async fn start() -> Self {
+        Self::start_for(Vec::new()).await
+    }
+
+    /// `redirect_uris`: where its apps may send people back to; any port of this machine if there are none.
+    pub async fn start_for(redirect_uris: Vec<String>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let url = format!("http://127.0.0.1:{port}");
+        let host: SharedHost = Arc::new(Host::new(Shape::Github, &url, redirect_uris));
+        let router = forge::router(&host);
+        let serving = tokio::spawn(forge::serve(listener, router.clone()));
+        Self { router, url, port, serving }
+    }
+
+    /// Asks the control room.
+    pub async fn control(&self, method: Method, path: &str, body: Value) -> Value {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/_forge/{path}"))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Body::from(body.to_string()))
+            .unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        assert!(response.status().is_success(), "{path} {body}: {}", response.status());
+        let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() }
+    }
+
+    /// Makes a token: `{"user": …, "kind": …, "scopes": […]}`.
+    pub async fn make(&self, wanted: Value) -> Made {
+        let made = self.control(Method::POST, "tokens", wanted).await;
+        Made { id: made["id"].as_u64().unwrap(), token: made["token"].as_str().unwrap().to_owned() }
+    }
+
+    /// A classic token of `octocat` that may do all that runtimes need.
+    pub async fn good_token(&self) -> Made {
+        self.token_of("octocat").await
+    }
+
+    /// The same of somebody else.
+    pub async fn token_of(&self, login: &str) -> Made {
+        self.make(json!({ "user": login, "kind": "classic", "scopes": ["repo"] })).await
+    }
+
+    pub async fn change(&self, id: u64, mut change: Value) {
+        change["id"] = json!(id);
+        self.control(Method::POST, "tokens/change", change).await;
+    }
+
+    pub async fn revoke(&self, id: u64) {
+        self.change(id, json!({ "revoked": true })).await;
+    }
+
+    /// All tokens ever made, without their secrets.
+    pub async fn tokens(&self) -> Vec<Value> {
+        self.control(Method::GET, "tokens", Value::Null).await.as_array().unwrap().clone()
+    }
+
+    /// Switches a fault on.
+    pub async fn fault(&self, fault: Value) {
+        self.control(Method::POST, "faults", fault).await;
+    }
+
+    pub async fn heal(&self) {
+        self.control(Method::DELETE, "faults", Value::Null).await;
+    }
+
+    pub async fn set(&self, settings: Value) {
+        self.control(Method::POST, "settings", settings).await;
+    }
+
+    pub async fn advance(&self, seconds: u64) {
+        self.control(Method::POST, "clock", json!({ "advance_seconds": seconds })).await;
+    }
+
+    /// Forgets what was asked.
+    pub async fn forget_requests(&self) {
+        self.control(Method::DELETE, "requests", Value::Null).await;
+    }
+
+    /// What was asked, as `GET /user`.
+    pub async fn requests(&self) -> Vec<String> {
+        let requests = self.control(Method::GET, "requests", Value::Null).await;
+        let name = |request: &Value| {
+            format!("{} {}", request["method"].as_str().unwrap(), request["path"].as_str().unwrap())
+        };
+        requests.as_array().unwrap().iter().map(name).collect()
+    }
+
+    /// How often that was asked.
+    pub async fn asked(&self, request: &str) -> usize {
+        self.requests().await.iter().filter(|asked| *asked == request).count()
+    }
+
+    /// Somebody signs in there, agrees to what the address asks for, and is sent back: to this address.
+    pub async fn agree(&self, login: &str, authorize: &Url) -> Url {
+        self.decide(login, authorize, "authorize").await
+    }
+
+    /// The same, but says no.
+    pub async fn cancel(&self, login: &str, authorize: &Url) -> Url {
+        self.decide(login, authorize, "cancel").await
+    }
+
+    async fn decide(&self, login: &str, authorize: &Url, decision: &str) -> Url {
+        let signed_in = self.form("/login", None, &[("login", login), ("password", login)]).await;
+        let cookie = signed_in.headers()[header::SET_COOKIE].to_str().unwrap();
+        let cookie = cookie.split(';').next().unwrap().to_owned();
+        let mut form: Vec<(String, String)> = authorize.query_pairs().into_owned().collect();
+        let scopes = form.iter().find(|(name, _)| name == "scope").map(|(_, scopes)| scopes.clone());
+        for scope in scopes.unwrap_or_default().split_whitespace() {
+            form.push(("grant".to_owned(), scope.to_owned()));
+        }
+        form.push(("decision".to_owned(), decision.to_owned()));
+        let form: Vec<(&str, &str)> =
+            form.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let answer = self.form(authorize.path(), Some(&cookie), &form).await;
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER, "the host sends people back");
+        Url::parse(answer.headers()[header::LOCATION].to_str().unwrap()).unwrap()
+    }
+
+    async fn form(
+        &self,
+        path: &str,
+        cookie: Option<&str>,
+        form: &[(&str, &str)],
+    ) -> axum::response::Response {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let mut request =
+            Request::post(path).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        if let Some(cookie) = cookie {
+            request = request.header(header::COOKIE, cookie);
+        }
+        self.router.clone().oneshot(request.body(Body::from(body)).unwrap()).await.unwrap()
+    }
+}
+
+impl Drop for Forge {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}

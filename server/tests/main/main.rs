@@ -1,0 +1,32 @@
+//! The whole site against a simulated Git host, as browsers, strangers and operators meet it.
+//!
+//! Everything is real but the clock and the Git host: router, database, keys, HTTP to the provider. Time is moved,
+//! not slept.
+//!
+//! - [`site`]: a site in a folder of its own, and browsers that visit it
+//! - [`forge`]: the simulated Git host it talks to
+//! - [`database`]: what is kept, to compare before and after
+//! - [`program`]: the real program, to be started and killed
+//!
+//! The tests, by what they are about:
+//! - [`doors`]: every route against everybody who may not come in
+//! - [`owners`]: whose runtimes are whose
+//! - [`headers`]: what every answer carries
+//! - [`input`]: what no form of ours sends
+//! - [`sessions`]: signing in, staying, leaving
+//! - [`tokens`]: tokens are given, reused, replaced, deleted
+//! - [`login`]: to the provider's sign-in and back, and all the ways in which that fails
+//! - [`renewal`]: grants that are renewed
+//! - [`verdicts`]: what a provider's answers mean over time
+//! - [`canaries`]: where secrets must not be found
+//! - [`crashes`]: killed in the middle, backed up, restored, with the wrong key
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod database;
+mod forge;
+mod site;
+
+mod doors;
+mod login;
+mod owners;
+mod tokens;
