@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use app::{App, asset::Assets, path, shell};
+use app::{App, asset::Assets, error::ApiError, path, shell};
 use axum::{
     Router,
     body::Body,
@@ -12,6 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use leptos::server_fn::error::SERVER_FN_ERROR_HEADER;
 use leptos::prelude::{LeptosOptions, provide_context, use_context};
 use leptos_axum::{LeptosRoutes, generate_route_list};
 use tower_http::{
@@ -36,6 +37,9 @@ pub mod session;
 const LARGEST_REQUEST_BYTES: usize = 2 * 1024 * 1024;
 /// Longer than a provider may take to answer, so that the visitor learns what it said.
 const LONGEST_REQUEST: Duration = Duration::from_secs(45);
+
+/// Errors of server functions are a word and a number.
+const LARGEST_ERROR_BYTES: usize = 64 * 1024;
 
 /// A route, as the list of all routes has it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -118,6 +122,7 @@ pub fn router(site: &Arc<Site>) -> Result<Router, asset::NoFiles> {
                 .with_state(options),
         )
         // From the outside in: the last line sees a request first.
+        .layer(from_fn(fitting_status))
         .layer(from_fn(pages_for_people))
         .layer(from_fn_with_state(Arc::clone(site), session::recognise))
         .layer(CompressionLayer::new().quality(tower_http::CompressionLevel::Fastest));
@@ -130,6 +135,7 @@ pub fn router(site: &Arc<Site>) -> Result<Router, asset::NoFiles> {
         .layer(from_fn(security::proven_origin))
         .layer(CsrfLayer::new().with_rejection_response(security::from_another_site))
         .layer(RequestBodyLimitLayer::new(LARGEST_REQUEST_BYTES))
+        .layer(from_fn(security::too_large))
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, LONGEST_REQUEST))
         .layer(CatchPanicLayer::new())
         .layer(from_fn_with_state(Arc::clone(site), security::headers))
@@ -170,6 +176,25 @@ async fn pages_for_people(request: Request, next: axum::middleware::Next) -> Res
         return axum::response::Redirect::to(&to).into_response();
     }
     next.run(request).await
+}
+
+/// A server function that can't even read its arguments answers 500, as if that were our fault; the error knows better.
+async fn fitting_status(request: Request, next: axum::middleware::Next) -> Response {
+    let response = next.run(request).await;
+    let is_error = response.status() == StatusCode::INTERNAL_SERVER_ERROR
+        && response.headers().contains_key(SERVER_FN_ERROR_HEADER);
+    if !is_error {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    let Ok(body) = axum::body::to_bytes(body, LARGEST_ERROR_BYTES).await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let error = serde_json::from_slice::<ApiError>(&body).ok();
+    if let Some(status) = error.and_then(|error| StatusCode::from_u16(error.status()).ok()) {
+        parts.status = status;
+    }
+    Response::from_parts(parts, Body::from(body))
 }
 
 async fn ready(State(site): State<Arc<Site>>) -> Response {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use app::asset::Assets;
 use axum::{Router, http::{HeaderValue, Response, StatusCode, header::CACHE_CONTROL}};
+use tower::Layer;
 use tower_http::{
     services::{ServeDir, ServeFile, fs::ServeFileSystemResponseBody},
     set_header::SetResponseHeaderLayer,
@@ -60,12 +61,12 @@ pub fn files(folder: &Path) -> Router {
     // the newer one has, and a browser that kept the answer would stay without them.
     let kept = SetResponseHeaderLayer::if_not_present(CACHE_CONTROL, |answer: &Response<ServeFileSystemResponseBody>| {
         let found = answer.status().is_success() || answer.status() == StatusCode::NOT_MODIFIED;
-        let value = if found { "public, max-age=31536000, immutable" } else { "no-store" };
-        Some(HeaderValue::from_static(value))
+        found.then(|| HeaderValue::from_static("public, max-age=31536000, immutable"))
     });
+    let for_a_day = SetResponseHeaderLayer::if_not_present(CACHE_CONTROL, HeaderValue::from_static("public, max-age=86400"));
     let pkg = ServeDir::new(folder.join("pkg")).precompressed_br().precompressed_gzip();
     Router::new()
         .nest_service("/pkg", tower::ServiceBuilder::new().layer(kept).service(pkg))
-        .route_service("/favicon.svg", ServeFile::new(folder.join("favicon.svg")))
-        .route_service("/robots.txt", ServeFile::new(folder.join("robots.txt")))
+        .route_service("/favicon.svg", for_a_day.layer(ServeFile::new(folder.join("favicon.svg"))))
+        .route_service("/robots.txt", for_a_day.layer(ServeFile::new(folder.join("robots.txt"))))
 }

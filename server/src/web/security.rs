@@ -34,6 +34,8 @@ pub async fn headers(State(site): State<Arc<Site>>, request: Request, next: Next
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(CLOSED_POLICY));
+    // What one person sees is nobody else's, not even a cache's. Files say something else themselves.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     let always = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         // Not `no-referrer`: a form that is sent without script needs the way back to its page.
@@ -55,6 +57,17 @@ pub async fn headers(State(site): State<Arc<Site>>, request: Request, next: Next
 /// The answer to what another site sent: people may see it, in a frame or a tab that was opened for it.
 pub fn from_another_site(_: tower_http::csrf::ProtectionError) -> Response {
     (StatusCode::FORBIDDEN, "This request comes from another site, so nothing was changed.\n").into_response()
+}
+
+/// The limit on bodies answers in a library's words; these are for people.
+pub async fn too_large(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let is_ours = response.headers().get(header::CONTENT_TYPE).is_some_and(|value| value == "application/json");
+    if response.status() != StatusCode::PAYLOAD_TOO_LARGE || is_ours {
+        return response;
+    }
+    let sentence = "This is more than Gitward takes at once, so nothing was changed. Go back and send less.\n";
+    (StatusCode::PAYLOAD_TOO_LARGE, sentence).into_response()
 }
 
 /// Only forms change anything here. Another type of body is one that a page elsewhere could send without asking

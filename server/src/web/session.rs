@@ -7,7 +7,7 @@ use std::{
 
 use axum::{
     extract::{ConnectInfo, Request, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -78,15 +78,11 @@ pub async fn recognise(State(site): State<Arc<Site>>, mut request: Request, next
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "A session could not be read");
                 let sentence = "Gitward can't reach its database at the moment. Try again in a minute.\n";
-                let no_store = [(header::CACHE_CONTROL, "no-store")];
-                return (StatusCode::SERVICE_UNAVAILABLE, no_store, sentence).into_response();
+                return (StatusCode::SERVICE_UNAVAILABLE, sentence).into_response();
             }
         }
     }
-    let mut response = next.run(request).await;
-    // What one person sees is nobody else's, not even a cache's.
-    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(header::HeaderValue::from_static("no-store"));
-    response
+    next.run(request).await
 }
 
 /// The rightmost hop that no trusted proxy vouches for: everything left of it may be made up.

@@ -11,18 +11,18 @@ use crate::{
 };
 
 /// A route, and how it is used by those who may. `{credential}` stands for one of the owner.
-struct Use {
-    method: Method,
+pub struct Use {
+    pub method: Method,
     /// As the router spells it.
-    route: &'static str,
+    pub route: &'static str,
     /// As a browser asks for it.
-    path: &'static str,
+    pub path: &'static str,
     form: &'static [(&'static str, &'static str)],
-    kind: Kind,
+    pub kind: Kind,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Kind {
+pub enum Kind {
     /// For people who are signed in.
     Page,
     /// For anybody.
@@ -44,7 +44,7 @@ enum Kind {
 const RUNTIME: (&str, &str) = ("runtime", "acme.production");
 const ID: (&str, &str) = ("id", "acme.production");
 
-fn uses() -> Vec<Use> {
+pub fn uses() -> Vec<Use> {
     let page = |route, path, kind| Use { method: Method::GET, route, path, form: &[], kind };
     let function = |route, form, kind| Use { method: Method::POST, route, path: route, form, kind };
     vec![
@@ -130,15 +130,15 @@ fn assert_stranger(it: &Use, answer: &Answer, what: &str) {
 }
 
 /// A site where Mara has tokens, and what they are called.
-struct Scene {
-    site: TestSite,
-    mara: Browser,
+pub struct Scene {
+    pub site: TestSite,
+    pub mara: Browser,
     credential: String,
     token: String,
 }
 
 impl Scene {
-    async fn set() -> Self {
+    pub async fn set() -> Self {
         let site = TestSite::start().await;
         let mara = site.person("mara").await;
         let made = site.forge.good_token().await;
@@ -150,7 +150,7 @@ impl Scene {
         Self { site, mara, credential, token: made.token }
     }
 
-    fn ask<'b>(&self, browser: &'b Browser, it: &Use) -> Ask<'b> {
+    pub fn ask<'b>(&self, browser: &'b Browser, it: &Use) -> Ask<'b> {
         let ask = browser.ask(it.method.clone(), it.path).header("accept", "application/json");
         if it.method == Method::GET {
             return ask;

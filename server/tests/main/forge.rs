@@ -9,6 +9,8 @@ use axum::{
 };
 use forge::{Host, Shape, SharedHost};
 use serde_json::{Value, json};
+use server::clock::Timestamp;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tower::ServiceExt;
 use url::Url;
@@ -99,6 +101,14 @@ impl Forge {
 
     pub async fn set(&self, settings: Value) {
         self.control(Method::POST, "settings", settings).await;
+    }
+
+    /// The same time as in the test, whatever the machine's clock says.
+    pub async fn set_clock(&self, now: Timestamp) {
+        let theirs = self.control(Method::GET, "clock", Value::Null).await;
+        let theirs = OffsetDateTime::parse(theirs["now"].as_str().unwrap(), &Rfc3339).unwrap();
+        let ahead = now.seconds() - theirs.unix_timestamp();
+        self.control(Method::POST, "clock", json!({ "advance_seconds": ahead })).await;
     }
 
     pub async fn advance(&self, seconds: u64) {

@@ -27,6 +27,11 @@ mod forge;
 mod site;
 
 mod doors;
+mod headers;
+mod input;
 mod login;
 mod owners;
+mod renewal;
+mod sessions;
 mod tokens;
+mod verdicts;

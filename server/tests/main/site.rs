@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -120,6 +120,7 @@ impl TestSite {
         let folder = tempfile::tempdir().unwrap();
         files_for_browsers(&folder.path().join("site"));
         let clock = TestClock::new();
+        forge.set_clock(clock.now()).await;
         let (site, router) = open(folder.path(), config, &clock).await;
         let public_url = site.public_url.clone();
         Self { site, router, clock, forge, public_url, folder }
@@ -315,7 +316,11 @@ impl Ask<'_> {
         }
         let mut request = request.body(self.body).unwrap();
         request.extensions_mut().insert(ConnectInfo(self.browser.peer));
+        let begun = Instant::now();
         let response = self.browser.router.clone().oneshot(request).await.unwrap();
+        if begun.elapsed() > Duration::from_secs(8) {
+            eprintln!("SLOW {} {:?} {:?}", self.path, begun.elapsed(), response.status());
+        }
         let (parts, body) = response.into_parts();
         for cookie in parts.headers.get_all(header::SET_COOKIE) {
             self.browser.take_cookie(cookie.to_str().unwrap());

@@ -1,0 +1,232 @@
+//! Grants that are renewed: once, whoever asks, and what comes back is kept before anything else.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::http::{Method, StatusCode};
+use serde_json::{Value, json};
+use server::{
+    credential::Tokens, id::CredentialId, random::SystemEntropy, secret::Secret, store::NewCredential,
+};
+use tokio::time::sleep;
+
+use crate::{
+    database::ask,
+    site::{Browser, PASSWORD, TestSite},
+};
+
+const REFRESH: &str = "POST /login/oauth/access_token";
+const RUNTIME: &str = "acme.renewed";
+
+/// Mara authorized an app whose tokens live eight hours, and these have passed.
+async fn due() -> (TestSite, Browser) {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    let answer = mara.authorize(&site.forge, RUNTIME, "octocat").await;
+    assert!(answer.location().starts_with("/tokens?did=added"), "{}", answer.location());
+    assert_eq!(mara.health(RUNTIME).await, "Valid");
+    site.pass(Duration::from_secs(8 * 60 * 60)).await;
+    mara.sign_in("mara", PASSWORD).await.assert_ok();
+    site.forge.forget_requests().await;
+    (site, mara)
+}
+
+async fn generation(site: &TestSite) -> i64 {
+    ask(&site.database(), "SELECT generation FROM credentials").await
+}
+
+#[tokio::test]
+async fn a_token_that_is_still_good_is_not_renewed() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    mara.authorize(&site.forge, RUNTIME, "octocat").await;
+    site.forge.forget_requests().await;
+    mara.check(RUNTIME).await.assert_ok();
+    assert_eq!(site.forge.asked(REFRESH).await, 0);
+    // Before the end, with a margin of a tenth: 48 minutes.
+    site.pass(Duration::from_secs(8 * 60 * 60 - 49 * 60)).await;
+    mara.sign_in("mara", PASSWORD).await.assert_ok();
+    mara.check(RUNTIME).await.assert_ok();
+    assert_eq!(site.forge.asked(REFRESH).await, 0);
+    site.minutes(1).await;
+    mara.check(RUNTIME).await.assert_ok();
+    assert_eq!(site.forge.asked(REFRESH).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_who_ask_at_once_renew_once() {
+    let (site, mara) = due().await;
+    let mara = Arc::new(mara);
+    let mut all = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        let mara = Arc::clone(&mara);
+        all.spawn(async move { mara.check(RUNTIME).await.status });
+    }
+    assert!(all.join_all().await.iter().all(|status| *status == StatusCode::OK));
+    assert_eq!(site.forge.asked(REFRESH).await, 1);
+    assert_eq!(generation(&site).await, 2);
+    assert_eq!(mara.health(RUNTIME).await, "Valid");
+}
+
+#[tokio::test]
+async fn ten_renewals_in_a_row_each_use_the_last_pair() {
+    let (site, mara) = due().await;
+    for number in 1..=10 {
+        mara.check(RUNTIME).await.assert_ok();
+        assert_eq!(mara.health(RUNTIME).await, "Valid", "renewal {number}");
+        assert_eq!(site.forge.asked(REFRESH).await, number);
+        site.pass(Duration::from_secs(8 * 60 * 60)).await;
+        mara.sign_in("mara", PASSWORD).await.assert_ok();
+    }
+    assert_eq!(generation(&site).await, 11);
+}
+
+#[tokio::test]
+async fn what_came_back_is_kept_before_it_is_checked() {
+    let (site, mara) = due().await;
+    site.forge.fault(json!({ "on": "user", "fault": "status", "status": 503 })).await;
+    mara.check(RUNTIME).await.assert_ok();
+    assert_eq!(generation(&site).await, 2);
+    assert_eq!(mara.health(RUNTIME).await, "Unreachable");
+    site.forge.heal().await;
+    mara.check(RUNTIME).await.assert_ok();
+    assert_eq!(mara.health(RUNTIME).await, "Valid");
+    assert_eq!(site.forge.asked(REFRESH).await, 1, "the new pair is the one in use");
+}
+
+#[tokio::test]
+async fn a_refused_renewal_is_for_good_and_says_why() {
+    let (site, mara) = due().await;
+    let id = site.forge.tokens().await[0]["id"].as_u64().unwrap();
+    site.forge.revoke(id).await;
+    mara.check(RUNTIME).await.assert_ok();
+    assert_eq!(mara.health(RUNTIME).await, "Revoked");
+    let checked = mara.access(RUNTIME).await["row"]["token"]["checked"].clone();
+    assert_eq!(checked["request"], "POST /login/oauth/access_token");
+    assert_eq!(checked["answer"], "bad_refresh_token");
+    assert_eq!(generation(&site).await, 1);
+    // Authorizing again mends it, in the same row.
+    mara.authorize(&site.forge, RUNTIME, "octocat").await;
+    assert_eq!(mara.health(RUNTIME).await, "Valid");
+    assert_eq!(site.dump().await.rows("credentials"), 1);
+}
+
+#[tokio::test]
+async fn an_answer_that_was_lost_kills_nothing() {
+    let (site, mara) = due().await;
+    let before = site.dump().await.0["credentials"].len();
+    site.forge.fault(json!({ "on": "token", "fault": "drop_reply", "times": 1 })).await;
+    mara.check(RUNTIME).await.assert_ok();
+    assert_eq!(mara.health(RUNTIME).await, "Unreachable");
+    assert_eq!(
+        (generation(&site).await, site.dump().await.rows("credentials")),
+        (1, before),
+        "the old pair is kept"
+    );
+    let invalid: i64 = ask(&site.database(), "SELECT standing ->> 'invalid' FROM credentials").await;
+    assert_eq!(invalid, 0);
+    // The lease ended with it: the next who asks need not wait.
+    mara.check(RUNTIME).await.assert_ok();
+    assert_eq!(site.forge.asked(REFRESH).await, 2);
+}
+
+#[tokio::test]
+async fn a_provider_in_trouble_is_no_refusal() {
+    let (site, mara) = due().await;
+    for (fault, health) in [
+        (json!({ "on": "token", "fault": "status", "status": 500 }), "Unreachable"),
+        (json!({ "on": "token", "fault": "status", "status": 403 }), "Unreachable"),
+        (json!({ "on": "token", "fault": "html" }), "Unreachable"),
+        (json!({ "on": "token", "fault": "drop" }), "Unreachable"),
+        (json!({ "on": "token", "fault": "garbage_json" }), "Unreachable"),
+        (json!({ "on": "token", "fault": "empty" }), "Unreachable"),
+        (json!({ "on": "token", "fault": "oauth_error", "error": "something_new" }), "Unreachable"),
+        (
+            json!({ "on": "token", "fault": "oauth_error", "error": "incorrect_client_credentials" }),
+            "Unreachable",
+        ),
+        (json!({ "on": "token", "fault": "rate_limit" }), "RateLimited"),
+    ] {
+        site.forge.fault(fault.clone()).await;
+        mara.check(RUNTIME).await.assert_ok();
+        assert_eq!(mara.health(RUNTIME).await, health, "{fault}");
+        assert_eq!(generation(&site).await, 1, "{fault}");
+        site.forge.heal().await;
+    }
+    mara.check(RUNTIME).await.assert_ok();
+    assert_eq!((mara.health(RUNTIME).await.as_str(), generation(&site).await), ("Valid", 2));
+}
+
+#[tokio::test]
+async fn who_lost_the_race_takes_what_the_winner_kept() {
+    let (site, mara) = due().await;
+    let id: String = ask(&site.database(), "SELECT id FROM credentials").await;
+    let kept = site.site.store.sealed(&CredentialId(id)).await.unwrap().unwrap();
+    site.forge
+        .fault(json!({ "on": "token", "fault": "oauth_error", "error": "bad_refresh_token", "delay_ms": 600, "times": 1 }))
+        .await;
+    let winner = async {
+        sleep(Duration::from_millis(250)).await;
+        let made = site
+            .forge
+            .control(Method::POST, "tokens", json!({ "user": "octocat", "kind": "github_app" }))
+            .await;
+        let secret = |name: &str| Secret::new(made[name].as_str().unwrap());
+        let mut credential = kept.credential.clone();
+        credential.generation += 1;
+        credential.renew_at = credential.renew_at.map(|at| at.plus(Duration::from_secs(8 * 60 * 60)));
+        let tokens = Tokens { access: secret("token"), refresh: Some(secret("refresh_token")) };
+        let origin = site.site.registry.provider(&credential.provider).unwrap().origin();
+        let sealed = site.site.keys.seal_tokens(&credential, &origin, &tokens, &SystemEntropy).unwrap();
+        assert!(site.site.store.renew(&NewCredential { credential, sealed }).await.unwrap());
+    };
+    let (answer, ()) = tokio::join!(mara.check(RUNTIME), winner);
+    answer.assert_ok();
+    assert_eq!(site.forge.asked(REFRESH).await, 1);
+    assert_eq!((mara.health(RUNTIME).await.as_str(), generation(&site).await), ("Valid", 2));
+}
+
+#[tokio::test]
+async fn whoever_hangs_up_does_not_lose_what_the_provider_answers() {
+    let (site, mara) = due().await;
+    site.forge.fault(json!({ "on": "token", "fault": "delay", "delay_ms": 400 })).await;
+    let gone = tokio::time::timeout(Duration::from_millis(150), mara.check(RUNTIME)).await;
+    assert!(gone.is_err(), "it was still under way");
+    sleep(Duration::from_millis(900)).await;
+    assert_eq!(generation(&site).await, 2);
+    mara.check(RUNTIME).await.assert_ok();
+    assert_eq!((mara.health(RUNTIME).await.as_str(), site.forge.asked(REFRESH).await), ("Valid", 1));
+}
+
+#[tokio::test]
+async fn a_token_that_is_deleted_while_it_is_renewed_stays_deleted() {
+    let (site, mara) = due().await;
+    site.forge.fault(json!({ "on": "token", "fault": "delay", "delay_ms": 500 })).await;
+    let delete = async {
+        sleep(Duration::from_millis(200)).await;
+        mara.call("token/delete", &[("runtime", RUNTIME)]).await.assert_ok();
+    };
+    let (checked, ()) = tokio::join!(mara.check(RUNTIME), delete);
+    assert_eq!((checked.status, checked.error()), (StatusCode::CONFLICT, "TokenGone".into()));
+    assert_eq!(mara.health(RUNTIME).await, "NoToken");
+    let dump = site.dump().await;
+    assert_eq!((dump.rows("credentials"), dump.rows("assignments")), (0, 0));
+}
+
+#[tokio::test]
+async fn a_grant_that_can_be_renewed_does_not_look_as_if_it_expires() {
+    let (site, mara) = due().await;
+    let row = mara.access(RUNTIME).await["row"].clone();
+    assert!(row["health"].get("Expired").is_none() && row["health"].get("Expiring").is_none(), "{row}");
+    mara.check(RUNTIME).await.assert_ok();
+    let expiry = mara.access(RUNTIME).await["row"]["token"]["expiry"].clone();
+    assert!(expiry.get("RenewsItself").is_some(), "{expiry}");
+    // Six months without use end the refresh token; fourteen days before, the user is told.
+    site.pass(Duration::from_secs(15_897_600 - 13 * 24 * 60 * 60)).await;
+    mara.sign_in("mara", PASSWORD).await.assert_ok();
+    assert_eq!(mara.health(RUNTIME).await, "Expiring");
+    site.pass(Duration::from_secs(13 * 24 * 60 * 60)).await;
+    mara.sign_in("mara", PASSWORD).await.assert_ok();
+    site.forge.forget_requests().await;
+    assert_eq!(mara.health(RUNTIME).await, "Expired");
+    assert_eq!(site.forge.control(Method::GET, "requests", Value::Null).await, json!([]), "the clock knows");
+}
