@@ -177,7 +177,7 @@ impl Authorizer {
         let (passed, mut authorized) =
             self.further(&access, &new.credential, &identity, &tokens.access, also, now).await?;
         let runtimes: Vec<Passed> = std::iter::once((runtime.clone(), push)).chain(passed).collect();
-        if !self.store.keep(&new, &runtimes, now).await? {
+        if self.store.keep(&new, &runtimes, now).await?.is_none() {
             return Err(AccessError::Conflict);
         }
         authorized.runtimes.insert(0, access.runtime.name);
@@ -224,7 +224,7 @@ impl Authorizer {
         self.store.record(&known).await?;
         let (passed, mut authorized) = self.further(&access, &known, &identity, &tokens.access, also, now).await?;
         let runtimes: Vec<Passed> = std::iter::once((runtime.clone(), push)).chain(passed).collect();
-        if !self.store.assign(user, credential, &runtimes, now).await? {
+        if self.store.assign(user, credential, &runtimes, now).await?.is_none() {
             return Err(AccessError::NotFound);
         }
         authorized.runtimes.insert(0, access.runtime.name);

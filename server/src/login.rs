@@ -328,7 +328,7 @@ impl Logins {
             .await?;
         let runtimes: Vec<(RuntimeId, Option<Push>)> =
             std::iter::once((attempt.runtime.clone(), push)).chain(passed).collect();
-        if store.keep(&new, &runtimes, now).await? { Ok(false) } else { Err(AccessError::Conflict) }
+        if store.keep(&new, &runtimes, now).await?.is_some() { Ok(false) } else { Err(AccessError::Conflict) }
     }
 
     /// A grant with too little authority is kept all the same: it exists at the provider, and the row says what lacks.

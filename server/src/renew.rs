@@ -128,8 +128,9 @@ impl Renewer {
                 return Ok((credential, tokens));
             };
             let now = self.clock.now();
-            if self.store.lease_refresh(id, credential.generation, now, now.plus(LEASE)).await? {
-                return self.renew_leased(credential, tokens, &refresh).await;
+            let until = now.plus(LEASE);
+            if self.store.lease_refresh(id, credential.generation, now, until).await? {
+                return self.renew_leased(credential, tokens, &refresh, until).await;
             }
             if waited >= LEASE {
                 return Err(TokensError::NotRenewed);
@@ -144,6 +145,7 @@ impl Renewer {
         credential: Credential,
         tokens: Tokens,
         refresh: &crate::secret::Secret,
+        until: Timestamp,
     ) -> Result<(Credential, Tokens), TokensError> {
         let provider = self.registry.provider(&credential.provider).ok_or(TokensError::Gone)?;
         let app = credential.oauth_app.as_ref().and_then(|app| self.registry.app(app)).ok_or(TokensError::Gone)?;
@@ -158,6 +160,7 @@ impl Renewer {
             return Ok((now_kept, its_tokens));
         }
         self.note(now_kept, problem).await?;
+        self.store.release_refresh(&credential.id, credential.generation, until).await?;
         Err(TokensError::NotRenewed)
     }
 
@@ -218,7 +221,6 @@ impl Renewer {
             },
         };
         self.store.record(&credential).await?;
-        self.store.release_refresh(&credential.id, credential.generation).await?;
         Ok(())
     }
 }

@@ -203,26 +203,33 @@ pub trait AccessStore: Send + Sync {
 
     /// Keeps a credential and uses it for these runtimes of the user, in one step. A credential with the same id is
     /// replaced if its generation is exactly one less; when it was given first stays. What no runtime uses any more is
-    /// deleted; proposals, refusals and attempts for these runtimes are settled.
+    /// deleted.
     ///
-    /// `false`, and nothing has changed, if the generation is another or it would be a second grant for the same account
-    /// (somebody was faster), or one of the runtimes is not the user's or not at the credential's provider.
+    /// The first runtime is the one that was asked for: what it used before is replaced. Each further one is taken only
+    /// while it uses no other credential of its provider, because nobody was asked about that one. Proposals, refusals
+    /// and attempts for what was taken are settled.
+    ///
+    /// Answers which of the runtimes it serves from now on, in their order. `None`, and nothing has changed, if the
+    /// generation is another or it would be a second grant for the same account (somebody was faster), or one of the
+    /// runtimes is not the user's or not at the credential's provider.
     async fn keep(
         &self,
         new: &NewCredential,
         runtimes: &[(RuntimeId, Option<Push>)],
         now: Timestamp,
-    ) -> Result<bool, StoreError>;
-    /// Uses a credential that the user already has for further runtimes, all or none: `false` if it is gone, or one of
-    /// them is not the user's or not at its provider.
+    ) -> Result<Option<Vec<RuntimeId>>, StoreError>;
+    /// Uses a credential that the user already has for these runtimes, the first one asked for and the further ones as
+    /// `keep` takes them. `None`, and nothing has changed, if it is gone, or one of them is not the user's or not at
+    /// its provider.
     async fn assign(
         &self,
         user: &UserId,
         credential: &CredentialId,
         runtimes: &[(RuntimeId, Option<Push>)],
         now: Timestamp,
-    ) -> Result<bool, StoreError>;
+    ) -> Result<Option<Vec<RuntimeId>>, StoreError>;
     /// Keeps a credential aside for one runtime: the one in use stays. As `keep` does for a credential that exists.
+    /// `false` where `keep` answers `None`.
     async fn propose(
         &self,
         new: &NewCredential,
@@ -272,8 +279,14 @@ pub trait AccessStore: Send + Sync {
     ) -> Result<bool, StoreError>;
     /// Keeps what a refresh brought, if the credential is there and its generation exactly one less; ends the lease.
     async fn renew(&self, new: &NewCredential) -> Result<bool, StoreError>;
-    /// Ends the lease without a result.
-    async fn release_refresh(&self, id: &CredentialId, generation: i64) -> Result<(), StoreError>;
+    /// Ends the lease that was taken until `until`, without a result. One that somebody else took after it had run out
+    /// goes on.
+    async fn release_refresh(
+        &self,
+        id: &CredentialId,
+        generation: i64,
+        until: Timestamp,
+    ) -> Result<(), StoreError>;
 
     /// Keeps why the last attempt for a runtime did not end well, for this session, if it is not over. The text is the
     /// caller's own.

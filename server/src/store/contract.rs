@@ -88,6 +88,8 @@ macro_rules! suite {
                 two_pasted_tokens_of_one_account_are_two_credentials,
                 a_replaced_token_that_nothing_uses_is_gone,
                 a_token_serves_further_runtimes_of_its_owner_alone,
+                a_further_runtime_that_got_a_token_meanwhile_keeps_it,
+                a_further_runtime_that_left_its_token_behind_is_taken,
                 assigning_for_one_foreign_runtime_assigns_none,
                 a_proposed_credential_leaves_the_one_in_use,
                 taking_what_was_proposed_replaces_the_one_in_use,
@@ -106,6 +108,7 @@ macro_rules! suite {
                 a_holder_that_comes_back_after_the_next_has_renewed_changes_nothing,
                 renewing_ends_the_lease,
                 a_released_lease_can_be_taken_at_once,
+                releasing_a_lease_that_ran_out_leaves_the_next_holders,
                 renewing_what_was_deleted_brings_nothing_back,
             ],
             login: [
@@ -285,7 +288,7 @@ pub(crate) fn on(runtimes: &[&str]) -> Vec<(RuntimeId, Option<Push>)> {
 }
 
 pub(crate) async fn keep(store: &dyn Store, new: &NewCredential, runtimes: &[&str]) -> bool {
-    store.keep(new, &on(runtimes), NOW).await.expect("an answer")
+    store.keep(new, &on(runtimes), NOW).await.expect("an answer").is_some()
 }
 
 pub(crate) async fn look(store: &dyn Store, user: &str, runtime: &str) -> Access {

@@ -53,6 +53,7 @@ pub(crate) async fn everything_about_a_credential_comes_back(bench: &Bench) {
     full.credential.expires_at = Some(NOW.plus(MINUTE));
     full.credential.expiry_unknown = true;
     full.credential.standing = Standing {
+        refusals: 2,
         invalid: true,
         checked_at: NOW,
         evidence: evidence("401"),
@@ -87,7 +88,7 @@ pub(crate) async fn another_users_credential_is_not_found(bench: &Bench) {
     assert_eq!(store.grant(&id("bob"), &"github-app".into(), "1").await.expect("an answer"), None);
     assert_eq!(in_use(store, "bob", "acme.production").await, None);
     let assigned = store.assign(&id("bob"), &"g".into(), &on(&["acme.staging"]), NOW).await;
-    assert!(!assigned.expect("an answer"));
+    assert_eq!(assigned.expect("an answer"), None);
     assert_eq!(delete(store, "bob", "acme.production").await, None);
     // Nor is it replaced, renewed or judged in another's name.
     let mut stolen = next(&own);
@@ -121,7 +122,7 @@ pub(crate) async fn a_token_is_never_used_at_another_provider(bench: &Bench) {
     assert!(!keep(store, &token("t", "alice", "github"), &["acme.forge"]).await);
     assert!(keep(store, &token("t", "alice", "github"), &["acme.production"]).await);
     let assigned = store.assign(&id("alice"), &"t".into(), &on(&["acme.forge"]), NOW).await;
-    assert!(!assigned.expect("an answer"));
+    assert_eq!(assigned.expect("an answer"), None);
     let new = token("u", "alice", "github");
     assert!(!store.propose(&new, &runtime("acme.forge"), NOW).await.expect("an answer"));
     let access = look(store, "alice", "acme.forge").await;
@@ -227,15 +228,55 @@ pub(crate) async fn a_token_serves_further_runtimes_of_its_owner_alone(bench: &B
     populate(store).await;
     assert!(keep(store, &token("t", "alice", "github"), &["acme.production"]).await);
     assert!(keep(store, &token("u", "alice", "github"), &["zoo.main"]).await);
-    let further = [(runtime("acme.staging"), Some(Push::Allowed)), (runtime("zoo.main"), None)];
-    assert!(store.assign(&id("alice"), &"t".into(), &further, NOW).await.expect("an answer"));
+    let assign = async |credential: &str| {
+        let further = [(runtime("zoo.main"), None), (runtime("acme.staging"), Some(Push::Allowed))];
+        store.assign(&id("alice"), &credential.into(), &further, NOW).await.expect("an answer")
+    };
+    assert_eq!(assign("t").await, Some(vec![runtime("zoo.main"), runtime("acme.staging")]));
     for at in ["acme.production", "acme.staging", "zoo.main"] {
         assert_eq!(in_use(store, "alice", at).await, Some("t".into()));
     }
     assert_eq!(look(store, "alice", "acme.staging").await.push, Some(Push::Allowed));
     assert_eq!(in_use(store, "bob", "acme.staging").await, None);
     assert!(!exists(store, "u").await);
-    assert!(!store.assign(&id("alice"), &"u".into(), &further, NOW).await.expect("an answer"));
+    assert_eq!(assign("u").await, None);
+}
+
+pub(crate) async fn a_further_runtime_that_got_a_token_meanwhile_keeps_it(bench: &Bench) {
+    let store = &*bench.store;
+    populate(store).await;
+    let (asked, theirs, free) = (runtime("acme.production"), runtime("acme.staging"), runtime("zoo.main"));
+    let pushing = [&asked, &theirs, &free].map(|runtime| (runtime.clone(), Some(Push::Allowed)));
+    assert!(keep(store, &token("old", "alice", "github"), &["acme.production"]).await);
+    assert!(keep(store, &token("theirs", "alice", "github"), &["acme.staging"]).await);
+    store.denied(&id("alice"), &theirs, NOW).await.expect("noted");
+    let served = store.keep(&token("t", "alice", "github"), &pushing, NOW).await.expect("an answer");
+    assert_eq!(served, Some(vec![asked.clone(), free.clone()]));
+    assert_eq!(in_use(store, "alice", "acme.production").await, Some("t".into()));
+    assert_eq!(in_use(store, "alice", "zoo.main").await, Some("t".into()));
+    let left = look(store, "alice", "acme.staging").await;
+    assert_eq!(left.credential.map(|credential| credential.id), Some("theirs".into()));
+    assert_eq!(left.push, None);
+    assert!(left.attempt.is_some(), "what concerns it is not settled");
+
+    // What it serves already, it goes on serving.
+    let served = store.assign(&id("alice"), &"t".into(), &pushing, NOW).await.expect("an answer");
+    assert_eq!(served, Some(vec![asked, free]));
+    assert_eq!(in_use(store, "alice", "acme.staging").await, Some("theirs".into()));
+}
+
+pub(crate) async fn a_further_runtime_that_left_its_token_behind_is_taken(bench: &Bench) {
+    let store = &*bench.store;
+    populate(store).await;
+    assert!(keep(store, &token("old", "alice", "github"), &["acme.production"]).await);
+    let mut moved = super::declaration();
+    moved.runtimes[1].provider = "gitea".into();
+    store.apply(&moved, NOW).await.expect("applied");
+    assert_eq!(in_use(store, "alice", "acme.production").await, None);
+    let both = on(&["acme.forge", "acme.production"]);
+    let served = store.keep(&token("t", "alice", "gitea"), &both, NOW).await.expect("an answer");
+    assert_eq!(served.map(|served| served.len()), Some(2));
+    assert_eq!(in_use(store, "alice", "acme.production").await, Some("t".into()));
 }
 
 pub(crate) async fn assigning_for_one_foreign_runtime_assigns_none(bench: &Bench) {
@@ -243,7 +284,7 @@ pub(crate) async fn assigning_for_one_foreign_runtime_assigns_none(bench: &Bench
     populate(store).await;
     assert!(keep(store, &token("t", "bob", "github"), &["acme.production"]).await);
     let assigned = store.assign(&id("bob"), &"t".into(), &on(&["acme.staging", "zoo.main"]), NOW).await;
-    assert!(!assigned.expect("an answer"));
+    assert_eq!(assigned.expect("an answer"), None);
     assert_eq!(in_use(store, "bob", "acme.staging").await, None);
 }
 
@@ -272,7 +313,7 @@ pub(crate) async fn taking_what_was_proposed_replaces_the_one_in_use(bench: &Ben
     populate(store).await;
     assert!(!settle(store, true).await);
     let pushing = [(runtime("acme.production"), Some(Push::Allowed))];
-    assert!(store.keep(&grant("g", "alice", "1"), &pushing, NOW).await.expect("an answer"));
+    assert!(store.keep(&grant("g", "alice", "1"), &pushing, NOW).await.expect("an answer").is_some());
     assert!(!settle(store, true).await);
     assert!(propose(store, &grant("h", "alice", "2")).await);
     let foreign = store.settle(&id("bob"), &runtime("acme.production"), true, NOW).await;

@@ -56,7 +56,7 @@ pub(crate) async fn a_holder_that_comes_back_after_the_next_has_renewed_changes_
     // The next lease is not the late one's to end.
     assert!(store.lease_refresh(&g(), 2, later, later.plus(MINUTE)).await.expect("an answer"));
     assert!(!store.renew(&late).await.expect("an answer"));
-    store.release_refresh(&g(), 1).await.expect("an answer");
+    store.release_refresh(&g(), 1, NOW.plus(MINUTE)).await.expect("an answer");
     assert!(!store.record(&late_verdict(&first)).await.expect("an answer"));
     let kept = store.sealed(&g()).await.expect("an answer").expect("the grant");
     assert_eq!(kept.sealed, winner.sealed);
@@ -86,8 +86,20 @@ pub(crate) async fn a_released_lease_can_be_taken_at_once(bench: &Bench) {
     let store = &*bench.store;
     granted(store).await;
     assert!(store.lease_refresh(&g(), 1, NOW, NOW.plus(MINUTE)).await.expect("an answer"));
-    store.release_refresh(&g(), 1).await.expect("an answer");
+    store.release_refresh(&g(), 1, NOW.plus(MINUTE)).await.expect("an answer");
     assert!(store.lease_refresh(&g(), 1, NOW, NOW.plus(MINUTE)).await.expect("an answer"));
+}
+
+pub(crate) async fn releasing_a_lease_that_ran_out_leaves_the_next_holders(bench: &Bench) {
+    let store = &*bench.store;
+    granted(store).await;
+    let (until, next_until) = (NOW.plus(MINUTE), NOW.plus(MINUTE * 2));
+    assert!(store.lease_refresh(&g(), 1, NOW, until).await.expect("an answer"));
+    assert!(store.lease_refresh(&g(), 1, until, next_until).await.expect("an answer"));
+    store.release_refresh(&g(), 1, until).await.expect("an answer");
+    assert!(!store.lease_refresh(&g(), 1, until, next_until).await.expect("an answer"));
+    store.release_refresh(&g(), 1, next_until).await.expect("an answer");
+    assert!(store.lease_refresh(&g(), 1, until, next_until).await.expect("an answer"));
 }
 
 pub(crate) async fn renewing_what_was_deleted_brings_nothing_back(bench: &Bench) {

@@ -142,17 +142,19 @@ impl AccessStore for SqliteStore {
         new: &NewCredential,
         runtimes: &[(RuntimeId, Option<Push>)],
         _now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<Vec<RuntimeId>>, StoreError> {
         const DOING: &str = "keep a credential";
         let Credential { id, user, provider, .. } = &new.credential;
         let mut step = self.step(DOING).await?;
-        let kept = credential::write(&mut step, new, DOING).await?
-            && use_for(&mut step, user, provider, id, runtimes, DOING).await?;
-        if kept {
+        if !credential::write(&mut step, new, DOING).await? {
+            return Ok(None);
+        }
+        let served = use_for(&mut step, user, provider, id, runtimes, DOING).await?;
+        if served.is_some() {
             credential::forget_unused(&mut step, user).await.doing(DOING)?;
             step.commit().await.doing(DOING)?;
         }
-        Ok(kept)
+        Ok(served)
     }
 
     async fn assign(
@@ -161,7 +163,7 @@ impl AccessStore for SqliteStore {
         credential: &CredentialId,
         runtimes: &[(RuntimeId, Option<Push>)],
         _now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<Vec<RuntimeId>>, StoreError> {
         const DOING: &str = "use a credential for further runtimes";
         let mut step = self.step(DOING).await?;
         let row = sqlx::query("SELECT provider_id FROM credentials WHERE id = $1 AND user_id = $2")
@@ -170,14 +172,14 @@ impl AccessStore for SqliteStore {
             .fetch_optional(&mut *step)
             .await
             .doing(DOING)?;
-        let Some(row) = row else { return Ok(false) };
+        let Some(row) = row else { return Ok(None) };
         let provider = Columns::new(&row).id("credentials.provider_id")?;
-        let used = use_for(&mut step, user, &provider, credential, runtimes, DOING).await?;
-        if used {
+        let served = use_for(&mut step, user, &provider, credential, runtimes, DOING).await?;
+        if served.is_some() {
             credential::forget_unused(&mut step, user).await.doing(DOING)?;
             step.commit().await.doing(DOING)?;
         }
-        Ok(used)
+        Ok(served)
     }
 
     async fn propose(
@@ -357,8 +359,13 @@ impl AccessStore for SqliteStore {
         self.write_renewed(new).await
     }
 
-    async fn release_refresh(&self, id: &CredentialId, generation: i64) -> Result<(), StoreError> {
-        self.end_lease(id, generation).await
+    async fn release_refresh(
+        &self,
+        id: &CredentialId,
+        generation: i64,
+        until: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.end_lease(id, generation, until).await
     }
 
     async fn refuse(
@@ -385,7 +392,9 @@ impl AccessStore for SqliteStore {
     }
 }
 
-/// Uses a credential for runtimes, all or none: `false` if one of them is not the user's, or not at that provider.
+/// Uses a credential for runtimes, the first whatever it used before, and answers which. `None` if one of them is not
+/// the user's, or not at that provider. The question about the further ones is part of the statement that takes them:
+/// they were chosen a moment ago, and another tab may have given one a token since.
 async fn use_for(
     step: &mut SqliteConnection,
     user: &UserId,
@@ -393,26 +402,34 @@ async fn use_for(
     credential: &CredentialId,
     runtimes: &[(RuntimeId, Option<Push>)],
     doing: &'static str,
-) -> Result<bool, StoreError> {
-    for (runtime, push) in runtimes {
+) -> Result<Option<Vec<RuntimeId>>, StoreError> {
+    let mut served = Vec::with_capacity(runtimes.len());
+    for (place, (runtime, push)) in runtimes.iter().enumerate() {
         if !may_use(step, user, provider, runtime).await.doing(doing)? {
-            return Ok(false);
+            return Ok(None);
         }
-        sqlx::query(
+        let taken = sqlx::query(
             "INSERT INTO assignments (user_id, runtime_id, credential_id, push) VALUES ($1, $2, $3, $4)
              ON CONFLICT (user_id, runtime_id) DO UPDATE SET
-                 credential_id = excluded.credential_id, proposed_id = NULL, push = excluded.push",
+                 credential_id = excluded.credential_id, proposed_id = NULL, push = excluded.push
+             WHERE $5 OR NOT EXISTS (SELECT 1 FROM credentials c WHERE c.id = assignments.credential_id
+                                     AND c.provider_id = $6 AND c.id <> excluded.credential_id)",
         )
         .bind(user.as_str())
         .bind(runtime.as_str())
         .bind(credential.as_str())
         .bind(optional_json("assignments.push", push.as_ref())?)
+        .bind(place == 0)
+        .bind(provider.as_str())
         .execute(&mut *step)
         .await
         .doing(doing)?;
-        forget_attempts(step, user, runtime).await.doing(doing)?;
+        if taken.rows_affected() > 0 {
+            forget_attempts(step, user, runtime).await.doing(doing)?;
+            served.push(runtime.clone());
+        }
     }
-    Ok(true)
+    Ok(Some(served))
 }
 
 /// Whether it is a runtime of the user, at that provider.

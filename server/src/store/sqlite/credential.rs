@@ -149,13 +149,22 @@ impl SqliteStore {
         Ok(taken.rows_affected() > 0)
     }
 
-    pub(super) async fn end_lease(&self, id: &CredentialId, generation: i64) -> Result<(), StoreError> {
-        sqlx::query("UPDATE credentials SET lease_until = NULL WHERE id = $1 AND generation = $2")
-            .bind(id.as_str())
-            .bind(generation)
-            .execute(&self.writer)
-            .await
-            .doing("end the lease to renew a credential")?;
+    pub(super) async fn end_lease(
+        &self,
+        id: &CredentialId,
+        generation: i64,
+        until: Timestamp,
+    ) -> Result<(), StoreError> {
+        // Its end tells whose lease it is: who comes later has a later one.
+        sqlx::query(
+            "UPDATE credentials SET lease_until = NULL WHERE id = $1 AND generation = $2 AND lease_until = $3",
+        )
+        .bind(id.as_str())
+        .bind(generation)
+        .bind(until.micros())
+        .execute(&self.writer)
+        .await
+        .doing("end the lease to renew a credential")?;
         Ok(())
     }
 
