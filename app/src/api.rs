@@ -87,6 +87,11 @@ mod backend {
             && !use_context::<SharedBackend>().is_some_and(|backend| backend.wants_page())
         {
             set_status(error.status());
+            if let ApiError::TooManyAttempts { retry_after_seconds } = *error
+                && let Some(options) = use_context::<leptos_axum::ResponseOptions>()
+            {
+                options.insert_header(http::header::RETRY_AFTER, retry_after_seconds.into());
+            }
         }
         result
     }

@@ -16,6 +16,8 @@ pub enum ApiError {
     SignInNeeded,
     /// Name and password don't belong together, or there is no such person. Deliberately the same answer.
     WrongNameOrPassword,
+    /// The current password, asked for once more, was wrong.
+    WrongPassword,
     /// Too many wrong passwords for this name or from this address.
     TooManyAttempts {
         /// How long to wait.
@@ -69,7 +71,8 @@ impl ApiError {
             Self::SignInNeeded | Self::WrongNameOrPassword => 401,
             Self::TooManyAttempts { .. } => 429,
             Self::LinkSpent => 410,
-            Self::Password(_)
+            Self::WrongPassword
+            | Self::Password(_)
             | Self::NameUnusable
             | Self::TokenEmpty
             | Self::TokenMalformed
@@ -88,6 +91,7 @@ impl ApiError {
         match self {
             Self::SignInNeeded => "Please sign in again; your session has ended.".into(),
             Self::WrongNameOrPassword => "That name and password don't match. Check both and try again.".into(),
+            Self::WrongPassword => "That is not your current password.".into(),
             Self::TooManyAttempts { retry_after_seconds } => {
                 let minutes = retry_after_seconds.div_ceil(60).max(1);
                 let unit = if minutes == 1 { "minute" } else { "minutes" };
@@ -103,7 +107,7 @@ impl ApiError {
             }
             Self::Password(PasswordProblem::SameAsName) => "Choose a password that isn't your name.".into(),
             Self::NameUnusable => {
-                "This name can't be used. Take 1 to 64 letters, digits, dots, dashes or @, or another name.".into()
+                "This name can't be used or is taken. Choose another of 1 to 64 letters, digits and . _ - @ +.".into()
             }
             Self::NotFound => {
                 "This runtime isn't there any more, or isn't one of yours. Go back to the list.".into()

@@ -29,11 +29,12 @@ fn page(part: Part, id: Memo<String>) -> AnyView {
     let navigate = use_navigate();
     let done = Callback::new(move |outcome: Outcome| {
         if let Ok((did, _)) = outcome.result {
-            let place = match did {
-                "changed" => "/password?did=changed".to_owned(),
-                did => path::row(did, &outcome.runtime),
-            };
-            navigate(&place, Default::default());
+            if did == "changed" {
+                // Loads the page anew, with empty fields, also the second time.
+                let _ = window().location().set_href("/password?did=changed");
+            } else {
+                navigate(&path::row_left(did, &outcome.runtime, outcome.left), Default::default());
+            }
         }
     });
     view! { <div class="narrow"><Live part=part id=id done=done/></div> }.into_any()

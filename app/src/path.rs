@@ -41,13 +41,30 @@ pub fn callback(provider: &str) -> String {
 
 /// The list, at the row of one runtime, saying what was done with it.
 pub fn row(did: &str, runtime: &str) -> String {
-    let runtime = encode(runtime);
-    format!("{TOKENS}?did={did}&runtime={runtime}#{runtime}")
+    row_left(did, runtime, 0)
 }
 
-/// The sign-in page that leads back to `place` afterwards.
+/// The same, and how many further runtimes had to be left out.
+pub fn row_left(did: &str, runtime: &str, left: usize) -> String {
+    let runtime = encode(runtime);
+    let left = if left == 0 { String::new() } else { format!("&left={left}") };
+    format!("{TOKENS}?did={did}&runtime={runtime}{left}#{runtime}")
+}
+
+/// The sign-in page that leads back to `place` afterwards, but not to the error of a form: whoever comes back has done
+/// what it asked for.
 pub fn sign_in_then(place: &str) -> String {
-    format!("{SIGN_IN}?then={}", encode(place))
+    let (page, query) = place.split_once('?').unwrap_or((place, ""));
+    let mut back = String::from(page);
+    let mut mark = '?';
+    for part in query.split('&') {
+        if !part.is_empty() && !part.starts_with("__path=") && !part.starts_with("__err=") {
+            back.push(mark);
+            back.push_str(part);
+            mark = '&';
+        }
+    }
+    format!("{SIGN_IN}?then={}", encode(&back))
 }
 
 /// The list with a filter, a selection and a page; what is usual stays out of the address.
@@ -142,29 +159,30 @@ fn is_plain(id: &str) -> bool {
     id.len() <= 64 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
-/// `place` if it is an address on this site, else the list. Never leads to another host.
-pub fn safe_place(place: &str) -> &str {
+/// `place` if it is an address on this site, else the list. Never leads to another host, and fits into a header.
+pub fn safe_place(place: &str) -> String {
     let inside = place.starts_with('/')
         && !place.starts_with("//")
-        && !place.contains(['\\', '\r', '\n', '\t'])
+        && !place.contains(|character: char| character == '\\' || character.is_control())
         && !place.starts_with(SIGN_IN);
-    if inside { place } else { TOKENS }
+    if inside { encode_unless(place, |byte| byte.is_ascii_graphic()) } else { TOKENS.to_owned() }
 }
 
 /// Percent-encodes what must not stand in a query value.
 pub fn encode(text: &str) -> String {
+    encode_unless(text, |byte| byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte))
+}
+
+fn encode_unless(text: &str, stays: fn(u8) -> bool) -> String {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => {
-                out.push(byte as char)
-            }
-            _ => {
-                const HEX: &[u8; 16] = b"0123456789ABCDEF";
-                out.push('%');
-                out.push(HEX[usize::from(byte >> 4)] as char);
-                out.push(HEX[usize::from(byte & 15)] as char);
-            }
+        if stays(byte) {
+            out.push(byte as char);
+        } else {
+            out.push('%');
+            out.push(HEX[usize::from(byte >> 4)] as char);
+            out.push(HEX[usize::from(byte & 15)] as char);
         }
     }
     out
@@ -177,11 +195,16 @@ mod tests {
     #[test]
     fn a_place_on_another_host_is_never_followed() {
         for place in
-            ["https://evil.example", "//evil.example", "/\\evil.example", "javascript:alert(1)", "", "/a\nb"]
+            ["https://evil.example", "//evil.example", "/\\evil.example", "javascript:alert(1)", "", "/a\nb", "/a\u{1}", "/a\u{7f}", "/a\u{85}"]
         {
             assert_eq!(safe_place(place), TOKENS, "{place:?}");
         }
         assert_eq!(safe_place("/tokens/acme.prod?x=1"), "/tokens/acme.prod?x=1");
+    }
+
+    #[test]
+    fn a_place_fits_into_a_header() {
+        assert_eq!(safe_place("/tokens?q=zürich a%01"), "/tokens?q=z%C3%BCrich%20a%01");
     }
 
     #[test]
@@ -203,5 +226,13 @@ mod tests {
     #[test]
     fn a_place_survives_the_query() {
         assert_eq!(sign_in_then("/tokens?q=a&b"), "/sign-in?then=/tokens%3Fq%3Da%26b");
+        assert_eq!(sign_in_then("/tokens/a?__path=%2Fapi&__err=x"), "/sign-in?then=/tokens/a");
+        assert_eq!(sign_in_then("/tokens?__path=%2Fapi&q=a&__err=x"), "/sign-in?then=/tokens%3Fq%3Da");
+    }
+
+    #[test]
+    fn a_row_tells_how_many_were_left_out() {
+        assert_eq!(row_left("added", "a b", 2), "/tokens?did=added&runtime=a%20b&left=2#a%20b");
+        assert_eq!(row("added", "a"), "/tokens?did=added&runtime=a#a");
     }
 }

@@ -11,7 +11,7 @@ use app::{
 };
 use axum::{
     body::{Body, to_bytes},
-    http::{Method, Request, header},
+    http::{Method, Request, Response, header},
 };
 use fake::{Fake, every_state, moment, site};
 use tower::ServiceExt;
@@ -47,21 +47,25 @@ impl Answer {
 }
 
 async fn ask(fake: &Arc<Fake>, method: Method, place: &str, form: &str) -> Answer {
-    let assets = Assets { js: "/pkg/g.js".into(), wasm: "/pkg/g.wasm".into(), css: "/pkg/g.css".into() };
-    let request = Request::builder()
-        .method(method)
-        .uri(place)
-        .header(header::ACCEPT, "text/html")
-        .header(header::REFERER, "http://gitward.example/tokens/r01")
-        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-        .body(Body::from(form.to_owned()))
-        .unwrap();
-    let response = site(fake, assets).oneshot(request).await.unwrap();
+    let response = respond(fake, method, place, form, "text/html").await;
     let status = response.status().as_u16();
     let location =
         response.headers().get(header::LOCATION).map(|place| place.to_str().unwrap().to_owned()).unwrap_or_default();
     let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
     Answer { status, location, html: String::from_utf8(body.to_vec()).unwrap() }
+}
+
+async fn respond(fake: &Arc<Fake>, method: Method, place: &str, form: &str, accept: &str) -> Response<Body> {
+    let assets = Assets { js: "/pkg/g.js".into(), wasm: "/pkg/g.wasm".into(), css: "/pkg/g.css".into() };
+    let request = Request::builder()
+        .method(method)
+        .uri(place)
+        .header(header::ACCEPT, accept)
+        .header(header::REFERER, "http://gitward.example/tokens/r01")
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(Body::from(form.to_owned()))
+        .unwrap();
+    site(fake, assets).oneshot(request).await.unwrap()
 }
 
 async fn get(fake: &Arc<Fake>, place: &str) -> Answer {
@@ -92,11 +96,11 @@ async fn every_health_has_a_word_and_a_sentence() {
         "Expires soon",
         "Ends in 7 days. Replace it before then.",
         "GitLab unreachable",
-        "The token stays in use; you can check again.",
+        "No answer since 18 minutes ago. Last good answer 18 minutes ago. The token stays in use.Check again",
         "GitLab asks us to wait",
-        "It is asked again in 7 days.",
+        "It takes questions again in 7 days. The token stays in use; check again then.",
         "Checking",
-        "It is asked again before anything changes; nothing to do.",
+        "Providers have bad moments, so the token stays in use. Check again later to be sure.",
         "Waiting for you",
         "Is that page gone? Then begin again.",
         "No token",
@@ -106,7 +110,8 @@ async fn every_health_has_a_word_and_a_sentence() {
         "Notifications hidden:",
         "Acme Logistics14 runtimes",
         "Checked 3 minutes ago",
-        "Renews itself",
+        "Renews itselfnext in 2 hours",
+        "Renews itselfwhen it is next used",
     ] {
         page.says(sentence);
     }
@@ -208,13 +213,85 @@ async fn a_secret_never_comes_back() {
 
 #[tokio::test]
 async fn without_script_a_token_is_added_with_any_number_of_boxes() {
-    for (boxes, count) in [("", 0), ("&also%5B%5D=r13", 1), ("&also%5B%5D=r13&also%5B%5D=r08", 2)] {
+    for (boxes, count) in [("", 0), ("&also%5B%5D=r13", 1), ("&also%5B%5D=r13&also%5B%5D=r09", 2)] {
         let fake = Fake::new(every_state());
         let form = ["runtime=r15&token=good", boxes].concat();
         let answer = ask(&fake, Method::POST, "/api/token/add", &form).await;
         assert_eq!((answer.status, answer.location.as_str()), (302, "/tokens?did=added&runtime=r15#r15"), "{count}");
         get(&fake, &answer.location).await.says("The token passed and is in use.");
     }
+}
+
+#[tokio::test]
+async fn what_could_not_be_served_is_told_without_script() {
+    let fake = Fake::new(every_state());
+    for function in ["add?token=good", "reuse?credential=c1"] {
+        let (function, field) = function.split_once('?').unwrap();
+        let form = ["runtime=r15&", field, "&also%5B%5D=r13&also%5B%5D=r08"].concat();
+        let answer = ask(&fake, Method::POST, &["/api/token/", function].concat(), &form).await;
+        assert_eq!(answer.location, "/tokens?did=added&runtime=r15&left=1#r15");
+        get(&fake, &answer.location)
+            .await
+            .says("The token passed and is in use. One of the runtimes you ticked could not use it; its row says more.");
+    }
+    get(&fake, "/tokens?did=added&runtime=r15&left=2").await.says("2 of the runtimes you ticked could not use it;");
+    for nonsense in ["-1", "call", "99999999999", "0"] {
+        let page = get(&fake, &["/tokens?did=added&runtime=r15&left=", nonsense].concat()).await;
+        assert!(!page.text().contains("you ticked"), "{nonsense}");
+    }
+}
+
+#[tokio::test]
+async fn all_is_well_only_when_nothing_is_in_doubt() {
+    let fake = Fake::new(every_state());
+    let home = get(&fake, "/").await;
+    home.says("9 runtimes need you");
+    home.says("3 in doubt, ");
+    for account in &mut *fake.accounts.lock().unwrap() {
+        account.rows.retain(|row| matches!(row.health, Health::Valid { .. } | Health::Checking { .. }));
+    }
+    get(&fake, "/").await.says("1 in doubt");
+    for account in &mut *fake.accounts.lock().unwrap() {
+        account.rows.retain(|row| matches!(row.health, Health::Valid { .. }));
+    }
+    let home = get(&fake, "/").await;
+    home.says("All is well");
+    assert!(!home.text().contains("in doubt"));
+}
+
+#[tokio::test]
+async fn who_must_wait_is_told_for_how_long() {
+    let fake = Fake::new(every_state());
+    for (accept, header) in [("application/json", Some("90")), ("text/html", None)] {
+        let response = respond(&fake, Method::POST, "/api/person/sign-in", "name=mara&password=again", accept).await;
+        let wait = response.headers().get(header::RETRY_AFTER).map(|seconds| seconds.to_str().unwrap());
+        assert_eq!(wait, header, "{accept}");
+        assert_eq!(response.status().as_u16(), if header.is_some() { 429 } else { 302 });
+    }
+}
+
+#[tokio::test]
+async fn no_place_to_go_to_breaks_the_sign_in() {
+    let fake = Fake::new(every_state());
+    for (then, place) in [("/a%01", "/tokens"), ("/tokens?q=z%C3%BC", "/tokens?q=z%C3%BC"), ("//evil.example", "/tokens")] {
+        let answer = ask(&fake, Method::POST, "/api/person/sign-in", &["name=a&password=right&then=", then].concat()).await;
+        assert_eq!((answer.status, answer.location.as_str()), (302, place));
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_current_password_is_called_that() {
+    let fake = Fake::new(every_state());
+    let answer = ask(&fake, Method::POST, "/api/person/change-password", "current=wrong&new=long+enough").await;
+    let page = get(&fake, &answer.location.replace("http://gitward.example/tokens/r01", "/password")).await;
+    page.says("That is not your current password.");
+    assert_eq!(page.html.matches("aria-invalid=\"true\"").count(), 1);
+}
+
+#[tokio::test]
+async fn a_filter_is_only_so_long() {
+    let page = get(&Fake::new(every_state()), &["/tokens?q=", &"z".repeat(5000)].concat()).await;
+    page.says("Nothing matches");
 }
 
 #[tokio::test]

@@ -40,7 +40,7 @@ pub async fn sign_in(
     #[server(default)] then: String,
 ) -> Result<(), ApiError> {
     super::answer(super::backend()?.sign_in(name, password).await)?;
-    leptos_axum::redirect(crate::path::safe_place(&then));
+    leptos_axum::redirect(&crate::path::safe_place(&then));
     Ok(())
 }
 

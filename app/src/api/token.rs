@@ -75,6 +75,8 @@ pub struct Counts {
     pub all: u32,
     /// With a token that needs the user.
     pub need_you: u32,
+    /// With a token of which the provider gave no clear answer: neither works for sure, nor needs the user.
+    pub in_doubt: u32,
     /// With a token that works.
     pub work: u32,
     /// Without a token.
@@ -142,6 +144,8 @@ pub enum Expiry {
     At(Moment),
     /// Gitward refreshes it; the next time.
     RenewsItself(Moment),
+    /// Gitward refreshes it, and the time has come: it happens when somebody needs the token.
+    RenewsAtNextUse,
     /// The provider says nothing that could be read.
     Unknown,
 }
@@ -388,18 +392,15 @@ pub enum Refusal {
     },
 }
 
-/// What the form "Add Token" sends.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+/// What the form "Add Token" sends. It holds the secret, so it can't be printed or copied.
 pub struct NewToken {
     /// For which runtime.
     pub runtime: String,
     /// The secret, as pasted.
     pub token: String,
     /// Further runtimes to authorize with it.
-    #[serde(default)]
     pub also: Vec<String>,
     /// "Ask all the same", after [`Refusal::LooksForeign`].
-    #[serde(default)]
     pub sure: bool,
 }
 
@@ -429,6 +430,10 @@ pub enum OauthProblem {
     CodeRefused,
     /// The provider refused Gitward itself: client id, secret or redirect URI.
     AppRefused,
+    /// OAuth2 is not set up for the runtime.
+    NotSetUp,
+    /// The user granted less than the runtime needs.
+    TooLittle,
     /// The provider did not answer, or not sensibly.
     Unreachable,
     /// Something broke on our side.
@@ -437,13 +442,15 @@ pub enum OauthProblem {
 
 impl OauthProblem {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Denied,
         Self::NotYours,
         Self::TooLate,
         Self::WrongIssuer,
         Self::CodeRefused,
         Self::AppRefused,
+        Self::NotSetUp,
+        Self::TooLittle,
         Self::Unreachable,
         Self::Internal,
     ];
@@ -457,6 +464,8 @@ impl OauthProblem {
             Self::WrongIssuer => "wrong-issuer",
             Self::CodeRefused => "code-refused",
             Self::AppRefused => "app-refused",
+            Self::NotSetUp => "not-set-up",
+            Self::TooLittle => "too-little",
             Self::Unreachable => "unreachable",
             Self::Internal => "internal",
         }
@@ -488,6 +497,11 @@ impl OauthProblem {
             Self::AppRefused => {
                 "The provider does not accept Gitward's own set-up. Paste a token meanwhile, and tell your operator."
             }
+            Self::NotSetUp => "OAuth2 is not set up for this runtime. Paste a token instead.",
+            Self::TooLittle => {
+                "The provider granted less than this runtime needs, so the token in use stays. Try again and leave \
+                 the boxes ticked, or paste a token."
+            }
             Self::Unreachable => {
                 "The provider could not be reached, so nothing has changed. Try again in a moment."
             }
@@ -511,6 +525,10 @@ pub struct TokenList {
     pub html: Html,
 }
 
+/// Longer words are in no name, account, host or login.
+#[cfg(feature = "ssr")]
+const LONGEST_FILTER: usize = 200;
+
 /// The list of runtimes, filtered and cut to one page.
 #[server(prefix = "/api", endpoint = "token/table")]
 pub async fn load_list(
@@ -518,6 +536,7 @@ pub async fn load_list(
     #[server(default)] show: Show,
     #[server(default)] page: u32,
 ) -> Result<TokenList, ApiError> {
+    let filter = filter.chars().take(LONGEST_FILTER).collect();
     let query = TokenQuery { filter, show, page: page.max(1) };
     let page = super::answer(super::backend()?.token_page(query.clone()).await)?;
     Ok(TokenList { counts: page.counts, html: Html(crate::made::table::html(&page, &query)) })
@@ -538,9 +557,9 @@ pub async fn add_token(
     #[server(default)] sure: bool,
 ) -> Result<Added, ApiError> {
     let backend = super::backend()?;
-    let place = crate::path::row("added", &runtime);
-    let added = super::answer(backend.add_token(NewToken { runtime, token, also, sure }).await)?;
-    super::then_go(&backend, &place);
+    let new = NewToken { runtime: runtime.clone(), token, also, sure };
+    let added = super::answer(backend.add_token(new).await)?;
+    super::then_go(&backend, &crate::path::row_left("added", &runtime, added.left_out.len()));
     Ok(added)
 }
 
@@ -552,9 +571,8 @@ pub async fn reuse_token(
     #[server(default)] also: Vec<String>,
 ) -> Result<Added, ApiError> {
     let backend = super::backend()?;
-    let place = crate::path::row("added", &runtime);
-    let added = super::answer(backend.reuse_token(runtime, credential, also).await)?;
-    super::then_go(&backend, &place);
+    let added = super::answer(backend.reuse_token(runtime.clone(), credential, also).await)?;
+    super::then_go(&backend, &crate::path::row_left("added", &runtime, added.left_out.len()));
     Ok(added)
 }
 

@@ -5,7 +5,7 @@ use leptos::{
     ev::{MouseEvent, SubmitEvent},
     prelude::*,
     server::ServerActionError,
-    server_fn::error::ServerFnUrlError,
+    server_fn::{ServerFn, error::ServerFnUrlError},
 };
 use leptos_router::{NavigateOptions, hooks::use_navigate};
 use send_wrapper::SendWrapper;
@@ -16,7 +16,7 @@ use crate::{
     api::{
         light::Light,
         part::{Part, load_part},
-        token::Added,
+        token::{Added, DeleteToken},
     },
     component::problem::Problem,
     error::ApiError,
@@ -29,6 +29,8 @@ pub(crate) struct Outgoing {
     place: String,
     body: String,
     runtime: String,
+    /// Where to come back to, should the session have ended.
+    back: String,
 }
 
 /// What came of it.
@@ -38,6 +40,8 @@ pub struct Outcome {
     pub(crate) runtime: String,
     /// What was done, as a word for the address and as a sentence; empty where the server leads elsewhere.
     pub(crate) result: Result<(&'static str, String), ApiError>,
+    /// How many further runtimes had to be left out.
+    pub(crate) left: usize,
 }
 
 /// One sender for all the forms of a page.
@@ -54,18 +58,21 @@ pub(crate) fn sender() -> Sender {
         SendWrapper::new(async move {
             let result = post(&form).await;
             unmark_busy();
+            let mut left = 0;
             let result = result.map(|(redirect, body)| {
                 if let Some(place) = redirect {
                     navigate(&place, NavigateOptions::default());
                     return ("", String::new());
                 }
                 let did = did(&form);
-                (did, sentence(did, &form.runtime, &body))
+                let added = serde_json::from_slice::<Added>(body.as_bytes()).ok().filter(|_| did == "added");
+                left = added.as_ref().map_or(0, |added| added.left_out.len());
+                (did, sentence(did, &form.runtime, added))
             });
             if let Err(ApiError::SignInNeeded) = result {
-                navigate(&path::sign_in_then(&here()), NavigateOptions::default());
+                navigate(&path::sign_in_then(&form.back), NavigateOptions::default());
             }
-            Outcome { runtime: form.runtime, result }
+            Outcome { runtime: form.runtime, result, left }
         })
     })
 }
@@ -118,11 +125,18 @@ pub(crate) fn did_sentence(did: &str) -> Option<&'static str> {
     })
 }
 
+/// What follows that sentence where further runtimes had to be left out.
+pub(crate) fn left_sentence(left: u16) -> String {
+    match left {
+        0 => String::new(),
+        1 => " One of the runtimes you ticked could not use it; its row says more.".to_owned(),
+        _ => [" ", &left.to_string(), " of the runtimes you ticked could not use it; their rows say more."].concat(),
+    }
+}
+
 /// The same for the moment when it happens, when more is known.
-fn sentence(did: &'static str, runtime: &str, body: &str) -> String {
-    if did == "added"
-        && let Ok(added) = serde_json::from_slice::<Added>(body.as_bytes())
-    {
+fn sentence(did: &'static str, runtime: &str, added: Option<Added>) -> String {
+    if let Some(added) = added {
         let mut text = ["The token of ", &added.login, " now serves ", &added.runtimes.join(", "), "."].concat();
         if !added.left_out.is_empty() {
             text += &[" It can't serve ", &added.left_out.join(", "), "."].concat();
@@ -159,9 +173,19 @@ pub(crate) fn send(sender: Sender, event: &SubmitEvent) {
         }
         let _ = button.set_attribute("aria-busy", "true");
     }
+    // What the last form said is over.
+    if let Ok(Some(said)) = document().query_selector(".made .said") {
+        said.remove();
+    }
     let runtime = data.get("runtime").as_string().unwrap_or_default();
+    // A dialog has no address; its page has one.
+    let back = match form.closest("dialog") {
+        Ok(Some(_)) if place == DeleteToken::url() => path::delete(&runtime),
+        Ok(Some(_)) => path::runtime(&runtime),
+        _ => here(),
+    };
     let Ok(body) = UrlSearchParams::new_with_str_sequence_sequence(&data) else { return };
-    sender.dispatch(Outgoing { place, body: body.to_string().into(), runtime });
+    sender.dispatch(Outgoing { place, body: body.to_string().into(), runtime, back });
 }
 
 fn unmark_busy() {

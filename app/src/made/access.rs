@@ -11,6 +11,7 @@ use super::{
 use crate::{
     api::token::{AddToken, Health, Refusal, ReuseToken, RuntimeAccess, SettleAccount},
     component::icon,
+    error::ApiError,
     path,
 };
 
@@ -135,7 +136,7 @@ fn paste_form(access: &RuntimeAccess, refusal: Option<&Refusal>) -> AnyView {
     let provider = &access.row.provider.name;
     let refusal = refusal.filter(|refusal| !matches!(refusal, Refusal::AnotherAccount { .. }));
     // Where the provider may never have seen the token, the field is not what is wrong.
-    let wrong = error().is_some()
+    let wrong = error().is_some_and(|error| error != ApiError::Refused)
         || refusal.is_some_and(|refusal| !matches!(refusal, Refusal::Unreachable | Refusal::RateLimited { .. }));
     let foreign = matches!(refusal, Some(Refusal::LooksForeign { .. }));
     let warnings = access

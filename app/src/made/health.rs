@@ -73,7 +73,9 @@ fn sentence(row: &RuntimeRow) -> AnyView {
     match &row.health {
         Health::NoToken => "This runtime can't act for you yet.".into_any(),
         Health::Checking { since } => view! {
-            {provider} " refused it once, " {ago(since)} ". It is asked again before anything changes; nothing to do."
+            {provider} " refused it once, " {ago(since)}
+            ". Providers have bad moments, so the token stays in use. Check again later to be sure."
+            {check_button(row)}
         }
         .into_any(),
         Health::Valid { scopes_visible: true } => ().into_any(),
@@ -117,15 +119,14 @@ fn sentence(row: &RuntimeRow) -> AnyView {
         .into_any(),
         Health::Unreachable { since, last_good } => {
             let last = last_good.as_ref().map(|at| view! { " Last good answer " {ago(at)} "." });
-            view! { "No answer since " {ago(since)} "." {last} " The token stays in use; you can " {check(row, "check again")} "." }
-                .into_any()
+            view! { "No answer since " {ago(since)} "." {last} " The token stays in use." {check_button(row)} }.into_any()
         }
         Health::RateLimited { until } => {
             let until = match until {
-                Some(until) => view! { "It is asked again " {ago(until)} "." }.into_any(),
-                None => "It is asked again later.".into_any(),
+                Some(until) => view! { "It takes questions again " {ago(until)} "." }.into_any(),
+                None => "It takes questions again later.".into_any(),
             };
-            view! { {until} " The token stays in use; nothing to do." }.into_any()
+            view! { {until} " The token stays in use; check again then." {check_button(row)} }.into_any()
         }
         Health::AuthorizationPending { since } => view! {
             "You went to " {provider} " " {ago(since)} " and have not come back yet. Is that page gone? Then begin again."
@@ -144,6 +145,19 @@ fn check(row: &RuntimeRow, text: &'static str) -> AnyView {
         <form class="inline" method="post" action=CheckAgain::url()>
             <input type="hidden" name="runtime" value=row.id.clone()/>
             <button class="link">{text}</button>
+        </form>
+    }
+    .into_any()
+}
+
+/// The same as a button of its own. Its name says which runtime: the menu has a "Check again", too.
+fn check_button(row: &RuntimeRow) -> AnyView {
+    let id = ["check-", &row.id].concat();
+    let named = [&id, " name-", &row.id].concat();
+    view! {
+        <form class="choice" method="post" action=CheckAgain::url()>
+            <input type="hidden" name="runtime" value=row.id.clone()/>
+            <button class="button small" id=id aria-labelledby=named>{icon("again")} "Check again"</button>
         </form>
     }
     .into_any()

@@ -16,6 +16,8 @@ pub(super) fn html(name: &str, counts: Counts) -> String {
     } else if counts.need_you > 0 {
         let verb = if counts.need_you == 1 { " runtime needs you" } else { " runtimes need you" };
         ("bad", [&counts.need_you.to_string(), verb].concat(), "Each says what is wrong and how to put it right.")
+    } else if counts.in_doubt > 0 {
+        ("warn", [&counts.in_doubt.to_string(), " in doubt"].concat(), "Their tokens stay in use; the provider gave no clear answer the last time.")
     } else if counts.no_token > 0 {
         ("calm", [counts.no_token.to_string().as_str(), if counts.no_token == 1 { " runtime" } else { " runtimes" }, " without a token"].concat(), "They can't act for you until you add one.")
     } else {
@@ -24,9 +26,11 @@ pub(super) fn html(name: &str, counts: Counts) -> String {
     let target = path::list("", if counts.need_you > 0 { Show::NeedYou } else { Show::All }.word(), 1);
     let picture = match tone {
         "bad" => "mark",
+        "warn" => "clock",
         "good" => "ok",
         _ => "none",
     };
+    let doubt = (counts.in_doubt > 0).then(|| view! { {counts.in_doubt} " in doubt, " });
     view! {
         <section>
             <h1>{["Hello, ", name].concat()}</h1>
@@ -36,7 +40,7 @@ pub(super) fn html(name: &str, counts: Counts) -> String {
                 <span class="card-text">
                     <b>{title}</b>
                     <span>{text}</span>
-                    <small>{counts.all} {runtimes} ", " {counts.work} " working, " {counts.no_token} " without a token"</small>
+                    <small>{counts.all} {runtimes} ", " {counts.work} " working, " {doubt} {counts.no_token} " without a token"</small>
                 </span>
                 {icon("next")}
             </a>

@@ -23,7 +23,7 @@ pub(super) fn html(secret: String, purpose: LinkPurpose) -> String {
                 name: "name",
                 kind: "text",
                 autocomplete: "username",
-                hint: "1 to 64 letters, digits, dots, dashes or @.",
+                hint: "1 to 64 letters, digits and . _ - @ +",
                 wrong: error == Some(ApiError::NameUnusable),
             }
             .view(),

@@ -26,7 +26,7 @@ pub(super) fn html(did: &str) -> String {
                     kind: "password",
                     autocomplete: "current-password",
                     hint: "",
-                    wrong: error == Some(ApiError::WrongNameOrPassword),
+                    wrong: error == Some(ApiError::WrongPassword),
                 }
                     .view()}
                 {Field {

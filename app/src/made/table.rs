@@ -57,7 +57,7 @@ fn nothing_matches(query: &TokenQuery) -> AnyView {
         _ if !query.filter.is_empty() => {
             ("Nothing matches", "No runtime, account, host or login contains these words.")
         }
-        Show::NeedYou => ("Nothing needs you", "Every token you have given does its work."),
+        Show::NeedYou => ("Nothing needs you", "None of your tokens asks anything of you."),
         Show::Work => ("Nothing works yet", "None of your runtimes has a token that works."),
         _ => ("Nothing is left without a token", "Every runtime has one."),
     };
@@ -128,6 +128,7 @@ fn expires(row: &RuntimeRow) -> AnyView {
         Some(Expiry::Never) => "Never".into_any(),
         Some(Expiry::At(at)) => view! { {day(at)} <small>{at.relative.clone()}</small> }.into_any(),
         Some(Expiry::RenewsItself(at)) => view! { "Renews itself" <small>"next " {ago(at)}</small> }.into_any(),
+        Some(Expiry::RenewsAtNextUse) => view! { "Renews itself" <small>"when it is next used"</small> }.into_any(),
         Some(Expiry::Unknown) => view! { "Unknown" <small>"the provider doesn't say"</small> }.into_any(),
     }
 }

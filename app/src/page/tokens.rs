@@ -20,7 +20,7 @@ use crate::{
     },
     component::{
         icon,
-        live::{Live, Outcome, closest, did_sentence, focus_first, focus_id, problem, send, sender},
+        live::{Live, Outcome, closest, did_sentence, focus_first, focus_id, left_sentence, problem, send, sender},
         problem::Problem,
     },
     path,
@@ -42,6 +42,7 @@ pub fn TokensPage() -> impl IntoView {
     // What has just been done here, before what the address tells of the time without script.
     let said = RwSignal::new(None::<String>);
     let did = query("did");
+    let left = query("left");
     let oauth = query("problem");
     let sender = sender();
     let failed = problem(sender);
@@ -55,7 +56,12 @@ pub fn TokensPage() -> impl IntoView {
     };
     let good = move || {
         said.get().or_else(|| {
-            if failed().is_some() { None } else { did_sentence(&did.read()).map(str::to_owned) }
+            if failed().is_some() {
+                return None;
+            }
+            // Nothing but a number from the address comes onto the page.
+            let left = if *did.read() == "added" { left.read().parse().unwrap_or(0) } else { 0 };
+            did_sentence(&did.read()).map(|did| [did, &left_sentence(left)].concat())
         })
     };
 

@@ -45,6 +45,7 @@ fn row(id: &str, name: &str, provider: (&str, &str), token: bool, health: Health
     let expiry = match &health {
         Health::Expiring { at } | Health::Expired { at } => Expiry::At(at.clone()),
         Health::Unreachable { .. } => Expiry::RenewsItself(moment("22 Nov 2026", "in 2 hours")),
+        Health::Checking { .. } => Expiry::RenewsAtNextUse,
         Health::Valid { scopes_visible: false } => Expiry::Unknown,
         _ => Expiry::At(moment("12 Mar 2027", "in 110 days")),
     };
@@ -160,6 +161,10 @@ impl Fake {
     }
 }
 
+fn in_doubt(row: &RuntimeRow) -> bool {
+    row.token.is_some() && !matches!(row.health, Health::Valid { .. }) && !row.health.needs_user()
+}
+
 /// One request.
 struct Visit {
     fake: Arc<Fake>,
@@ -175,12 +180,19 @@ impl Backend for Visit {
         Ok(Visitor { name: "mara".into() })
     }
     async fn sign_in(&self, _name: String, password: String) -> Result<(), ApiError> {
-        if password == "right" { Ok(()) } else { Err(ApiError::WrongNameOrPassword) }
+        match password.as_str() {
+            "right" => Ok(()),
+            "again" => Err(ApiError::TooManyAttempts { retry_after_seconds: 90 }),
+            _ => Err(ApiError::WrongNameOrPassword),
+        }
     }
     async fn sign_out(&self) -> Result<(), ApiError> {
         Ok(())
     }
-    async fn change_password(&self, _current: String, new: String) -> Result<(), ApiError> {
+    async fn change_password(&self, current: String, new: String) -> Result<(), ApiError> {
+        if current == "wrong" {
+            return Err(ApiError::WrongPassword);
+        }
         if new.len() < 8 { Err(ApiError::Password(PasswordProblem::TooShort)) } else { Ok(()) }
     }
     async fn one_time_link(&self, secret: String) -> Result<LinkPurpose, ApiError> {
@@ -201,9 +213,13 @@ impl Backend for Visit {
         let count = |which: &dyn Fn(&RuntimeRow) -> bool| {
             accounts.iter().flat_map(|account| &account.rows).filter(|row| which(row)).count() as u32
         };
+        if query.filter.len() > 200 {
+            return Err(ApiError::Internal);
+        }
         let counts = Counts {
             all: count(&|_| true),
             need_you: count(&|row| row.health.needs_user()),
+            in_doubt: count(&in_doubt),
             work: count(&|row| matches!(row.health, Health::Valid { .. })),
             no_token: count(&|row| row.token.is_none()),
         };
@@ -242,7 +258,9 @@ impl Backend for Visit {
         self.fake.change(&new.runtime, |found| {
             *found = row(&found.id, &found.name, GITHUB, true, Health::Valid { scopes_visible: true });
         })?;
-        Ok(Added { login: "mara-lind".into(), runtimes: [vec![new.runtime], new.also].concat(), left_out: vec![] })
+        // This one can't be served by any token.
+        let (left_out, also) = new.also.into_iter().partition(|id| id == "r08");
+        Ok(Added { login: "mara-lind".into(), runtimes: [vec![new.runtime], also].concat(), left_out })
     }
     async fn reuse_token(
         &self,
