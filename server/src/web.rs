@@ -105,11 +105,11 @@ pub fn routes() -> Vec<Route> {
 pub fn router(site: &Arc<Site>) -> Result<Router, asset::NoFiles> {
     let found = asset::find(&site.site_dir)?;
     let options = LeptosOptions::builder().output_name("gitward").build();
-    let context = context(site, found.names);
+    let context = context(site, found.names.clone());
     let shell_options = options.clone();
     let make_shell = move || shell(shell_options.clone());
     let not_found = leptos_axum::render_app_async_with_context(context.clone(), make_shell.clone());
-    let files = asset::files(&found.folder);
+    let files = asset::files(&found);
 
     let app = Router::new()
         .route(&format!("{}/{{runtime}}", path::CONNECT), post(oauth::start))

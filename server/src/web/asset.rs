@@ -17,6 +17,8 @@ pub struct Files {
     pub folder: PathBuf,
     /// What the page's head names.
     pub names: Assets,
+    /// The names change with the contents.
+    pub hashed: bool,
 }
 
 /// The files of the site could not be found.
@@ -39,9 +41,10 @@ pub fn find(folder: &Path) -> Result<Files, NoFiles> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(missing(format!("{} can't be read ({error})", hashes.display()))),
     };
+    let hash =
+        |kind: &str| list.lines().find_map(|line| line.strip_prefix(kind)?.strip_prefix(": ")).map(str::trim);
     let name = |kind: &str| {
-        let hash = list.lines().find_map(|line| line.strip_prefix(kind)?.strip_prefix(": ")).map(str::trim);
-        let file = match hash {
+        let file = match hash(kind) {
             Some(hash) => format!("gitward.{hash}.{kind}"),
             None => format!("gitward.{kind}"),
         };
@@ -52,16 +55,19 @@ pub fn find(folder: &Path) -> Result<Files, NoFiles> {
         }
     };
     let names = Assets { js: name("js")?, wasm: name("wasm")?, css: name("css")? };
-    Ok(Files { folder: folder.to_owned(), names })
+    let hashed = ["js", "wasm", "css"].into_iter().all(|kind| hash(kind).is_some());
+    Ok(Files { folder: folder.to_owned(), names, hashed })
 }
 
-/// The routes of the files. Names change with contents, so browsers may keep them.
-pub fn files(folder: &Path) -> Router {
+/// The routes of the files. Where names change with contents, browsers may keep them; else they ask each time.
+pub fn files(found: &Files) -> Router {
+    let folder = &found.folder;
+    let keep = if found.hashed { "public, max-age=31536000, immutable" } else { "no-cache" };
     // But never that one is missing: while two versions serve side by side, the older one is asked for files that only
     // the newer one has, and a browser that kept the answer would stay without them.
-    let kept = SetResponseHeaderLayer::if_not_present(CACHE_CONTROL, |answer: &Response<ServeFileSystemResponseBody>| {
+    let kept = SetResponseHeaderLayer::if_not_present(CACHE_CONTROL, move |answer: &Response<ServeFileSystemResponseBody>| {
         let found = answer.status().is_success() || answer.status() == StatusCode::NOT_MODIFIED;
-        found.then(|| HeaderValue::from_static("public, max-age=31536000, immutable"))
+        found.then(|| HeaderValue::from_static(keep))
     });
     let for_a_day = SetResponseHeaderLayer::if_not_present(CACHE_CONTROL, HeaderValue::from_static("public, max-age=86400"));
     let pkg = ServeDir::new(folder.join("pkg")).precompressed_br().precompressed_gzip();
