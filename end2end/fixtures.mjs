@@ -290,7 +290,7 @@ export class Person {
   /** Opens a runtime's menu and chooses from it. */
   async chooses(name, item) {
     await this.row(name).getByRole('button', { name: `More actions for ${name}` }).click();
-    await this.row(name).getByRole(item === 'Hide notifications' ? 'switch' : 'button', { name: item }).click();
+    await this.row(name).getByRole(item === 'Hide notifications' ? 'switch' : 'button', { name: item, exact: true }).click();
   }
 
   /** The form for one runtime's access, in the dialog or on its page. */
