@@ -1,9 +1,14 @@
 //! A token is given, used for further runtimes, replaced, deleted. The provider is asked before anything is believed,
 //! and the old token serves until the new one has passed.
 
-use std::sync::Arc;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use app::api::token::Refusal;
+use futures_util::StreamExt;
 
 use crate::{
     check::learn,
@@ -12,7 +17,7 @@ use crate::{
     health::needed,
     id::{CredentialId, RuntimeId, UserId},
     moment::moment,
-    provider::{Identity, Provider, ProviderError, Registry, Shape, TokenExpiry},
+    provider::{Age, Identity, Provider, ProviderError, Registry, Shape, TokenExpiry},
     random::{Entropy, NoEntropy, new_id},
     renew::{Renewer, TokensError},
     seal::{KeyRing, SealError},
@@ -22,8 +27,10 @@ use crate::{
 
 /// No provider's tokens come near: the longest known are JSON web tokens of about two kilobytes.
 const LONGEST_TOKEN_BYTES: usize = 8 * 1024;
-/// More boxes than this are not ticked by people.
-const MOST_FURTHER_RUNTIMES: usize = 200;
+/// How long all probes for further runtimes may take together; what has no answer by then is left out.
+const FURTHER_WITHIN: Duration = Duration::from_secs(12);
+/// So many repositories are probed at once.
+const PROBES_AT_ONCE: usize = 4;
 
 /// Why a token was not kept, or not used.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +56,9 @@ pub enum AccessError {
     /// Another tab was faster.
     #[error("somebody was faster")]
     Conflict,
+    /// The credential to use is gone.
+    #[error("the credential is gone")]
+    Gone,
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -138,7 +148,7 @@ impl Authorizer {
             Shape::NotAUserToken => return Err(AccessError::Refused(Refusal::NotAUserToken)),
             Shape::Foreign(_) | Shape::Plausible => {}
         }
-        let identity = match provider.identify(&token, Method::Token).await {
+        let identity = match provider.identify(&token, Method::Token, Age::Settled).await {
             Ok(identity) => identity,
             Err(error) => return Err(AccessError::Refused(refusal(error, now))),
         };
@@ -174,14 +184,11 @@ impl Authorizer {
             }
             return Err(AccessError::Refused(Refusal::AnotherAccount { before, now: identity.owner.login }));
         }
-        let (passed, mut authorized) =
-            self.further(&access, &new.credential, &identity, &tokens.access, also, now).await?;
-        let runtimes: Vec<Passed> = std::iter::once((runtime.clone(), push)).chain(passed).collect();
-        if self.store.keep(&new, &runtimes, now).await?.is_none() {
+        let first = (runtime.clone(), push);
+        if self.store.keep(&new, std::slice::from_ref(&first), now).await?.is_none() {
             return Err(AccessError::Conflict);
         }
-        authorized.runtimes.insert(0, access.runtime.name);
-        Ok(authorized)
+        self.further(&access, first, &new.credential, &identity, &tokens.access, also).await
     }
 
     /// Uses a credential that already serves another runtime, after asking the provider about it again.
@@ -198,37 +205,83 @@ impl Authorizer {
         let now = self.clock.now();
         let access = self.store.access(user, runtime, now).await?.ok_or(AccessError::NotFound)?;
         let provider = self.provider(&access)?;
-        let known = self.store.credential(user, credential).await?.ok_or(AccessError::NotFound)?;
+        let known = self.store.credential(user, credential).await?.ok_or(AccessError::Gone)?;
         if known.provider != access.runtime.provider {
             return Err(AccessError::NotFound);
         }
         if !may_serve(&known, &access) {
             return Err(AccessError::MethodNotOffered);
         }
-        let (mut known, tokens) = match self.renewer.tokens(credential).await {
+        let (known, tokens, identity, push) = self.ask_again(&access, provider, known).await?;
+        if let Some(before) = another_account(&access, &identity) {
+            // The row of a proposal is written anew, so the secrets are sealed anew.
+            let next = Credential { generation: known.generation + 1, ..known };
+            let new = self.seal(next, provider, &tokens)?;
+            if !self.store.propose(&new, runtime, now).await? {
+                return Err(AccessError::Conflict);
+            }
+            return Err(AccessError::Refused(Refusal::AnotherAccount { before, now: identity.owner.login }));
+        }
+        let first = (runtime.clone(), push);
+        if self.store.assign(user, credential, std::slice::from_ref(&first), now).await?.is_none() {
+            return Err(AccessError::Gone);
+        }
+        self.further(&access, first, &known, &identity, &tokens.access, also).await
+    }
+
+    /// Answers "another person's account than before". To take it, the provider is asked again: it may have lain here
+    /// for days. To drop it, nobody is asked.
+    ///
+    /// # Errors
+    /// As [`AccessError`] says, [`AccessError::Gone`] if nothing was proposed; then the token in use is untouched.
+    pub async fn settle(&self, user: &UserId, runtime: &RuntimeId, take: bool) -> Result<(), AccessError> {
+        let now = self.clock.now();
+        let access = self.store.access(user, runtime, now).await?.ok_or(AccessError::NotFound)?;
+        let push = if take {
+            let proposed = access.proposed.clone().ok_or(AccessError::Gone)?;
+            let provider = self.provider(&access)?;
+            let (proposed, _, _, push) = self.ask_again(&access, provider, proposed).await?;
+            push.map(|push| (proposed.id, push))
+        } else {
+            None
+        };
+        if !self.store.settle(user, runtime, take, now).await? {
+            return Err(AccessError::Gone);
+        }
+        if let Some((credential, push)) = push {
+            self.store.record_push(&credential, runtime, &push).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks the provider about a credential that is kept, before it is used for a runtime.
+    async fn ask_again(
+        &self,
+        access: &Access,
+        provider: &dyn Provider,
+        known: Credential,
+    ) -> Result<(Credential, Tokens, Identity, Option<Push>), AccessError> {
+        let now = self.clock.now();
+        let (user, id, generation) = (known.user, known.id, known.generation);
+        let (mut known, tokens) = match self.renewer.tokens(&id).await {
             Ok(fresh) => fresh,
-            Err(TokensError::Gone) => return Err(AccessError::NotFound),
+            Err(TokensError::Gone) => return Err(AccessError::Gone),
             Err(TokensError::NotRenewed) => {
-                let refused = self.store.credential(user, credential).await?.is_none_or(|now| now.standing.invalid);
+                let refused = self.store.credential(&user, &id).await?.is_none_or(|now| now.standing.invalid);
                 return Err(AccessError::Refused(if refused { Refusal::Unknown } else { Refusal::Unreachable }));
             }
             Err(error) => return Err(error.into()),
         };
-        let identity = match provider.identify(&tokens.access, known.method).await {
+        let age = if known.generation == generation { Age::Settled } else { Age::Fresh };
+        let identity = match provider.identify(&tokens.access, known.method, age).await {
             Ok(identity) => identity,
             Err(error) => return Err(AccessError::Refused(refusal(error, now))),
         };
-        let push = self.passes(&access, provider, &identity, &tokens.access).await.map_err(AccessError::Refused)?;
+        let push = self.passes(access, provider, &identity, &tokens.access).await.map_err(AccessError::Refused)?;
         known.standing = Standing::good(now, identity.evidence.clone());
         learn(&mut known, &identity);
         self.store.record(&known).await?;
-        let (passed, mut authorized) = self.further(&access, &known, &identity, &tokens.access, also, now).await?;
-        let runtimes: Vec<Passed> = std::iter::once((runtime.clone(), push)).chain(passed).collect();
-        if self.store.assign(user, credential, &runtimes, now).await?.is_none() {
-            return Err(AccessError::NotFound);
-        }
-        authorized.runtimes.insert(0, access.runtime.name);
-        Ok(authorized)
+        Ok((known, tokens, identity, push))
     }
 
     /// Seals a credential's tokens to its row.
@@ -250,68 +303,119 @@ impl Authorizer {
     }
 
     /// Whether a token can serve a runtime: its scopes, and pushing where the runtime says where.
-    async fn passes(
+    pub(crate) async fn passes(
         &self,
         access: &Access,
         provider: &dyn Provider,
         identity: &Identity,
         token: &Secret,
     ) -> Result<Option<Push>, Refusal> {
-        let login = identity.owner.login.clone();
-        if let Some(granted) = &identity.scopes {
-            let missing = provider.missing(granted, &needed(access, provider));
-            if !missing.is_empty() {
-                return Err(Refusal::ScopesMissing {
-                    login,
-                    granted: granted.to_vec(),
-                    missing: missing.to_vec(),
-                });
-            }
-        }
+        lacks(access, provider, identity)?;
         let Some(repository) = &access.runtime.repository else { return Ok(None) };
-        match provider.may_push(token, repository).await {
-            Push::Denied => Err(Refusal::CannotPush { login, repository: repository.clone() }),
-            Push::Hidden => Err(Refusal::RepositoryHidden { login, repository: repository.clone() }),
-            // Single sign-on is mended at the provider, with this very token; the row will say how.
-            push @ (Push::Allowed | Push::NeedsSso { .. } | Push::Unknown) => Ok(Some(push)),
-        }
+        judge_push(provider.may_push(token, repository).await, identity, repository).map(Some)
     }
 
-    /// Which of the ticked runtimes the token can serve as well: the user's own, at the same provider, without a token.
+    /// Uses a credential that `first` uses for those of the ticked runtimes that it can serve as well: the user's own,
+    /// at the same provider, without a token. Each repository is probed once, a few at a time, and not for ever: what
+    /// has no answer in time is left out.
     pub(crate) async fn further(
         &self,
-        first: &Access,
+        access: &Access,
+        first: Passed,
         credential: &Credential,
         identity: &Identity,
         token: &Secret,
         also: &[RuntimeId],
-        now: Timestamp,
-    ) -> Result<(Vec<Passed>, Authorized), AccessError> {
-        let provider = self.provider(first)?;
-        let mut passed = Vec::new();
-        let mut authorized =
-            Authorized { login: identity.owner.login.clone(), runtimes: Vec::new(), left_out: Vec::new() };
-        if also.is_empty() {
-            return Ok((passed, authorized));
+    ) -> Result<Authorized, AccessError> {
+        let mut authorized = Authorized {
+            login: identity.owner.login.clone(),
+            runtimes: vec![access.runtime.name.clone()],
+            left_out: Vec::new(),
+        };
+        let wanted: HashSet<&RuntimeId> = also.iter().collect();
+        if wanted.is_empty() {
+            return Ok(authorized);
         }
-        for access in self.store.accesses(&credential.user, now).await? {
-            let wanted = also.iter().take(MOST_FURTHER_RUNTIMES).any(|id| *id == access.runtime.id);
-            let fits = access.runtime.id != first.runtime.id
-                && access.runtime.provider == first.runtime.provider
-                && access.credential.is_none()
-                && may_serve(credential, &access);
-            if !wanted || !fits {
-                continue;
-            }
-            match self.passes(&access, provider, identity, token).await {
+        let provider = self.provider(access)?;
+        let now = self.clock.now();
+        let mut ticked: Vec<Access> = self.store.accesses(&credential.user, now).await?;
+        ticked.retain(|other| {
+            wanted.contains(&other.runtime.id)
+                && other.runtime.id != access.runtime.id
+                && other.runtime.provider == access.runtime.provider
+                && other.credential.is_none()
+                && may_serve(credential, other)
+        });
+        let repositories: HashSet<String> =
+            ticked.iter().filter_map(|other| other.runtime.repository.clone()).collect();
+        let pushes = probe(provider, token, repositories).await;
+        let mut passed = vec![first];
+        let mut names = HashMap::new();
+        for other in ticked {
+            let answer = other.runtime.repository.as_ref().map(|repository| (repository, pushes.get(repository)));
+            let push = match (lacks(&other, provider, identity), answer) {
+                (Ok(()), None) => Ok(None),
+                (Ok(()), Some((repository, Some(push)))) => judge_push(push.clone(), identity, repository).map(Some),
+                (Ok(()), Some((_, None))) => Err(Refusal::Unreachable),
+                (Err(refusal), _) => Err(refusal),
+            };
+            match push {
                 Ok(push) => {
-                    passed.push((access.runtime.id, push));
-                    authorized.runtimes.push(access.runtime.name);
+                    passed.push((other.runtime.id.clone(), push));
+                    names.insert(other.runtime.id, other.runtime.name);
                 }
-                Err(_) => authorized.left_out.push(access.runtime.name),
+                Err(_) => authorized.left_out.push(other.runtime.name),
             }
         }
-        Ok((passed, authorized))
+        if passed.len() > 1 {
+            // None if the credential was deleted or replaced meanwhile; the first runtime's row says how it stands.
+            let taken = self.store.assign(&credential.user, &credential.id, &passed, now).await?.unwrap_or_default();
+            for (id, _) in passed {
+                let Some(name) = names.remove(&id) else { continue };
+                if taken.contains(&id) { authorized.runtimes.push(name) } else { authorized.left_out.push(name) }
+            }
+        }
+        Ok(authorized)
+    }
+}
+
+/// Asks whether a token may push to each of these repositories.
+async fn probe(provider: &dyn Provider, token: &Secret, repositories: HashSet<String>) -> HashMap<String, Push> {
+    let answers = Mutex::new(HashMap::new());
+    let asking = futures_util::stream::iter(repositories).for_each_concurrent(PROBES_AT_ONCE, |repository| {
+        let answers = &answers;
+        async move {
+            let push = provider.may_push(token, &repository).await;
+            answers.lock().unwrap_or_else(PoisonError::into_inner).insert(repository, push);
+        }
+    });
+    // What has come until then counts; that the rest has not is what its absence says.
+    let _in_time = tokio::time::timeout(FURTHER_WITHIN, asking).await.is_ok();
+    answers.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The scopes that a token lacks for a runtime, as a refusal.
+fn lacks(access: &Access, provider: &dyn Provider, identity: &Identity) -> Result<(), Refusal> {
+    let Some(granted) = &identity.scopes else { return Ok(()) };
+    let missing = provider.missing(granted, &needed(access, provider));
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Refusal::ScopesMissing {
+        login: identity.owner.login.clone(),
+        granted: granted.to_vec(),
+        missing: missing.to_vec(),
+    })
+}
+
+/// What the answer to a probe means for a token that is about to be used.
+fn judge_push(push: Push, identity: &Identity, repository: &str) -> Result<Push, Refusal> {
+    let (login, repository) = (identity.owner.login.clone(), repository.to_owned());
+    match push {
+        Push::Denied => Err(Refusal::CannotPush { login, repository }),
+        Push::Hidden => Err(Refusal::RepositoryHidden { login, repository }),
+        // Single sign-on is mended at the provider, with this very token; the row will say how.
+        push @ (Push::Allowed | Push::NeedsSso { .. } | Push::Unknown) => Ok(push),
     }
 }
 

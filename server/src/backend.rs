@@ -47,6 +47,9 @@ const REFUSAL_SHOWN: std::time::Duration = std::time::Duration::from_secs(10 * 6
 /// Pastes that a provider refused, per user and window: providers ban an address that guesses.
 const REFUSED_PASTES: u32 = 20;
 const REFUSED_PASTES_WINDOW_SECONDS: u32 = 5 * 60;
+/// Questions to providers about tokens that are kept, per user and window: all users share this server's address.
+const QUESTIONS: u32 = 30;
+const QUESTIONS_WINDOW_SECONDS: u32 = 60;
 
 /// More people sign in at this moment than the machine can hash for; seconds later it is over.
 const BUSY: ApiError = ApiError::TooManyAttempts { retry_after_seconds: 5 };
@@ -60,7 +63,8 @@ pub struct Visit {
 /// A refusal as it is kept between the form and the page that shows it.
 #[derive(Serialize, Deserialize)]
 struct KeptRefusal {
-    refusal: Refusal,
+    /// None if nobody was asked.
+    refusal: Option<Refusal>,
     also: Vec<RuntimeId>,
 }
 
@@ -126,9 +130,8 @@ impl Visit {
     }
 
     /// Keeps a refusal for the page that shows it, and answers with its code.
-    async fn refused(&self, runtime: &RuntimeId, refusal: Refusal, also: Vec<RuntimeId>) -> ApiError {
+    async fn refused(&self, runtime: &RuntimeId, refusal: Option<Refusal>, also: Vec<RuntimeId>) -> ApiError {
         let Ok(signed) = self.signed() else { return ApiError::SignInNeeded };
-        let guess = matches!(refusal, Refusal::Unknown);
         // Only what the page can tick again: a form may name anything, and any number of it.
         let accesses = match self.accesses().await {
             Ok(accesses) => accesses,
@@ -144,13 +147,27 @@ impl Visit {
         if let Err(error) = store.refuse(&signed.session.id, runtime, &kept, self.now()).await {
             return internal("keep a refusal", &error);
         }
-        if guess
-            && let Err(error) =
-                store.count_failure(&paste_bucket(signed), self.now(), REFUSED_PASTES_WINDOW_SECONDS).await
-        {
-            return internal("count a refusal", &error);
-        }
         ApiError::Refused
+    }
+
+    /// Keeps what was ticked beside a token that nobody was asked about.
+    async fn mistyped(&self, runtime: &RuntimeId, error: ApiError, also: Vec<RuntimeId>) -> ApiError {
+        match self.refused(runtime, None, also).await {
+            ApiError::Refused => error,
+            other => other,
+        }
+    }
+
+    /// Counts one more request to a provider on the user's word, before it is sent: a hundred at once are a hundred.
+    async fn may_ask(&self, bucket: &str, most: u32, window_seconds: u32) -> Result<(), ApiError> {
+        let store = &self.site.store;
+        let count = store.count_failure(bucket, self.now(), window_seconds).await.map_err(broken("count a request"))?;
+        if count <= most {
+            return Ok(());
+        }
+        let window = store.failures(bucket, self.now()).await.map_err(broken("read a counter"))?;
+        let seconds = window.map_or(1, |(_, until)| until.since(self.now()).as_secs().max(1));
+        Err(ApiError::TooManyAttempts { retry_after_seconds: u32::try_from(seconds).unwrap_or(u32::MAX) })
     }
 
     async fn added(
@@ -161,13 +178,13 @@ impl Visit {
     ) -> Result<Added, ApiError> {
         match outcome {
             Ok(done) => Ok(Added { login: done.login, runtimes: done.runtimes, left_out: done.left_out }),
-            Err(AccessError::Refused(refusal)) => Err(self.refused(&runtime, refusal, also).await),
+            Err(AccessError::Refused(refusal)) => Err(self.refused(&runtime, Some(refusal), also).await),
             Err(AccessError::NotFound) => Err(ApiError::NotFound),
             Err(AccessError::MethodNotOffered) => Err(ApiError::MethodNotOffered),
-            Err(AccessError::Empty) => Err(ApiError::TokenEmpty),
-            Err(AccessError::TooLong) => Err(ApiError::TokenTooLong),
-            Err(AccessError::Malformed) => Err(ApiError::TokenMalformed),
-            Err(AccessError::Conflict) => Err(ApiError::TokenGone),
+            Err(AccessError::Empty) => Err(self.mistyped(&runtime, ApiError::TokenEmpty, also).await),
+            Err(AccessError::TooLong) => Err(self.mistyped(&runtime, ApiError::TokenTooLong, also).await),
+            Err(AccessError::Malformed) => Err(self.mistyped(&runtime, ApiError::TokenMalformed, also).await),
+            Err(AccessError::Conflict | AccessError::Gone) => Err(ApiError::TokenGone),
             Err(error) => Err(internal("authorize a runtime", &error)),
         }
     }
@@ -318,7 +335,7 @@ impl Backend for Visit {
         let needs = needed(access, provider);
         let kept = self.kept_refusal(&runtime).await?.filter(|kept| {
             // Settled or deleted meanwhile: there is nothing left to decide.
-            access.proposed.is_some() || !matches!(kept.refusal, Refusal::AnotherAccount { .. })
+            access.proposed.is_some() || !matches!(kept.refusal, Some(Refusal::AnotherAccount { .. }))
         });
         let several_accounts = accesses.iter().any(|other| other.account.id != access.account.id);
         let same_provider =
@@ -375,7 +392,7 @@ impl Backend for Visit {
                 .into_iter()
                 .map(|(start, label)| (start.to_owned(), label.to_owned()))
                 .collect(),
-            refusal: kept.map(|kept| kept.refusal).or_else(|| {
+            refusal: kept.and_then(|kept| kept.refusal).or_else(|| {
                 // A proposal outlives the refusal that announced it.
                 let (before, now) = (access.credential.as_ref()?, access.proposed.as_ref()?);
                 Some(Refusal::AnotherAccount {
@@ -388,18 +405,16 @@ impl Backend for Visit {
 
     async fn add_token(&self, new: NewToken) -> Result<Added, ApiError> {
         let signed = self.signed()?;
-        let refused =
-            self.site.store.failures(&paste_bucket(signed), self.now()).await.map_err(broken("read a counter"))?;
-        if let Some((count, until)) = refused
-            && count >= REFUSED_PASTES
-        {
-            let seconds = u32::try_from(until.since(self.now()).as_secs()).unwrap_or(u32::MAX);
-            return Err(ApiError::TooManyAttempts { retry_after_seconds: seconds.max(1) });
-        }
+        let bucket = format!("paste {}", signed.user.id);
+        self.may_ask(&bucket, REFUSED_PASTES, REFUSED_PASTES_WINDOW_SECONDS).await?;
         let runtime = RuntimeId(new.runtime);
         let also: Vec<RuntimeId> = new.also.into_iter().map(RuntimeId).collect();
         let pasted = zeroize::Zeroizing::new(new.token);
         let outcome = self.site.authorizer.give(&signed.user.id, &runtime, &pasted, &also, new.sure).await;
+        if !matches!(outcome, Err(AccessError::Refused(Refusal::Unknown))) {
+            // No guess: what was counted beforehand is taken back.
+            self.site.store.forgive(&bucket).await.map_err(broken("empty a counter"))?;
+        }
         self.added(runtime, also, outcome).await
     }
 
@@ -408,6 +423,7 @@ impl Backend for Visit {
         let runtime = RuntimeId(runtime);
         let also: Vec<RuntimeId> = also.into_iter().map(RuntimeId).collect();
         let credential = CredentialId(credential);
+        self.may_ask(&format!("ask {}", signed.user.id), QUESTIONS, QUESTIONS_WINDOW_SECONDS).await?;
         let outcome = self.site.authorizer.reuse(&signed.user.id, &runtime, &credential, &also).await;
         self.added(runtime, also, outcome).await
     }
@@ -415,13 +431,17 @@ impl Backend for Visit {
     async fn settle_account(&self, runtime: String, take: bool) -> Result<(), ApiError> {
         let signed = self.signed()?;
         let runtime = RuntimeId(runtime);
-        let store = &self.site.store;
-        let settled =
-            store.settle(&signed.user.id, &runtime, take, self.now()).await.map_err(broken("settle an account"))?;
-        if !settled {
-            return Err(self.gone(signed, &runtime).await?);
+        if take {
+            self.may_ask(&format!("ask {}", signed.user.id), QUESTIONS, QUESTIONS_WINDOW_SECONDS).await?;
         }
-        store.forget_refusal(&signed.session.id, &runtime).await.map_err(broken("forget a refusal"))
+        match self.site.authorizer.settle(&signed.user.id, &runtime, take).await {
+            Ok(()) => {}
+            Err(AccessError::Refused(refusal)) => return Err(self.refused(&runtime, Some(refusal), Vec::new()).await),
+            Err(AccessError::NotFound | AccessError::Gone) => return Err(self.gone(signed, &runtime).await?),
+            Err(error) => return Err(internal("settle an account", &error)),
+        }
+        let forgotten = self.site.store.forget_refusal(&signed.session.id, &runtime).await;
+        forgotten.map_err(broken("forget a refusal"))
     }
 
     async fn delete_token(&self, runtime: String) -> Result<(), ApiError> {
@@ -437,6 +457,7 @@ impl Backend for Visit {
     async fn check_again(&self, runtime: String) -> Result<(), ApiError> {
         let signed = self.signed()?;
         let runtime = RuntimeId(runtime);
+        self.may_ask(&format!("ask {}", signed.user.id), QUESTIONS, QUESTIONS_WINDOW_SECONDS).await?;
         match self.site.checker.check(&signed.user.id, &runtime).await {
             Ok(()) => Ok(()),
             Err(CheckError::NothingThere | CheckError::Tokens(TokensError::Gone)) => {
@@ -525,10 +546,6 @@ fn matches(words: &[String], access: &Access, row: &RuntimeRow) -> bool {
     .join("\n")
     .to_lowercase();
     words.iter().all(|word| text.contains(word.as_str()))
-}
-
-fn paste_bucket(signed: &Signed) -> String {
-    format!("paste {}", signed.user.id)
 }
 
 fn as_u32(count: usize) -> u32 {

@@ -7,15 +7,16 @@ use crate::{
     clock::{Clock, Timestamp},
     credential::{Credential, Evidence, Standing, Trouble},
     id::{RuntimeId, UserId},
-    provider::{Identity, Provider, ProviderError, Registry, TokenExpiry},
+    provider::{Age, Identity, Provider, ProviderError, Registry, TokenExpiry},
     renew::{Renewer, TokensError},
     store::{Store, StoreError},
 };
 
 /// Two refusals count when they are at least so far apart and another credential passed in between …
 const TWO_REFUSALS_APART: Duration = Duration::from_secs(10 * 60);
-/// … or when they have gone on for so long.
+/// … or when they have gone on for so long, and are so many: two clicks in two bad hours of the provider are no proof.
 const REFUSALS_FOR: Duration = Duration::from_secs(90 * 60);
+const REFUSALS: u32 = 3;
 
 /// What the provider's answer makes of a standing. `another_passed`: since the first refusal, another credential of
 /// that host was accepted, so the host itself is well.
@@ -30,13 +31,16 @@ pub fn judge(
         Err(ProviderError::Rejected(evidence)) => {
             let since = before.rejected_since.unwrap_or(now);
             let lasted = now.since(since);
-            let believed = (lasted >= TWO_REFUSALS_APART && another_passed) || lasted >= REFUSALS_FOR;
+            let refusals = before.refusals.saturating_add(1);
+            let believed = (lasted >= TWO_REFUSALS_APART && another_passed)
+                || (lasted >= REFUSALS_FOR && refusals >= REFUSALS);
             Standing {
                 invalid: before.invalid || believed,
                 checked_at: now,
                 evidence: evidence.clone(),
                 last_good_at: before.last_good_at,
                 rejected_since: Some(since),
+                refusals,
                 trouble: None,
             }
         }
@@ -110,6 +114,13 @@ impl Checker {
         let access =
             self.store.access(user, runtime, self.clock.now()).await?.ok_or(CheckError::NothingThere)?;
         let credential = access.credential.ok_or(CheckError::NothingThere)?;
+        if let Some((Trouble::RateLimited { until: Some(until) }, _)) = credential.standing.trouble
+            && until > self.clock.now()
+        {
+            // The provider said when to come back, and the row says it.
+            return Ok(());
+        }
+        let generation = credential.generation;
         let provider =
             self.registry.provider(&credential.provider).ok_or(CheckError::NothingThere)?.as_ref();
         let (mut credential, tokens) = match self.renewer.tokens(&credential.id).await {
@@ -118,9 +129,11 @@ impl Checker {
             Err(TokensError::NotRenewed) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
-        let outcome = provider.identify(&tokens.access, credential.method).await;
-        self.note(&mut credential, provider, &outcome).await?;
-        if outcome.is_ok()
+        let age = if credential.generation == generation { Age::Settled } else { Age::Fresh };
+        let outcome = provider.identify(&tokens.access, credential.method, age).await;
+        let noted = self.note(&mut credential, provider, &outcome).await?;
+        if noted
+            && outcome.is_ok()
             && let Some(repository) = &access.runtime.repository
         {
             let push = provider.may_push(&tokens.access, repository).await;
@@ -132,12 +145,13 @@ impl Checker {
         Ok(())
     }
 
+    /// `false` if the credential was replaced meanwhile, so that the answer is about one that is gone.
     async fn note(
         &self,
         credential: &mut Credential,
         provider: &dyn Provider,
         outcome: &Result<Identity, ProviderError>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let now = self.clock.now();
         let another_passed = match (outcome, credential.standing.rejected_since) {
             (Err(ProviderError::Rejected(_)), Some(since)) => {
@@ -149,10 +163,11 @@ impl Checker {
         if let Ok(identity) = outcome {
             learn(credential, identity);
         }
-        if !self.store.record(credential).await? {
+        let noted = self.store.record(credential).await?;
+        if !noted {
             tracing::info!(credential = %credential.id, "A check came too late: the credential was replaced meanwhile");
         }
-        Ok(())
+        Ok(noted)
     }
 }
 
@@ -218,6 +233,12 @@ mod tests {
     }
 
     #[test]
+    fn two_refusals_hours_apart_are_no_proof() {
+        let first = judge(&good(), &rejected(), after_minutes(0), false);
+        assert!(!judge(&first, &rejected(), after_minutes(240), false).invalid);
+    }
+
+    #[test]
     fn a_fault_never_makes_a_credential_invalid_and_keeps_the_last_verdict() {
         let faults = [
             ProviderError::Unreachable(evidence("503")),
@@ -239,7 +260,7 @@ mod tests {
     #[test]
     fn a_pass_forgives_everything() {
         let refused = judge(&good(), &rejected(), after_minutes(1), false);
-        let dead = judge(&refused, &rejected(), after_minutes(100), false);
+        let dead = judge(&refused, &rejected(), after_minutes(100), true);
         assert!(dead.invalid);
         let alive = judge(&dead, &passed(), after_minutes(101), false);
         assert!(!alive.invalid);

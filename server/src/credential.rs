@@ -104,6 +104,9 @@ pub struct Standing {
     pub last_good_at: Option<Timestamp>,
     /// The first of the definitive refusals since it last passed.
     pub rejected_since: Option<Timestamp>,
+    /// How many of those there were.
+    #[serde(default)]
+    pub refusals: u32,
     /// Why the last check brought no verdict, and since when.
     pub trouble: Option<(Trouble, Timestamp)>,
 }
@@ -117,6 +120,7 @@ impl Standing {
             evidence,
             last_good_at: Some(now),
             rejected_since: None,
+            refusals: 0,
             trouble: None,
         }
     }

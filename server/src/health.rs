@@ -15,6 +15,9 @@ use crate::{
 /// "Expiring" begins so long before the end.
 const WARNED_BEFORE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
+/// Addresses for single sign-on work for an hour; an old one would lead nowhere.
+const SSO_LINK_WORKS: Duration = Duration::from_secs(60 * 60);
+
 /// A state and since when it has been so, as far as that is known: newer problems come first.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Seen {
@@ -58,7 +61,7 @@ pub fn health(access: &Access, provider: &dyn Provider, now: Timestamp) -> Seen 
         };
         return Seen { health, since: proposed.created_at };
     }
-    if let Some(problem) = authority(access, credential, provider) {
+    if let Some(problem) = authority(access, credential, provider, now) {
         return Seen { health: problem, since: standing.checked_at };
     }
     if let Some(since) = standing.rejected_since {
@@ -85,7 +88,12 @@ pub fn health(access: &Access, provider: &dyn Provider, now: Timestamp) -> Seen 
 }
 
 /// What a valid credential may do too little, if anything. Scopes that can't be seen are never "missing".
-fn authority(access: &Access, credential: &Credential, provider: &dyn Provider) -> Option<Health> {
+fn authority(
+    access: &Access,
+    credential: &Credential,
+    provider: &dyn Provider,
+    now: Timestamp,
+) -> Option<Health> {
     if let Some(granted) = &credential.scopes {
         let missing = provider.missing(granted, &needed(access, provider));
         if !missing.is_empty() {
@@ -96,7 +104,10 @@ fn authority(access: &Access, credential: &Credential, provider: &dyn Provider) 
     match access.push.as_ref()? {
         Push::Denied => Some(Health::CannotPush { repository }),
         Push::Hidden => Some(Health::RepositoryHidden { repository }),
-        Push::NeedsSso { link } => Some(Health::NeedsSso { link: link.clone() }),
+        Push::NeedsSso { link } => {
+            let works = now.since(credential.standing.checked_at) < SSO_LINK_WORKS;
+            Some(Health::NeedsSso { link: link.clone().filter(|_| works) })
+        }
         Push::Allowed | Push::Unknown => None,
     }
 }

@@ -6,7 +6,10 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use app::{api::token::OauthProblem, path};
+use app::{
+    api::token::{OauthProblem, Refusal},
+    path,
+};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use oauth2::{AuthUrl, ClientId, CsrfToken, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope, basic::BasicClient};
 use url::Url;
@@ -17,7 +20,7 @@ use crate::{
     credential::{Access, Credential, Method, Push, Standing, Tokens},
     health::needed,
     id::{CredentialId, OauthAppId, ProviderId, RuntimeId, UserId},
-    provider::{Grant, GrantError, Identity, OauthApp, Provider},
+    provider::{Age, Grant, GrantError, Identity, OauthApp, Provider},
     random::{NoEntropy, new_id, new_secret},
     renew::dates,
     scope::ScopeSet,
@@ -102,8 +105,22 @@ pub struct Callback {
 pub struct Finished {
     /// For which runtime.
     pub runtime: RuntimeId,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What came of an authorization that the provider granted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Outcome {
+    /// In use.
+    InUse {
+        /// So many of the ticked runtimes could not use it.
+        left_out: usize,
+    },
+    /// In use for want of a better one, though it may do too little: the row says what it lacks.
+    Lacking,
     /// It is somebody else's account than before: kept aside until the user decides.
-    pub another_account: bool,
+    AnotherAccount,
 }
 
 /// How an authorization did not end well.
@@ -222,12 +239,11 @@ impl Logins {
             tracing::error!(error = &error as &dyn std::error::Error, "A denial could not be noted");
         }
         finished
-            .map(|another_account| Finished { runtime: attempt.runtime.clone(), another_account })
+            .map(|outcome| Finished { runtime: attempt.runtime.clone(), outcome })
             .map_err(|problem| Failed { problem, runtime: Some(attempt.runtime) })
     }
 
-    /// Whether it is another account than before.
-    async fn finish_attempt(&self, attempt: &LoginAttempt, callback: Callback) -> Result<bool, OauthProblem> {
+    async fn finish_attempt(&self, attempt: &LoginAttempt, callback: Callback) -> Result<Outcome, OauthProblem> {
         let Authorizer { registry, keys, clock, .. } = self.authorizer.as_ref();
         if clock.now().since(attempt.begun_at) >= ATTEMPT_LIVES {
             return Err(OauthProblem::TooLate);
@@ -265,7 +281,7 @@ impl Logins {
                 tracing::warn!(provider = %attempt.provider, ?error, "A code could not be exchanged");
                 problem
             })?;
-        let identity = provider.identify(&grant.access, Method::Oauth2).await.map_err(|error| {
+        let identity = provider.identify(&grant.access, Method::Oauth2, Age::Fresh).await.map_err(|error| {
             tracing::warn!(provider = %attempt.provider, ?error, "A fresh grant could not be checked");
             OauthProblem::Unreachable
         })?;
@@ -273,6 +289,7 @@ impl Logins {
             match self.keep(attempt, app, provider.as_ref(), &grant, &identity, sent_at).await {
                 Err(AccessError::Conflict) => {}
                 Err(AccessError::NotFound) => return Err(OauthProblem::NotYours),
+                Err(AccessError::Refused(_)) => return Err(OauthProblem::TooLittle),
                 other => return other.map_err(|error| internal("keep a grant", &error)),
             }
         }
@@ -280,6 +297,9 @@ impl Logins {
     }
 
     /// Keeps a grant: one per user, app and account at the provider, so a grant that is there is replaced in its row.
+    ///
+    /// A grant that may do too little is kept only where nothing better would be lost: a token that works goes on
+    /// working, for this runtime and for those that share the grant.
     async fn keep(
         &self,
         attempt: &LoginAttempt,
@@ -288,13 +308,29 @@ impl Logins {
         grant: &Grant,
         identity: &Identity,
         sent_at: Timestamp,
-    ) -> Result<bool, AccessError> {
+    ) -> Result<Outcome, AccessError> {
         let Authorizer { store, clock, entropy, .. } = self.authorizer.as_ref();
         let now = clock.now();
         // The runtime may have vanished while the user was away.
         let access =
             store.access(&attempt.user, &attempt.runtime, now).await?.ok_or(AccessError::NotFound)?;
         let before = store.grant(&attempt.user, &app.id, &identity.owner.id).await?;
+        let passes = self.authorizer.passes(&access, provider, identity, &grant.access).await;
+        let works = access.credential.as_ref().is_some_and(|credential| alive(credential, now));
+        if let (Err(refusal), true) = (&passes, works) {
+            return Err(AccessError::Refused(refusal.clone()));
+        }
+        if let Some(before) = before.as_ref().filter(|before| alive(before, now))
+            && let (Some(had), Some(has)) = (&before.scopes, &identity.scopes)
+        {
+            let missing = provider.missing(has, had);
+            if !missing.is_empty() {
+                let login = identity.owner.login.clone();
+                let refusal =
+                    Refusal::ScopesMissing { login, granted: has.to_vec(), missing: missing.to_vec() };
+                return Err(AccessError::Refused(refusal));
+            }
+        }
         let (id, generation, created_at) = match before {
             Some(before) => (before.id, before.generation + 1, before.created_at),
             None => (CredentialId(new_id(entropy.as_ref())?), 1, now),
@@ -319,26 +355,37 @@ impl Logins {
         let tokens = Tokens { access: grant.access.clone(), refresh: grant.refresh.clone() };
         let new = self.authorizer.seal(credential, provider, &tokens)?;
         if another_account(&access, identity).is_some() {
-            return if store.propose(&new, &attempt.runtime, now).await? { Ok(true) } else { Err(AccessError::Conflict) };
+            let proposed = store.propose(&new, &attempt.runtime, now).await?;
+            return if proposed { Ok(Outcome::AnotherAccount) } else { Err(AccessError::Conflict) };
         }
-        let push = self.push(provider, &tokens.access, access.runtime.repository.as_deref()).await;
-        let (passed, _) = self
+        let (lacking, push) = match passes {
+            Ok(push) => (false, push),
+            Err(Refusal::CannotPush { .. }) => (true, Some(Push::Denied)),
+            Err(Refusal::RepositoryHidden { .. }) => (true, Some(Push::Hidden)),
+            Err(_) => (true, None),
+        };
+        let first = (attempt.runtime.clone(), push);
+        if store.keep(&new, std::slice::from_ref(&first), now).await?.is_none() {
+            return Err(AccessError::Conflict);
+        }
+        if lacking {
+            return Ok(Outcome::Lacking);
+        }
+        let authorized = self
             .authorizer
-            .further(&access, &new.credential, identity, &tokens.access, &attempt.also, now)
+            .further(&access, first, &new.credential, identity, &tokens.access, &attempt.also)
             .await?;
-        let runtimes: Vec<(RuntimeId, Option<Push>)> =
-            std::iter::once((attempt.runtime.clone(), push)).chain(passed).collect();
-        if store.keep(&new, &runtimes, now).await?.is_some() { Ok(false) } else { Err(AccessError::Conflict) }
-    }
-
-    /// A grant with too little authority is kept all the same: it exists at the provider, and the row says what lacks.
-    async fn push(&self, provider: &dyn Provider, token: &Secret, repository: Option<&str>) -> Option<Push> {
-        Some(provider.may_push(token, repository?).await)
+        Ok(Outcome::InUse { left_out: authorized.left_out.len() })
     }
 
     fn redirect_uri(&self, provider: &ProviderId) -> Result<Url, url::ParseError> {
         self.public_url.join(&path::callback(provider.as_str()))
     }
+}
+
+/// Whether a credential is good, as far as is known without asking.
+fn alive(credential: &Credential, now: Timestamp) -> bool {
+    !credential.standing.invalid && credential.expires_at.is_none_or(|at| at > now)
 }
 
 /// Where an attempt's verifier is sealed to: everything that the attempt is bound to.

@@ -81,6 +81,15 @@ pub enum TokenExpiry {
     Unknown,
 }
 
+/// How long ago a token was issued: not every part of a provider knows a new one at once.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Age {
+    /// A moment ago: a refusal may only mean that the news has not spread.
+    Fresh,
+    /// Long enough ago.
+    Settled,
+}
+
 /// What an authorization or a refresh brought.
 #[derive(Clone)]
 pub struct Grant {
@@ -149,7 +158,7 @@ pub trait Provider: Send + Sync {
     ///
     /// # Errors
     /// As [`ProviderError`] says.
-    async fn identify(&self, token: &Secret, method: Method) -> Result<Identity, ProviderError>;
+    async fn identify(&self, token: &Secret, method: Method, age: Age) -> Result<Identity, ProviderError>;
     /// Whether it may push to `owner/name`, without pushing. `Push::Unknown` where the answer tells nothing.
     async fn may_push(&self, token: &Secret, repository: &str) -> Push;
 

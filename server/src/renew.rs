@@ -9,18 +9,23 @@ use std::{
 
 use crate::{
     clock::{Clock, Timestamp},
-    credential::{Credential, Standing, Tokens, Trouble},
+    credential::{Credential, Evidence, Standing, Tokens, Trouble},
     id::CredentialId,
-    provider::{Grant, GrantError, Registry},
+    provider::{Grant, GrantError, OauthApp, Registry},
     random::Entropy,
     seal::{KeyRing, SealError},
     store::{NewCredential, Store, StoreError},
 };
+use tokio_util::task::TaskTracker;
 
 /// A lease is longer than any answer of a provider may take, so that nobody takes over a refresh that still runs.
 const LEASE: Duration = Duration::from_secs(60);
 /// How often somebody else's refresh is looked at, in another process.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// What a refresh brought is the only copy of it: a database that is busy or full for a moment is asked again, for less
+/// than the lease.
+const KEEP_TRIES: u32 = 8;
+const KEEP_PAUSE: Duration = Duration::from_millis(150);
 
 /// Why there are no usable tokens.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +72,8 @@ pub struct Renewer {
     /// One lock per credential that is being renewed in this process; forgotten with its last holder. Keyed by the
     /// credential's id, never by a token: two users must never share an answer.
     in_flight: Mutex<HashMap<CredentialId, Weak<tokio::sync::Mutex<()>>>>,
+    /// What must be waited for before the process ends: between a provider's answer and its row lies a token.
+    under_way: TaskTracker,
 }
 
 impl Renewer {
@@ -77,8 +84,9 @@ impl Renewer {
         keys: Arc<KeyRing>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
+        under_way: TaskTracker,
     ) -> Self {
-        Self { store, registry, keys, clock, entropy, in_flight: Mutex::default() }
+        Self { store, registry, keys, clock, entropy, in_flight: Mutex::default(), under_way }
     }
 
     /// A credential with tokens that are good for now.
@@ -92,7 +100,7 @@ impl Renewer {
         }
         // On a task of its own: whoever asked may go away, but what the provider answers must be kept.
         let (renewer, id) = (Arc::clone(self), id.clone());
-        tokio::spawn(async move { renewer.renew(&id).await }).await.map_err(|_| TokensError::Stopped)?
+        self.under_way.spawn(async move { renewer.renew(&id).await }).await.map_err(|_| TokensError::Stopped)?
     }
 
     fn due(&self, credential: &Credential) -> bool {
@@ -128,9 +136,15 @@ impl Renewer {
                 return Ok((credential, tokens));
             };
             let now = self.clock.now();
+            let app = credential.oauth_app.as_ref().and_then(|app| self.registry.app(app));
+            let Some(app) = app else {
+                let evidence = Evidence { request: "renewal".into(), answer: "its OAuth app is not set up".into() };
+                self.note(credential, GrantError::AppRefused(evidence)).await?;
+                return Err(TokensError::NotRenewed);
+            };
             let until = now.plus(LEASE);
             if self.store.lease_refresh(id, credential.generation, now, until).await? {
-                return self.renew_leased(credential, tokens, &refresh, until).await;
+                return self.renew_leased(app, credential, tokens, &refresh, until).await;
             }
             if waited >= LEASE {
                 return Err(TokensError::NotRenewed);
@@ -142,13 +156,13 @@ impl Renewer {
 
     async fn renew_leased(
         &self,
+        app: &OauthApp,
         credential: Credential,
         tokens: Tokens,
         refresh: &crate::secret::Secret,
         until: Timestamp,
     ) -> Result<(Credential, Tokens), TokensError> {
         let provider = self.registry.provider(&credential.provider).ok_or(TokensError::Gone)?;
-        let app = credential.oauth_app.as_ref().and_then(|app| self.registry.app(app)).ok_or(TokensError::Gone)?;
         let sent_at = self.clock.now();
         let problem = match provider.refresh(app, refresh).await {
             Ok(grant) => return self.keep(credential, tokens, grant, sent_at, &provider.origin()).await,
@@ -185,11 +199,30 @@ impl Renewer {
         let tokens = Tokens { access: grant.access, refresh: grant.refresh };
         let sealed = self.keys.seal_tokens(&renewed, origin, &tokens, self.entropy.as_ref())?;
         let new = NewCredential { credential: renewed.clone(), sealed };
-        if self.store.renew(&new).await? {
+        if self.persist(&new).await? {
             Ok((renewed, tokens))
         } else {
             tracing::warn!(credential = %renewed.id, "A credential was renewed, but replaced or deleted meanwhile");
             self.open(&renewed.id).await
+        }
+    }
+
+    /// Writes down what a refresh brought, again if it does not work at once.
+    async fn persist(&self, new: &NewCredential) -> Result<bool, StoreError> {
+        let mut tries = 1;
+        loop {
+            match self.store.renew(new).await {
+                Err(error) if tries < KEEP_TRIES => {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        tries,
+                        "A renewed credential could not be kept yet"
+                    );
+                    tokio::time::sleep(KEEP_PAUSE * 2_u32.pow(tries)).await;
+                    tries += 1;
+                }
+                done => return done,
+            }
         }
     }
 

@@ -9,6 +9,7 @@ use std::{
 
 use ipnet::IpNet;
 use tokio::net::TcpListener;
+use tokio_util::task::TaskTracker;
 use url::Url;
 
 use crate::{
@@ -47,6 +48,8 @@ pub struct Site {
     pub checker: Checker,
     /// Leads through the provider's sign-in.
     pub logins: Logins,
+    /// What must be waited for before the process ends: between a provider's answer and its row lies a token.
+    pub under_way: TaskTracker,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// What people type into their browser.
@@ -119,6 +122,8 @@ impl SiteError {
 
 /// How often what is over is forgotten.
 const SWEEP_EVERY: Duration = Duration::from_secs(10 * 60);
+/// What a provider was asked for may take so long: more than the longest answer, and writing it down.
+const LAST_ANSWERS: Duration = Duration::from_secs(25);
 /// Requests that are under way when the site is told to stop may take so long.
 const LAST_REQUESTS: Duration = Duration::from_secs(10);
 
@@ -137,12 +142,14 @@ impl Site {
         let registry = Arc::new(registry(&config, &clock)?);
         let declaration = config.declaration(|id| origin(&registry, id));
         let applied = store.apply(&declaration, clock.now()).await?;
+        let under_way = TaskTracker::new();
         let renewer = Arc::new(Renewer::new(
             Arc::clone(&store),
             Arc::clone(&registry),
             Arc::clone(&keys),
             Arc::clone(&clock),
             Arc::clone(&entropy),
+            under_way.clone(),
         ));
         let authorizer = Arc::new(Authorizer {
             store: Arc::clone(&store),
@@ -168,6 +175,7 @@ impl Site {
             authorizer,
             checker,
             logins,
+            under_way,
             clock,
             public_url: config.public_url().clone(),
             trusted_proxies: config.trusted_proxies().to_vec(),
@@ -250,6 +258,10 @@ impl Bound {
         let sweeper = tokio::spawn(sweep(Arc::clone(&self.site)));
         let served = web::serve::serve(self.listener, self.router, stop_signal(), LAST_REQUESTS).await;
         sweeper.abort();
+        self.site.under_way.close();
+        if tokio::time::timeout(LAST_ANSWERS, self.site.under_way.wait()).await.is_err() {
+            tracing::error!("A provider's answer was still awaited; what it may bring is lost");
+        }
         served.map_err(SiteError::Serve)
     }
 }

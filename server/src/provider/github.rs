@@ -18,6 +18,7 @@ use crate::{
     clock::Clock,
     credential::{Evidence, Method, ProviderAccount, Push},
     id::ProviderId,
+    provider::Age,
     scope::ScopeSet,
     secret::Secret,
 };
@@ -282,10 +283,10 @@ impl Provider for GitHub {
         Some(page)
     }
 
-    async fn identify(&self, token: &Secret, method: Method) -> Result<Identity, ProviderError> {
-        let mut pauses = match method {
-            Method::Oauth2 => self.fresh_token_pauses.iter(),
-            Method::Token => [].iter(),
+    async fn identify(&self, token: &Secret, method: Method, age: Age) -> Result<Identity, ProviderError> {
+        let mut pauses = match age {
+            Age::Fresh => self.fresh_token_pauses.iter(),
+            Age::Settled => [].iter(),
         };
         loop {
             let answer = self.identify_once(token, method).await;

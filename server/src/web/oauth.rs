@@ -15,7 +15,7 @@ use axum::{
 
 use crate::{
     id::{ProviderId, RuntimeId},
-    login::{Callback, StartError},
+    login::{Callback, Outcome, StartError},
     secret::Secret,
     site::Site,
     web::session::Signed,
@@ -43,7 +43,7 @@ pub async fn start(
     match site.logins.start(&signed.user.id, &signed.session.id, &runtime, also).await {
         Ok(started) => forward(&started.provider, started.url.as_str()),
         Err(StartError::NotFound) => Redirect::to(&page(&runtime)).into_response(),
-        Err(StartError::NotOffered) => problem(OauthProblem::AppRefused, Some(&runtime)),
+        Err(StartError::NotOffered) => problem(OauthProblem::NotSetUp, Some(&runtime)),
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "An authorization could not begin");
             problem(OauthProblem::Internal, Some(&runtime))
@@ -75,15 +75,28 @@ pub async fn finish(
         // No provider does that (RFC 6749 §3.1); whoever did wants two readers to see two things.
         return problem(OauthProblem::NotYours, None);
     }
-    let finished =
-        site.logins.finish(&signed.user.id, &signed.session.id, &ProviderId(provider), callback).await;
-    match finished {
-        Ok(finished) if finished.another_account => {
-            Redirect::to(&page(&finished.runtime)).into_response()
+    // On a task of its own: once the code is spent, what it bought must be kept, whether the visitor waits or not.
+    let under_way = site.under_way.clone();
+    let finished = under_way.spawn(async move {
+        site.logins.finish(&signed.user.id, &signed.session.id, &ProviderId(provider), callback).await
+    });
+    let finished = match finished.await {
+        Ok(Ok(finished)) => finished,
+        Ok(Err(failed)) => return problem(failed.problem, failed.runtime.as_ref()),
+        Err(error) => {
+            tracing::error!(%error, "An authorization was broken off");
+            return problem(OauthProblem::Internal, None);
         }
-        Ok(finished) => Redirect::to(&path::row("added", finished.runtime.as_str())).into_response(),
-        Err(failed) => problem(failed.problem, failed.runtime.as_ref()),
-    }
+    };
+    let runtime = finished.runtime.as_str();
+    let place = match finished.outcome {
+        Outcome::InUse { left_out: 0 } => path::row("added", runtime),
+        Outcome::InUse { left_out } => path::row_left("added", runtime, left_out),
+        // Nothing to praise; the row says what it lacks.
+        Outcome::Lacking => path::row("lacking", runtime),
+        Outcome::AnotherAccount => page(&finished.runtime),
+    };
+    Redirect::to(&place).into_response()
 }
 
 /// What the address brought.

@@ -347,8 +347,8 @@ async fn a_bad_day_takes_nothing_from_anyone() {
         let github = github(&url, http);
         let (pat, oauth) = (classic(), of_oauth_app());
         let outcomes: [(&str, Word, Word); 6] = [
-            ("identify a PAT", github.identify(&pat, Method::Token).await.into(), identity),
-            ("identify a grant", github.identify(&oauth, Method::Oauth2).await.into(), identity),
+            ("identify a PAT", github.identify(&pat, Method::Token, Age::Settled).await.into(), identity),
+            ("identify a grant", github.identify(&oauth, Method::Oauth2, Age::Fresh).await.into(), identity),
             ("push with a PAT", github.may_push(&pat, "o/r").await.into(), push),
             ("push with a grant", github.may_push(&oauth, "o/r").await.into(), push),
             ("exchange", exchange(&github).await.into(), grant),
@@ -409,7 +409,7 @@ async fn a_classic_token_shows_whose_it_is_what_it_may_and_when_it_ends() {
         .insert_header("X-OAuth-Scopes", "admin:repo_hook, repo")
         .insert_header("github-authentication-token-expiration", "2027-10-12 09:00:00 UTC");
     mount(&mock, "GET", "/user", answer).await;
-    let identity = github(&mock.uri(), &outgoing()).identify(&classic(), Method::Token).await.unwrap();
+    let identity = github(&mock.uri(), &outgoing()).identify(&classic(), Method::Token, Age::Settled).await.unwrap();
     assert_eq!(identity.owner, ProviderAccount { id: "583231".to_owned(), login: "octocat".to_owned() });
     assert_eq!(identity.kind, "classic");
     assert_eq!(identity.scopes.unwrap().to_vec(), ["admin:repo_hook", "repo"]);
@@ -460,7 +460,7 @@ async fn kinds_are_told_apart_by_prefix_and_by_what_the_answer_shows() {
         }
         mount(&mock, "GET", "/user", answer).await;
         let github = github(&mock.uri(), &http);
-        let identity = github.identify(token, *how).await.unwrap();
+        let identity = github.identify(token, *how, Age::Settled).await.unwrap();
         assert_eq!(identity.kind, *kind, "row {row}");
         let shown = identity.scopes.as_ref().map(ScopeSet::to_vec);
         assert_eq!(shown, scopes.map(|scopes| scopes.iter().map(|s| (*s).to_owned()).collect()), "row {row}");
@@ -476,13 +476,13 @@ async fn a_fresh_grant_may_be_unknown_for_a_moment() {
     Mock::given(path("/user")).respond_with(refusal).up_to_n_times(3).with_priority(1).mount(&mock).await;
     mount(&mock, "GET", "/user", status(200).set_body_json(octocat())).await;
     let github = github(&mock.uri(), &outgoing());
-    assert!(github.identify(&of_oauth_app(), Method::Oauth2).await.is_ok());
+    assert!(github.identify(&of_oauth_app(), Method::Oauth2, Age::Fresh).await.is_ok());
     assert_eq!(mock.received_requests().await.unwrap().len(), 4);
 
     // Then it is really unknown: asked again a few times, and no more.
     mock.reset().await;
     mount(&mock, "GET", "/user", says(401, "Bad credentials")).await;
-    let error = github.identify(&of_oauth_app(), Method::Oauth2).await.unwrap_err();
+    let error = github.identify(&of_oauth_app(), Method::Oauth2, Age::Fresh).await.unwrap_err();
     let evidence = Evidence { request: "GET /user".to_owned(), answer: "401".to_owned() };
     assert_eq!(error, ProviderError::Rejected(evidence));
     assert_eq!(mock.received_requests().await.unwrap().len(), 1 + FRESH_TOKEN_PAUSES.len());
@@ -490,7 +490,7 @@ async fn a_fresh_grant_may_be_unknown_for_a_moment() {
     // Personal tokens are not that fresh, and hosts lock out who asks too often.
     mock.reset().await;
     mount(&mock, "GET", "/user", says(401, "Bad credentials")).await;
-    assert!(github.identify(&classic(), Method::Token).await.is_err());
+    assert!(github.identify(&classic(), Method::Token, Age::Settled).await.is_err());
     assert_eq!(mock.received_requests().await.unwrap().len(), 1);
 
     let whole: Duration = FRESH_TOKEN_PAUSES.iter().sum();
@@ -539,7 +539,7 @@ async fn a_limit_ends_when_the_host_says() {
         }
         Mock::given(any_request()).respond_with(answer).mount(&mock).await;
         let github = github(&mock.uri(), &http);
-        let Err(ProviderError::RateLimited { until, .. }) = github.identify(&classic(), Method::Token).await
+        let Err(ProviderError::RateLimited { until, .. }) = github.identify(&classic(), Method::Token, Age::Settled).await
         else {
             panic!("row {row}");
         };
@@ -801,7 +801,7 @@ async fn evidence_quotes_nothing() {
             let answer = status(code).set_body_raw(body.clone(), "application/json");
             Mock::given(any_request()).respond_with(answer).mount(&mock).await;
             let github = github(&mock.uri(), &outgoing());
-            let identity = github.identify(&secret, Method::Oauth2).await;
+            let identity = github.identify(&secret, Method::Oauth2, Age::Fresh).await;
             let grants = [exchange(&github).await.err(), refresh(&github).await.err()];
             let shown = format!("{identity:?} {grants:?}");
             assert!(!holds_a_secret(&shown), "{code}: {shown}");
