@@ -12,6 +12,9 @@
 //! like any other, and gets the same answer (OWASP ASVS 5.0, 6.3.1 and 6.3.8). Buckets are named by a hash of the
 //! normalised name: people type passwords into the wrong field.
 //!
+//! Nothing is normalised that is too long to be a name or a password: a sign makes up to eighteen others, and putting
+//! megabytes of them in order takes a core for many seconds. What is too long is wrong like anything else.
+//!
 //! # Sessions
 //!
 //! A session's id is a random secret of 256 bits, new at each sign-in and password change, of which the database
@@ -50,18 +53,26 @@ use password::{HashError, Hasher, Turn};
 pub struct Name(String);
 
 impl Name {
+    const LONGEST: usize = 64;
+    /// As it is typed, without the blanks around: no character of UTF-8 has more than four bytes.
+    const LONGEST_BYTES: usize = Self::LONGEST * 4;
+
     /// Letters, digits and `._-@+` of any script, 1 to 64 of them. `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
-        let name = Self::normalise(text);
+        let name = Self::normalise(text)?;
         let count = name.chars().count();
         let fits = name.chars().all(|c| c.is_alphanumeric() || "._-@+".contains(c));
-        ((1..=64).contains(&count) && fits).then_some(Self(name))
+        ((1..=Self::LONGEST).contains(&count) && fits).then_some(Self(name))
     }
 
-    /// Lower case can undo NFKC, so it is done again.
-    fn normalise(text: &str) -> String {
-        let lower: String = text.trim().nfkc().flat_map(char::to_lowercase).collect();
-        lower.nfkc().collect()
+    /// Lower case can undo NFKC, so it is done again. `None` if it is too long to be looked at.
+    fn normalise(text: &str) -> Option<String> {
+        let text = text.trim();
+        if text.len() > Self::LONGEST_BYTES {
+            return None;
+        }
+        let lower: String = text.nfkc().flat_map(char::to_lowercase).collect();
+        Some(lower.nfkc().collect())
     }
 
     /// As text.
@@ -688,9 +699,12 @@ enum OpenLink {
     Password(User),
 }
 
-/// The bucket of a name, of anything that was typed as a name.
+/// The bucket of a name, of anything that was typed as a name. What is too long for one counts as it was typed.
 fn account_bucket(name: &str) -> String {
-    let hash = Sha256::digest(Name::normalise(name).as_bytes());
+    let hash = match Name::normalise(name) {
+        Some(name) => Sha256::digest(name.as_bytes()),
+        None => Sha256::digest(name.as_bytes()),
+    };
     format!("account {}", URL_SAFE_NO_PAD.encode(hash))
 }
 

@@ -3,6 +3,8 @@
 //!
 //! "Not found" is `Ok(None)`. Where a visitor asks, ownership is in the question (`user`), never checked afterwards.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use crate::{
@@ -86,6 +88,9 @@ pub enum Redeemed {
     NameTaken,
 }
 
+/// A proposed credential waits so long for the user's decision: secrets that nobody uses are not kept for ever.
+pub const UNDECIDED: Duration = Duration::from_hours(7 * 24);
+
 /// People and what they sign in with.
 #[async_trait]
 pub trait PersonStore: Send + Sync {
@@ -157,7 +162,8 @@ pub trait PersonStore: Send + Sync {
     async fn touch_session(&self, id: &Fingerprint, now: Timestamp) -> Result<(), StoreError>;
     /// Ends one session.
     async fn end_session(&self, id: &Fingerprint) -> Result<(), StoreError>;
-    /// Forgets what is over: sessions, links, attempts, refusals, counters.
+    /// Forgets what is over: sessions, links, attempts, refusals, counters, and what was proposed [`UNDECIDED`] ago or
+    /// earlier, with its secrets.
     async fn sweep(
         &self,
         now: Timestamp,
@@ -308,11 +314,15 @@ pub trait AccessStore: Send + Sync {
     async fn forget_refusal(&self, session: &Fingerprint, runtime: &RuntimeId) -> Result<(), StoreError>;
 }
 
+/// So many attempts of one session can be under way: more tabs than anybody has open at a provider's sign-in, and few
+/// enough that beginning them does not fill the disk.
+pub const OPEN_ATTEMPTS: u32 = 20;
+
 /// Authorizations on their way through a provider's sign-in.
 #[async_trait]
 pub trait LoginStore: Send + Sync {
     /// Begins one; an older one of the same user and runtime no longer counts as pending, but can still be taken. An
-    /// attempt ends with its session.
+    /// attempt ends with its session, and when [`OPEN_ATTEMPTS`] later ones of the session are under way.
     async fn begin(&self, attempt: &LoginAttempt) -> Result<(), StoreError>;
     /// Uses one up: once, whoever asks, however old it is. `None` if there is none or it was used.
     async fn take(&self, state: &Fingerprint) -> Result<Option<LoginAttempt>, StoreError>;

@@ -46,6 +46,8 @@ impl PasswordProblem {
     pub const SHORTEST: usize = 8;
     /// The greatest number of characters.
     pub const LONGEST: usize = 128;
+    /// In bytes, as it is typed: hardly a character is longer than a Hangul syllable whose three parts stand alone.
+    const LONGEST_BYTES: usize = Self::LONGEST * 9;
 }
 
 /// Checks a new password of the person with this name.
@@ -53,7 +55,7 @@ impl PasswordProblem {
 /// # Errors
 /// What is wrong with it.
 pub fn check_password(password: &Secret, name: &Name) -> Result<(), PasswordProblem> {
-    let password = prepare(password);
+    let password = prepare(password).ok_or(PasswordProblem::TooLong)?;
     let length = password.chars().count();
     if length < PasswordProblem::SHORTEST {
         return Err(PasswordProblem::TooShort);
@@ -94,14 +96,17 @@ fn is_common(password: &str) -> bool {
 }
 
 /// A password as every keyboard means it: NFC, and blanks of any sort as plain ones (the OpaqueString profile,
-/// RFC 8265 section 4.2). Neither cut nor folded.
-fn prepare(password: &Secret) -> Zeroizing<String> {
+/// RFC 8265 section 4.2). Neither cut nor folded. `None` if it is too long to be looked at: no password that was set is.
+fn prepare(password: &Secret) -> Option<Zeroizing<String>> {
     let text = password.expose();
+    if text.len() > PasswordProblem::LONGEST_BYTES {
+        return None;
+    }
     // NFC makes UTF-8 at most three times as long, so the buffer never moves and leaves no copy behind.
     let mut prepared = Zeroizing::new(String::with_capacity(text.len() * 3));
     let plain = |c: char| if c.is_whitespace() && !c.is_control() { ' ' } else { c };
     prepared.extend(text.chars().map(plain).nfc());
-    prepared
+    Some(prepared)
 }
 
 /// What one hash costs. The default is 46 MiB, two passes, one lane: twice what the OWASP Password Storage Cheat
@@ -228,16 +233,17 @@ impl Hasher {
 }
 
 impl Turn {
-    /// Whether the password is the stored one. Without a stored one the same work is done, and the answer is no.
-    /// Gives the turn back.
+    /// Whether the password is the stored one. Without a stored one, or with a password that is too long for any, the
+    /// same work is done, and the answer is no. Gives the turn back.
     pub(super) async fn verify(
         self,
         password: &Secret,
         stored: Option<&str>,
     ) -> Result<(bool, Self), HashError> {
-        let known = stored.is_some();
+        let prepared = prepare(password);
+        let possible = stored.is_some() && prepared.is_some();
         let stored = stored.unwrap_or(&self.hasher.dummy).to_owned();
-        let password = prepare(password);
+        let password = prepared.unwrap_or_default();
         self.run(move |hasher| {
             let stored = PasswordHash::new(&stored)
                 .map_err(|_| HashError::Argon2("a stored password is not in PHC form"))?;
@@ -249,7 +255,7 @@ impl Turn {
             hasher.count();
             // Takes algorithm, version and parameters from the stored one, and compares in constant time.
             let right = hasher.argon2().verify_password(password.as_bytes(), &stored).is_ok();
-            Ok(right && known)
+            Ok(right && possible)
         })
         .await
     }
@@ -262,7 +268,7 @@ impl Turn {
     ) -> Result<(String, Self), HashError> {
         let mut salt = [0; 16];
         entropy.fill(&mut salt)?;
-        let password = prepare(password);
+        let password = prepare(password).ok_or(HashError::Argon2("the password is too long"))?;
         self.run(move |hasher| {
             hasher.count();
             let mut output = Zeroizing::new([0; 32]);

@@ -640,6 +640,78 @@ async fn a_person_in_a_log_shows_no_hash() {
     assert!(!shown.contains("argon2") && shown.contains("ada"));
 }
 
+// What is too long.
+
+/// Two million bytes that NFKC makes eighteen times as many signs of. Normalising them takes a core for many seconds.
+fn flood() -> String {
+    "\u{FDFA}".repeat(700_000)
+}
+
+#[test]
+fn a_name_is_cut_before_it_is_normalised() {
+    // Normalised, these are 30 and 28 characters.
+    let (longer, fits) = ("\u{1112}\u{1161}\u{11AB}".repeat(30), "\u{1112}\u{1161}\u{11AB}".repeat(28));
+    assert_eq!((longer.len(), fits.len()), (270, 252));
+    assert_eq!(Name::parse(&longer), None);
+    assert_eq!(Name::parse(&format!("  {fits}\u{3000}\u{3000}")).as_ref().map(Name::as_str), Some(&*"한".repeat(28)));
+    assert_eq!(Name::parse(&flood()), None);
+    assert!(Name::parse(&"a".repeat(64)).is_some());
+}
+
+#[tokio::test]
+async fn a_name_of_megabytes_costs_one_hash_and_is_counted() {
+    let world = world().await;
+    let before = world.people.hashes();
+    for _ in 0..5 {
+        assert!(is_wrong(world.try_as(&flood(), GOOD).await));
+    }
+    assert_eq!(world.people.hashes(), before + 5);
+    assert!(wait(world.try_as(&flood(), GOOD).await).is_some());
+    assert!(is_wrong(world.try_as(&format!("{}x", flood()), GOOD).await), "another one is not kept out");
+}
+
+#[tokio::test]
+async fn a_password_of_megabytes_costs_one_hash_and_is_counted() {
+    let world = world().await;
+    let ada = world.person("ada").await;
+    for name in ["ada", "nobody"] {
+        let before = world.people.hashes();
+        for _ in 0..5 {
+            assert!(is_wrong(world.try_as(name, &flood()).await), "{name}");
+        }
+        assert_eq!(world.people.hashes(), before + 5, "{name}");
+        assert!(wait(world.try_as(name, &flood()).await).is_some(), "{name}");
+    }
+
+    let (right, long) = (Secret::new(GOOD), Secret::new(flood()));
+    let change = async |current: &Secret, new: &Secret| {
+        world.people.change_password(&ada.user, &ada.session, current, new, HERE).await.err()
+    };
+    let too_long = |problem| matches!(problem, Some(ChangeError::Password(PasswordProblem::TooLong)));
+    assert!(too_long(change(&right, &long).await));
+    assert!(matches!(change(&long, &Secret::new(OTHER)).await, Some(ChangeError::Wrong)));
+    let link = world.people.reset_link("ada").await.unwrap();
+    let redeemed = world.people.redeem(&link, "", &long).await.err();
+    assert!(matches!(redeemed, Some(RedeemError::Password(PasswordProblem::TooLong))));
+}
+
+#[tokio::test]
+async fn what_is_too_long_never_passes_for_the_password() {
+    let world = world().await;
+    let empty = world.people.hasher.turn().await.unwrap();
+    let (hash, turn) = empty.hash(&Secret::new(""), &*world.entropy).await.unwrap();
+    let (right, _turn) = turn.verify(&Secret::new(flood()), Some(&hash)).await.unwrap();
+    assert!(!right);
+}
+
+#[test]
+fn the_longest_password_may_be_typed_in_parts() {
+    let name = Name::parse("ada").unwrap();
+    let syllables = |count| Secret::new("\u{1112}\u{1161}\u{11AB}".repeat(count));
+    assert_eq!(check_password(&syllables(128), &name), Ok(()));
+    assert_eq!(check_password(&syllables(129), &name), Err(PasswordProblem::TooLong));
+}
+
 proptest! {
     #[test]
     fn a_name_read_twice_is_the_same(text in "\\PC{1,12}") {

@@ -64,6 +64,7 @@ macro_rules! suite {
                 a_window_that_has_passed_begins_anew,
                 forgiven_failures_are_gone,
                 sweeping_forgets_what_is_over_and_nothing_else,
+                sweeping_drops_what_nobody_decided_about_for_a_week,
             ],
             declaration: [
                 applying_twice_changes_nothing,
@@ -119,6 +120,7 @@ macro_rules! suite {
                 a_denial_shows_for_a_day_or_until_the_next_attempt,
                 a_kept_token_settles_attempts_and_denials,
                 an_attempt_ends_with_its_session,
+                a_session_has_twenty_attempts_under_way_and_the_oldest_go,
                 deleting_a_token_ends_attempts_that_would_bring_it_back,
             ],
             key: [

@@ -97,6 +97,27 @@ pub(crate) async fn an_attempt_ends_with_its_session(bench: &Bench) {
     assert!(store.take(&fingerprint(10)).await.expect("an answer").is_none());
 }
 
+pub(crate) async fn a_session_has_twenty_attempts_under_way_and_the_oldest_go(bench: &Bench) {
+    let store = &*bench.store;
+    populate(store).await;
+    store.begin(&attempt(9, 2, "bob", "acme.production")).await.expect("begun");
+    for number in 10..=35 {
+        let mut next = attempt(number, 1, "alice", "acme.production");
+        next.begun_at = NOW.plus(Duration::from_secs((number / 4).into()));
+        store.begin(&next).await.expect("begun");
+    }
+    // Also if the clock was set back.
+    store.begin(&attempt(36, 1, "alice", "acme.production")).await.expect("begun");
+    let there = async |number| store.take(&fingerprint(number)).await.expect("an answer").is_some();
+    for number in 10..=16 {
+        assert!(!there(number).await, "{number}");
+    }
+    for number in 17..=36 {
+        assert!(there(number).await, "{number}");
+    }
+    assert!(there(9).await, "another session's");
+}
+
 pub(crate) async fn deleting_a_token_ends_attempts_that_would_bring_it_back(bench: &Bench) {
     let store = &*bench.store;
     populate(store).await;

@@ -1,12 +1,12 @@
 use std::time::Duration;
 
 use super::{
-    Bench, MINUTE, NOW, attempt, fingerprint, id, keep, link, look, name, populate, runtime, session, token,
-    user,
+    Bench, MINUTE, NOW, attempt, exists, fingerprint, id, keep, link, look, name, next, populate, runtime,
+    session, token, user,
 };
 use crate::{
     clock::Timestamp,
-    store::{Redeemed, Store},
+    store::{Redeemed, Store, UNDECIDED},
 };
 
 const LONG_AGO: Timestamp = Timestamp::from_seconds(0);
@@ -260,4 +260,31 @@ pub(crate) async fn sweeping_forgets_what_is_over_and_nothing_else(bench: &Bench
     let refusal = store.refusal(&fingerprint(2), &runtime("acme.forge"), NOW).await.expect("an answer");
     assert_eq!(refusal.as_deref(), Some("why"));
     assert!(look(store, "alice", "acme.production").await.credential.is_some());
+}
+
+pub(crate) async fn sweeping_drops_what_nobody_decided_about_for_a_week(bench: &Bench) {
+    let store = &*bench.store;
+    populate(store).await;
+    let propose = async |id: &str, at: &str, now| {
+        assert!(store.propose(&token(id, "alice", "github"), &runtime(at), now).await.expect("an answer"));
+    };
+    let left = async |id: &str| exists(store, id).await;
+    assert!(keep(store, &token("t", "alice", "github"), &["acme.production"]).await);
+    propose("instead", "acme.production", NOW).await;
+    propose("alone", "acme.staging", NOW).await;
+    propose("younger", "zoo.main", NOW.plus(MINUTE)).await;
+    let week = NOW.plus(UNDECIDED);
+    store.sweep(week.minus(MINUTE), NOW, NOW).await.expect("swept");
+    assert!(left("instead").await && left("alone").await);
+    store.sweep(week, NOW, NOW).await.expect("swept");
+    assert!(!left("instead").await && !left("alone").await);
+    assert!(left("t").await && left("younger").await);
+    let access = look(store, "alice", "acme.production").await;
+    assert_eq!((access.credential.map(|credential| credential.id), access.proposed), (Some("t".into()), None));
+    // A later one for the same runtime begins to wait anew, also as long as it is the same credential.
+    propose("second", "acme.production", week).await;
+    let next = next(&token("younger", "alice", "github"));
+    assert!(store.propose(&next, &runtime("zoo.main"), week).await.expect("an answer"));
+    store.sweep(week.plus(MINUTE), NOW, NOW).await.expect("swept");
+    assert!(left("second").await && left("younger").await);
 }

@@ -186,7 +186,7 @@ impl AccessStore for SqliteStore {
         &self,
         new: &NewCredential,
         runtime: &RuntimeId,
-        _now: Timestamp,
+        now: Timestamp,
     ) -> Result<bool, StoreError> {
         const DOING: &str = "keep a credential aside";
         let Credential { id, user, provider, .. } = &new.credential;
@@ -197,12 +197,14 @@ impl AccessStore for SqliteStore {
             return Ok(false);
         }
         sqlx::query(
-            "INSERT INTO assignments (user_id, runtime_id, proposed_id) VALUES ($1, $2, $3)
-             ON CONFLICT (user_id, runtime_id) DO UPDATE SET proposed_id = excluded.proposed_id",
+            "INSERT INTO assignments (user_id, runtime_id, proposed_id, proposed_at) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (user_id, runtime_id) DO UPDATE SET
+                 proposed_id = excluded.proposed_id, proposed_at = excluded.proposed_at",
         )
         .bind(user.as_str())
         .bind(runtime.as_str())
         .bind(id.as_str())
+        .bind(now.micros())
         .execute(&mut *step)
         .await
         .doing(DOING)?;
@@ -430,6 +432,35 @@ async fn use_for(
         }
     }
     Ok(Some(served))
+}
+
+/// Drops what was proposed at `since` or before, as if its user had.
+pub(super) async fn drop_undecided(
+    step: &mut SqliteConnection,
+    since: Timestamp,
+    doing: &'static str,
+) -> Result<(), StoreError> {
+    let users = sqlx::query(
+        "SELECT DISTINCT user_id FROM assignments WHERE proposed_id IS NOT NULL AND proposed_at <= $1",
+    )
+    .bind(since.micros())
+    .fetch_all(&mut *step)
+    .await
+    .doing(doing)?;
+    if users.is_empty() {
+        return Ok(());
+    }
+    for statement in [
+        "DELETE FROM assignments WHERE proposed_id IS NOT NULL AND proposed_at <= $1 AND credential_id IS NULL",
+        "UPDATE assignments SET proposed_id = NULL WHERE proposed_id IS NOT NULL AND proposed_at <= $1",
+    ] {
+        sqlx::query(statement).bind(since.micros()).execute(&mut *step).await.doing(doing)?;
+    }
+    for row in users {
+        let user: UserId = Columns::new(&row).id("assignments.user_id")?;
+        credential::forget_unused(step, &user).await.doing(doing)?;
+    }
+    Ok(())
 }
 
 /// Whether it is a runtime of the user, at that provider.

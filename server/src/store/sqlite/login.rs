@@ -13,7 +13,7 @@ use crate::{
     login::LoginAttempt,
     seal::Sealed,
     secret::Fingerprint,
-    store::{LoginStore, StoreError},
+    store::{LoginStore, OPEN_ATTEMPTS, StoreError},
 };
 
 #[async_trait]
@@ -37,6 +37,18 @@ impl LoginStore for SqliteStore {
         .bind(also)
         .bind(&attempt.verifier.0)
         .bind(attempt.begun_at.micros())
+        .execute(&mut *step)
+        .await
+        .doing(DOING)?;
+        // Whatever the clock says: never the one that was just begun.
+        sqlx::query(
+            "DELETE FROM login_attempts WHERE session_id = $1 AND state IN (
+                 SELECT state FROM login_attempts WHERE session_id = $1 AND state <> $2
+                 ORDER BY begun_at DESC, rowid DESC LIMIT -1 OFFSET $3)",
+        )
+        .bind(attempt.session.0.as_slice())
+        .bind(attempt.state.0.as_slice())
+        .bind(OPEN_ATTEMPTS - 1)
         .execute(&mut *step)
         .await
         .doing(DOING)?;

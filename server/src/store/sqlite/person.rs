@@ -12,7 +12,7 @@ use crate::{
     id::UserId,
     person::{Name, OneTimeLink, Session, User},
     secret::Fingerprint,
-    store::{PersonStore, Redeemed, StoreError},
+    store::{PersonStore, Redeemed, StoreError, UNDECIDED},
 };
 
 /// Good: not too old, for a person who is not disabled, or for the first person while there is nobody.
@@ -317,6 +317,7 @@ impl PersonStore for SqliteStore {
         ] {
             sqlx::query(statement).bind(over.micros()).execute(&mut *step).await.doing(DOING)?;
         }
+        super::access::drop_undecided(&mut step, now.minus(UNDECIDED), DOING).await?;
         step.commit().await.doing(DOING)?;
         self.empty_log().await;
         Ok(())
