@@ -36,7 +36,6 @@ mod root;
 #[cfg(test)]
 mod tests;
 
-pub use document::VerifierPlace;
 pub use root::RootKey;
 
 const VERSION: u8 = 1;

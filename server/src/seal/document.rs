@@ -1,16 +1,13 @@
 //! What is inside the envelopes.
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::{KeyRing, Place, Purpose, SealError, Sealed};
 use crate::{
     credential::{Credential, Method, Tokens},
-    id::{ProviderId, RuntimeId, UserId},
-    login::LoginAttempt,
     random::Entropy,
-    secret::{Fingerprint, Secret},
+    secret::Secret,
 };
 
 /// The version of the document. A release that changes it reads both for one release before it writes the new one.
@@ -30,33 +27,6 @@ struct Read {
     v: u8,
     access: String,
     refresh: Option<String>,
-}
-
-/// What the PKCE verifier of a login attempt is sealed to.
-#[derive(Clone, Copy, Debug)]
-pub struct VerifierPlace<'a> {
-    /// Of the random `state`.
-    pub state: &'a Fingerprint,
-    /// Who began it.
-    pub user: &'a UserId,
-    /// In which session.
-    pub session: &'a Fingerprint,
-    /// At which provider.
-    pub provider: &'a ProviderId,
-    /// For which runtime.
-    pub runtime: &'a RuntimeId,
-}
-
-impl<'a> From<&'a LoginAttempt> for VerifierPlace<'a> {
-    fn from(attempt: &'a LoginAttempt) -> Self {
-        Self {
-            state: &attempt.state,
-            user: &attempt.user,
-            session: &attempt.session,
-            provider: &attempt.provider,
-            runtime: &attempt.runtime,
-        }
-    }
 }
 
 impl KeyRing {
@@ -105,31 +75,6 @@ impl KeyRing {
         }
         Ok(Tokens { access: Secret::new(read.access), refresh: read.refresh.map(Secret::new) })
     }
-
-    /// Seals the PKCE verifier of a login attempt to its state, user, session, provider and runtime.
-    ///
-    /// # Errors
-    /// As [`KeyRing::seal`].
-    pub fn seal_verifier(
-        &self,
-        place: VerifierPlace<'_>,
-        verifier: &Secret,
-        entropy: &dyn Entropy,
-    ) -> Result<Sealed, SealError> {
-        let (row, kind) = place.names();
-        self.seal(Purpose::Logins, &place.place(&row, &kind), verifier.expose().as_bytes(), entropy)
-    }
-
-    /// Opens the PKCE verifier of a login attempt.
-    ///
-    /// # Errors
-    /// As [`KeyRing::unseal`].
-    pub fn unseal_verifier(&self, place: VerifierPlace<'_>, sealed: &Sealed) -> Result<Secret, SealError> {
-        let (row, kind) = place.names();
-        let opened = self.unseal(Purpose::Logins, &place.place(&row, &kind), sealed)?;
-        let text = std::str::from_utf8(&opened).map_err(|_| SealError::Malformed)?;
-        Ok(Secret::new(text))
-    }
 }
 
 /// `token/classic`, `oauth2/user`. The first word is one of ours and has no stroke, so no two kinds look alike.
@@ -151,27 +96,5 @@ fn place<'a>(credential: &'a Credential, origin: &'a str, kind: &'a str) -> Plac
         origin,
         kind,
         generation: credential.generation,
-    }
-}
-
-impl<'a> VerifierPlace<'a> {
-    /// Row: the state. Kind: the session, which is always 43 characters long, then the runtime.
-    fn names(&self) -> (String, String) {
-        let state = URL_SAFE_NO_PAD.encode(self.state.0);
-        let session = URL_SAFE_NO_PAD.encode(self.session.0);
-        (state, format!("pkce {session} {}", self.runtime))
-    }
-
-    fn place(&self, row: &'a str, kind: &'a str) -> Place<'a> {
-        Place {
-            table: "login_attempts",
-            column: "verifier",
-            row,
-            owner: self.user.as_str(),
-            provider: self.provider.as_str(),
-            origin: "",
-            kind,
-            generation: 0,
-        }
     }
 }

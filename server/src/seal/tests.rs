@@ -16,9 +16,8 @@ use super::*;
 use crate::{
     clock::TestClock,
     credential::{Credential, Evidence, Method, ProviderAccount, Standing, Tokens},
-    id::{ProviderId, RuntimeId, UserId},
     random::TestEntropy,
-    secret::{Fingerprint, Secret},
+    secret::Secret,
 };
 
 const ORIGIN: &str = "https://github.com:443";
@@ -397,34 +396,6 @@ fn a_document_of_another_version_or_shape_is_malformed() {
             Some(SealError::Malformed),
             "{document}"
         );
-    }
-}
-
-#[test]
-fn a_verifier_opens_only_for_its_attempt() {
-    let ring = ring();
-    let (state, session) = (Fingerprint([1; 32]), Fingerprint([2; 32]));
-    let (user, provider, runtime) =
-        (UserId::from("u"), ProviderId::from("github"), RuntimeId::from("acme.prod"));
-    let (mallory, gitlab, other) =
-        (UserId::from("m"), ProviderId::from("gitlab"), RuntimeId::from("acme.test"));
-    let home = VerifierPlace {
-        state: &state,
-        user: &user,
-        session: &session,
-        provider: &provider,
-        runtime: &runtime,
-    };
-    let sealed = ring.seal_verifier(home, &Secret::new("verifier"), &TestEntropy::new(7)).unwrap();
-    assert_eq!(ring.unseal_verifier(home, &sealed).ok().unwrap().expose(), "verifier");
-    for elsewhere in [
-        VerifierPlace { state: &session, ..home },
-        VerifierPlace { session: &state, ..home },
-        VerifierPlace { user: &mallory, ..home },
-        VerifierPlace { provider: &gitlab, ..home },
-        VerifierPlace { runtime: &other, ..home },
-    ] {
-        assert_eq!(ring.unseal_verifier(elsewhere, &sealed).err(), Some(SealError::Forged));
     }
 }
 
