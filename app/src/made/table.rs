@@ -79,7 +79,7 @@ fn account(account: &AccountRows) -> AnyView {
         <tbody>
             <tr class="account">
                 <th scope="rowgroup" colspan="5">
-                    {account.name.clone()} <small>{account.matching} {unit}</small>
+                    {account.name.clone()} " " <small>{account.matching} {unit}</small>
                 </th>
             </tr>
             {rows}
