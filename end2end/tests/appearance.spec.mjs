@@ -8,6 +8,14 @@ import { expect, field, submit, test, usual } from '../fixtures.mjs';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
+/** Where script is off timers never come, and axe-core waits for some of no length. */
+function timersWithoutScript() {
+  window.setTimeout = (run, after = 0, ...values) => {
+    if (after < 100) Promise.resolve().then(() => run(...values));
+    return 0;
+  };
+}
+
 /** Looks at the page as it stands, in all four ways. */
 async function looksGood(page, state, info) {
   const found = [];
@@ -16,9 +24,12 @@ async function looksGood(page, state, info) {
     for (const colorScheme of ['light', 'dark']) {
       await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
       const way = `${state} ${colorScheme} ${width}`;
-      await page.evaluate(axe);
+      if (!(await page.evaluate('!!window.axe'))) {
+        if (info.project.name === 'no-script') await page.evaluate(timersWithoutScript);
+        await page.evaluate(axe);
+      }
       const { violations } = await page.evaluate(() =>
-        axe.run(document, { resultTypes: ['violations'], rules: { 'target-size': { enabled: true } } }),
+        axe.run(document, { preload: false, resultTypes: ['violations'], rules: { 'target-size': { enabled: true } } }),
       );
       for (const { id, nodes } of violations) {
         found.push(...nodes.map(({ target, failureSummary }) => `${way}: ${id} at ${target.join(' ')}: ${failureSummary.replaceAll('\n', ' ')}`));
