@@ -55,13 +55,6 @@ pub async fn dump(file: &Path) -> Dump {
     Dump(dump)
 }
 
-/// One statement, by hand.
-pub async fn execute(file: &Path, statement: &'static str) {
-    let mut connection = SqliteConnectOptions::new().filename(file).connect().await.unwrap();
-    sqlx::query(statement).execute(&mut connection).await.unwrap();
-    connection.close().await.unwrap();
-}
-
 /// One column of the first row.
 pub async fn ask<T>(file: &Path, question: &'static str) -> T
 where

@@ -17,6 +17,7 @@ use url::Url;
 
 /// A Git host on a port of its own; ends with the test.
 pub struct Forge {
+    host: SharedHost,
     router: Router,
     /// Without a slash at the end.
     pub url: String,
@@ -43,7 +44,7 @@ impl Forge {
         let host: SharedHost = Arc::new(Host::new(Shape::Github, &url, redirect_uris));
         let router = forge::router(&host);
         let serving = tokio::spawn(forge::serve(listener, router.clone()));
-        Self { router, url, port, serving }
+        Self { host, router, url, port, serving }
     }
 
     /// Asks the control room.
@@ -74,6 +75,17 @@ impl Forge {
     /// The same of somebody else.
     pub async fn token_of(&self, login: &str) -> Made {
         self.make(json!({ "user": login, "kind": "classic", "scopes": ["repo"] })).await
+    }
+
+    /// The secrets of all tokens that it ever issued.
+    pub fn secrets(&self) -> Vec<String> {
+        let state = self.host.state();
+        let refresh = state
+            .tokens
+            .iter()
+            .filter_map(|token| token.refresh.as_ref())
+            .map(|refresh| refresh.secret.clone());
+        state.tokens.iter().map(|token| token.secret.clone()).chain(refresh).collect()
     }
 
     pub async fn change(&self, id: u64, mut change: Value) {

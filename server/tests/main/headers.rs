@@ -247,7 +247,7 @@ impl hyper::body::Body for Chunks {
 async fn a_request_that_does_not_end_is_ended() {
     let site = TestSite::start().await;
     let browser = site.anonymous();
-    let begun = std::time::Instant::now();
+    let begun = tokio::time::Instant::now();
     let ask = browser.ask(Method::POST, "/api/person/sign-in");
     let answer = ask.body("application/x-www-form-urlencoded", Body::new(Chunks(0))).send().await;
     assert_eq!(answer.status, StatusCode::GATEWAY_TIMEOUT);

@@ -403,7 +403,7 @@ async fn a_runtime_without_oauth_offers_none() {
     let site = TestSite::start().await;
     let mara = site.person("mara").await;
     let answer = mara.submit("/tokens/acme.paste", "/connect/acme.paste", &[]).await;
-    assert_eq!(answer.location(), "/tokens?problem=app-refused&runtime=acme.paste#acme.paste");
+    assert_eq!(answer.location(), "/tokens?problem=not-set-up&runtime=acme.paste#acme.paste");
     assert_eq!(site.dump().await.rows("login_attempts"), 0);
 }
 

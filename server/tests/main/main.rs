@@ -24,8 +24,11 @@
 
 mod database;
 mod forge;
+mod program;
 mod site;
 
+mod canaries;
+mod crashes;
 mod doors;
 mod headers;
 mod input;

@@ -152,6 +152,9 @@ async fn a_provider_in_trouble_is_no_refusal() {
         assert_eq!(generation(&site).await, 1, "{fault}");
         site.forge.heal().await;
     }
+    // The provider said when to come back; nobody asks before.
+    site.minutes(61).await;
+    mara.sign_in("mara", crate::site::PASSWORD).await.assert_ok();
     mara.check(RUNTIME).await.assert_ok();
     assert_eq!((mara.health(RUNTIME).await.as_str(), generation(&site).await), ("Valid", 2));
 }

@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use axum::{
@@ -18,7 +18,7 @@ use serde_json::Value;
 use server::{
     clock::{Clock, TestClock},
     config::Config,
-    random::SystemEntropy,
+    random::{Entropy, SystemEntropy},
     secret::Secret,
     site::Site,
     web,
@@ -117,11 +117,16 @@ impl TestSite {
 
     /// With another configuration.
     pub async fn start_with(forge: Forge, config: &str) -> Self {
+        Self::start_from(forge, config, Arc::new(SystemEntropy)).await
+    }
+
+    /// With other random bytes as well.
+    pub async fn start_from(forge: Forge, config: &str, entropy: Arc<dyn Entropy>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         files_for_browsers(&folder.path().join("site"));
         let clock = TestClock::new();
         forge.set_clock(clock.now()).await;
-        let (site, router) = open(folder.path(), config, &clock).await;
+        let (site, router) = open(folder.path(), config, &clock, entropy).await;
         let public_url = site.public_url.clone();
         Self { site, router, clock, forge, public_url, folder }
     }
@@ -130,9 +135,14 @@ impl TestSite {
     pub async fn restart(self, config: &str) -> Self {
         let Self { site, router, clock, forge, folder, .. } = self;
         drop((site, router));
-        let (site, router) = open(folder.path(), config, &clock).await;
+        let (site, router) = open(folder.path(), config, &clock, Arc::new(SystemEntropy)).await;
         let public_url = site.public_url.clone();
         Self { site, router, clock, forge, public_url, folder }
+    }
+
+    /// Lets go of the database; folder and Git host stay.
+    pub fn stop(self) -> (Forge, tempfile::TempDir) {
+        (self.forge, self.folder)
     }
 
     pub fn folder(&self) -> &Path {
@@ -164,6 +174,7 @@ impl TestSite {
             public_url: self.public_url.clone(),
             cookies: Mutex::default(),
             peer: SocketAddr::from(([192, 0, 2, 1], 5000)),
+            heard: None,
         }
     }
 
@@ -177,7 +188,12 @@ impl TestSite {
     }
 }
 
-async fn open(folder: &Path, config: &str, clock: &TestClock) -> (Arc<Site>, Router) {
+async fn open(
+    folder: &Path,
+    config: &str,
+    clock: &TestClock,
+    entropy: Arc<dyn Entropy>,
+) -> (Arc<Site>, Router) {
     let file = folder.join("gitward.toml");
     std::fs::write(&file, config).unwrap();
     let site_dir = folder.join("site").to_str().unwrap().to_owned();
@@ -186,7 +202,7 @@ async fn open(folder: &Path, config: &str, clock: &TestClock) -> (Arc<Site>, Rou
             panic!("{error}");
         });
     let clock: Arc<dyn Clock> = Arc::new(clock.clone());
-    let site = Arc::new(Site::open(config, clock, Arc::new(SystemEntropy)).await.unwrap());
+    let site = Arc::new(Site::open(config, clock, entropy).await.unwrap());
     let router = web::router(&site).unwrap();
     (site, router)
 }
@@ -213,6 +229,7 @@ pub struct Browser {
     public_url: Url,
     cookies: Mutex<BTreeMap<String, String>>,
     pub peer: SocketAddr,
+    heard: Option<Arc<Mutex<Vec<u8>>>>,
 }
 
 /// What came back.
@@ -274,7 +291,6 @@ pub struct Ask<'b> {
     path: String,
     headers: Vec<(&'static str, Vec<u8>)>,
     body: Body,
-    cookies: bool,
 }
 
 impl Ask<'_> {
@@ -287,11 +303,6 @@ impl Ask<'_> {
 
     pub fn without(mut self, name: &str) -> Self {
         self.headers.retain(|(known, _)| *known != name);
-        self
-    }
-
-    pub fn without_cookies(mut self) -> Self {
-        self.cookies = false;
         self
     }
 
@@ -311,21 +322,18 @@ impl Ask<'_> {
             request = request.header(*name, value.as_slice());
         }
         let cookies = self.browser.cookie_header();
-        if self.cookies && !cookies.is_empty() {
+        if !cookies.is_empty() {
             request = request.header(header::COOKIE, cookies);
         }
         let mut request = request.body(self.body).unwrap();
         request.extensions_mut().insert(ConnectInfo(self.browser.peer));
-        let begun = Instant::now();
         let response = self.browser.router.clone().oneshot(request).await.unwrap();
-        if begun.elapsed() > Duration::from_secs(8) {
-            eprintln!("SLOW {} {:?} {:?}", self.path, begun.elapsed(), response.status());
-        }
         let (parts, body) = response.into_parts();
         for cookie in parts.headers.get_all(header::SET_COOKIE) {
             self.browser.take_cookie(cookie.to_str().unwrap());
         }
         let body = to_bytes(body, usize::MAX).await.unwrap();
+        self.browser.remember(&self.path, &parts.headers, &body);
         Answer { status: parts.status, headers: parts.headers, body }
     }
 }
@@ -338,7 +346,7 @@ impl Browser {
         if method != Method::GET && method != Method::HEAD {
             headers.push(("origin", self.public_url.origin().ascii_serialization().into_bytes()));
         }
-        Ask { browser: self, method, path: path.to_owned(), headers, body: Body::empty(), cookies: true }
+        Ask { browser: self, method, path: path.to_owned(), headers, body: Body::empty() }
     }
 
     /// Opens a page.
@@ -433,6 +441,39 @@ impl Browser {
         }
     }
 
+    /// Remembers every answer from now on.
+    pub fn heard(mut self) -> Self {
+        self.heard = Some(Arc::default());
+        self
+    }
+
+    /// Its answers are remembered with those of `other`.
+    pub fn heard_by(mut self, other: &Self) -> Self {
+        self.heard.clone_from(&other.heard);
+        self
+    }
+
+    /// Headers and bodies of all answers. Without the cookies, which hand out sessions, and the page that forwards,
+    /// whose address carries the state to the provider.
+    pub fn everything_heard(&self) -> Vec<u8> {
+        self.heard.as_ref().map(|heard| heard.lock().unwrap().clone()).unwrap_or_default()
+    }
+
+    fn remember(&self, path: &str, headers: &HeaderMap, body: &[u8]) {
+        let Some(heard) = &self.heard else { return };
+        let mut heard = heard.lock().unwrap();
+        for (name, value) in headers.iter().filter(|(name, _)| *name != header::SET_COOKIE) {
+            heard.extend_from_slice(name.as_str().as_bytes());
+            heard.extend_from_slice(b": ");
+            heard.extend_from_slice(value.as_bytes());
+            heard.push(b'\n');
+        }
+        if !path.starts_with("/connect/") {
+            heard.extend_from_slice(body);
+            heard.push(b'\n');
+        }
+    }
+
     /// Another browser, with the same cookies as they are now.
     pub fn copy(&self) -> Self {
         Self {
@@ -440,6 +481,7 @@ impl Browser {
             public_url: self.public_url.clone(),
             cookies: Mutex::new(self.cookies.lock().unwrap().clone()),
             peer: self.peer,
+            heard: self.heard.clone(),
         }
     }
 }

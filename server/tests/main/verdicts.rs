@@ -134,6 +134,14 @@ async fn faults_keep_the_last_verdict_of_tokens_and_of_grants() {
             assert!(fits, "{runtime}: {seen} after {fault}");
         }
         scene.site.forge.heal().await;
+        if health == "RateLimited" {
+            // The provider said when to come back; nobody asks before.
+            let before = scene.site.forge.requests().await.len();
+            scene.mara.check(RUNTIME).await.assert_ok();
+            assert_eq!(scene.site.forge.requests().await.len(), before, "{fault}");
+            scene.site.minutes(61).await;
+            scene.mara.sign_in("mara", crate::site::PASSWORD).await.assert_ok();
+        }
         for runtime in [RUNTIME, "acme.staging"] {
             scene.mara.check(runtime).await.assert_ok();
             assert_eq!(scene.mara.health(runtime).await, "Valid", "{runtime} after {fault}");
