@@ -40,7 +40,7 @@ async function looksGood(page, state, info) {
         return { wide: root.scrollWidth > root.clientWidth, by: out.slice(-1).map((one) => one.outerHTML.slice(0, 120))[0] };
       });
       if (wide) found.push(`${way}: has to be scrolled sideways, for ${by}`);
-      const name = `${way.replaceAll(/[^a-z0-9]+/g, '-')}.png`;
+      const name = `${way.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-')}.png`;
       await page.screenshot({ path: join(info.project.outputDir, 'pictures', info.project.name, name), fullPage: true });
     }
   }
