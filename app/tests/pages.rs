@@ -250,13 +250,21 @@ async fn all_is_well_only_when_nothing_is_in_doubt() {
     for account in &mut *fake.accounts.lock().unwrap() {
         account.rows.retain(|row| matches!(row.health, Health::Valid { .. } | Health::Checking { .. }));
     }
-    get(&fake, "/").await.says("1 in doubt");
+    let home = get(&fake, "/").await;
+    home.says("1 in doubt");
+    assert!(home.html.contains("href=\"/tokens?show=in-doubt\""));
+    let list = get(&fake, "/tokens?show=in-doubt").await;
+    list.says("canary");
+    list.says("1 in doubt");
+    assert!(!list.text().contains("sandbox"));
     for account in &mut *fake.accounts.lock().unwrap() {
         account.rows.retain(|row| matches!(row.health, Health::Valid { .. }));
     }
     let home = get(&fake, "/").await;
     home.says("All is well");
     assert!(!home.text().contains("in doubt"));
+    let list = get(&fake, "/tokens?show=in-doubt").await;
+    list.says("Nothing is in doubt");
 }
 
 #[tokio::test]

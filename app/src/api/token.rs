@@ -27,6 +27,8 @@ pub enum Show {
     All,
     /// Those with a token that needs the user.
     NeedYou,
+    /// Those with a token of which the provider gave no clear answer.
+    InDoubt,
     /// Those that work.
     Work,
     /// Those without a token.
@@ -39,6 +41,7 @@ impl Show {
         match self {
             Self::All => "all",
             Self::NeedYou => "need-you",
+            Self::InDoubt => "in-doubt",
             Self::Work => "work",
             Self::NoToken => "no-token",
         }
@@ -46,7 +49,7 @@ impl Show {
 
     /// The other way round; anything unknown shows all.
     pub fn from_word(word: &str) -> Self {
-        [Self::NeedYou, Self::Work, Self::NoToken]
+        [Self::NeedYou, Self::InDoubt, Self::Work, Self::NoToken]
             .into_iter()
             .find(|show| show.word() == word)
             .unwrap_or_default()

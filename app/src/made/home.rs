@@ -23,13 +23,13 @@ pub(super) fn html(name: &str, counts: Counts) -> String {
     } else {
         ("good", "All is well".to_owned(), "Every token you have given does its work.")
     };
-    let target = path::list("", if counts.need_you > 0 { Show::NeedYou } else { Show::All }.word(), 1);
-    let picture = match tone {
-        "bad" => "mark",
-        "warn" => "clock",
-        "good" => "ok",
-        _ => "none",
+    let (show, picture) = match tone {
+        "bad" => (Show::NeedYou, "mark"),
+        "warn" => (Show::InDoubt, "clock"),
+        "good" => (Show::All, "ok"),
+        _ => (Show::All, "none"),
     };
+    let target = path::list("", show.word(), 1);
     let doubt = (counts.in_doubt > 0).then(|| view! { {counts.in_doubt} " in doubt, " });
     view! {
         <section>

@@ -58,6 +58,7 @@ fn nothing_matches(query: &TokenQuery) -> AnyView {
             ("Nothing matches", "No runtime, account, host or login contains these words.")
         }
         Show::NeedYou => ("Nothing needs you", "None of your tokens asks anything of you."),
+        Show::InDoubt => ("Nothing is in doubt", "Every provider gave a clear answer the last time."),
         Show::Work => ("Nothing works yet", "None of your runtimes has a token that works."),
         _ => ("Nothing is left without a token", "Every runtime has one."),
     };

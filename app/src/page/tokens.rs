@@ -209,6 +209,7 @@ fn tools(counts: Counts, filter: Memo<String>, show: Memo<Show>) -> AnyView {
             <nav class="chips" aria-label="Which runtimes">
                 {chip(Show::All, counts.all, if counts.all == 1 { "runtime" } else { "runtimes" })}
                 {chip(Show::NeedYou, counts.need_you, if counts.need_you == 1 { "needs you" } else { "need you" })}
+                {(counts.in_doubt > 0).then(|| chip(Show::InDoubt, counts.in_doubt, "in doubt"))}
                 {chip(Show::Work, counts.work, if counts.work == 1 { "works" } else { "work" })}
                 {chip(Show::NoToken, counts.no_token, "without a token")}
             </nav>

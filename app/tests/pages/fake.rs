@@ -229,6 +229,7 @@ impl Backend for Visit {
                     && match query.show {
                         Show::All => true,
                         Show::NeedYou => row.health.needs_user(),
+                        Show::InDoubt => in_doubt(row),
                         Show::Work => matches!(row.health, Health::Valid { .. }),
                         Show::NoToken => row.token.is_none(),
                     }
