@@ -12,7 +12,7 @@ use app::{
         Backend,
         person::{LinkPurpose, Visitor},
         token::{
-            AccountRows, Added, AlsoRuntime, Counts, Evidence, Expiry, NewToken, ProviderLabel, Refusal, Reusable,
+            AccountRows, Added, AlsoRuntime, Counts, Evidence, Expiry, Health, NewToken, ProviderLabel, Refusal, Reusable,
             RuntimeAccess, RuntimeRow, Show, TokenPage, TokenQuery, TokenSummary,
         },
     },
@@ -48,7 +48,7 @@ const REFUSAL_SHOWN: std::time::Duration = std::time::Duration::from_secs(10 * 6
 const REFUSED_PASTES: u32 = 20;
 const REFUSED_PASTES_WINDOW_SECONDS: u32 = 5 * 60;
 /// Questions to providers about tokens that are kept, per user and window: all users share this server's address.
-const QUESTIONS: u32 = 30;
+const QUESTIONS: u32 = 120;
 const QUESTIONS_WINDOW_SECONDS: u32 = 60;
 
 /// More people sign in at this moment than the machine can hash for; seconds later it is over.
@@ -152,6 +152,9 @@ impl Visit {
 
     /// Keeps what was ticked beside a token that nobody was asked about.
     async fn mistyped(&self, runtime: &RuntimeId, error: ApiError, also: Vec<RuntimeId>) -> ApiError {
+        if also.is_empty() {
+            return error;
+        }
         match self.refused(runtime, None, also).await {
             ApiError::Refused => error,
             other => other,
@@ -233,7 +236,7 @@ impl Backend for Visit {
         let signed_in =
             self.site.people.change_password(user, session, &current, &new, self.address()).await.map_err(|error| {
                 match error {
-                    ChangeError::Wrong => ApiError::WrongNameOrPassword,
+                    ChangeError::Wrong => ApiError::WrongPassword,
                     ChangeError::Throttled { retry_after_seconds } => {
                         ApiError::TooManyAttempts { retry_after_seconds }
                     }
@@ -277,15 +280,18 @@ impl Backend for Visit {
         let words: Vec<String> = query.filter.split_whitespace().map(str::to_lowercase).collect();
         for access in &accesses {
             let Some((seen, row)) = self.row(access, now) else { continue };
-            let works = row.token.is_some() && !seen.health.needs_user();
+            let works = matches!(seen.health, Health::Valid { .. });
+            let in_doubt = row.token.is_some() && !works && !seen.health.needs_user();
             counts.all += 1;
             counts.no_token += u32::from(row.token.is_none());
             counts.need_you += u32::from(seen.health.needs_user());
             counts.work += u32::from(works);
+            counts.in_doubt += u32::from(in_doubt);
             let shown = match query.show {
                 Show::All => true,
                 Show::NeedYou => seen.health.needs_user(),
                 Show::Work => works,
+                Show::InDoubt => in_doubt,
                 Show::NoToken => row.token.is_none(),
             };
             if shown && matches(&words, access, &row) {
@@ -503,6 +509,7 @@ fn summary(credential: &Credential, provider: &dyn Provider, now: Timestamp) -> 
     let expiry = match (credential.expires_at, credential.renew_at) {
         _ if credential.expiry_unknown => Expiry::Unknown,
         // Gitward renews it; its own end is only worth a word when it comes near, and then the health says so.
+        (_, Some(renew_at)) if renew_at <= now => Expiry::RenewsAtNextUse,
         (_, Some(renew_at)) => Expiry::RenewsItself(moment(renew_at, now)),
         (Some(at), None) => Expiry::At(moment(at, now)),
         (None, None) => Expiry::Never,

@@ -17,6 +17,9 @@ const TWO_REFUSALS_APART: Duration = Duration::from_secs(10 * 60);
 /// … or when they have gone on for so long, and are so many: two clicks in two bad hours of the provider are no proof.
 const REFUSALS_FOR: Duration = Duration::from_secs(90 * 60);
 const REFUSALS: u32 = 3;
+/// A credential that was refused is shown to the provider so many times per window at most.
+const REFUSED_QUESTIONS: u32 = 6;
+const REFUSED_WINDOW_SECONDS: u32 = 60;
 
 /// What the provider's answer makes of a standing. `another_passed`: since the first refusal, another credential of
 /// that host was accepted, so the host itself is well.
@@ -119,6 +122,13 @@ impl Checker {
         {
             // The provider said when to come back, and the row says it.
             return Ok(());
+        }
+        if credential.standing.rejected_since.is_some() {
+            // Providers ban an address that keeps coming with what they refuse.
+            let bucket = format!("refused {}", credential.id);
+            if self.store.count_failure(&bucket, self.clock.now(), REFUSED_WINDOW_SECONDS).await? > REFUSED_QUESTIONS {
+                return Ok(());
+            }
         }
         let generation = credential.generation;
         let provider =

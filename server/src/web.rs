@@ -25,9 +25,11 @@ use tower_http::{
     trace::TraceLayer,
 };
 
+use self::burst::Burst;
 use crate::{backend::Visit, site::Site};
 
 pub mod asset;
+pub mod burst;
 pub mod oauth;
 pub mod security;
 pub mod serve;
@@ -125,6 +127,7 @@ pub fn router(site: &Arc<Site>) -> Result<Router, asset::NoFiles> {
         .layer(from_fn(fitting_status))
         .layer(from_fn(pages_for_people))
         .layer(from_fn_with_state(Arc::clone(site), session::recognise))
+        .layer(from_fn_with_state((Arc::clone(site), Arc::new(Burst::default())), burst::serve))
         .layer(CompressionLayer::new().quality(tower_http::CompressionLevel::Fastest));
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
@@ -140,7 +143,7 @@ pub fn router(site: &Arc<Site>) -> Result<Router, asset::NoFiles> {
         .layer(CatchPanicLayer::new())
         .layer(from_fn_with_state(Arc::clone(site), security::headers))
         .layer(PropagateRequestIdLayer::x_request_id())
-        .layer(TraceLayer::new_for_http().make_span_with(span))
+        .layer(TraceLayer::new_for_http().make_span_with(span).on_request(()).on_response(answered))
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid));
     Ok(router)
 }
@@ -204,6 +207,17 @@ async fn ready(State(site): State<Arc<Site>>) -> Response {
             tracing::error!(error = &error as &dyn std::error::Error, "Not ready: the database does not answer");
             (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n").into_response()
         }
+    }
+}
+
+/// One line for each request that may have changed something, or failed; the others only when asked for.
+fn answered(response: &Response, took: Duration, _span: &tracing::Span) {
+    let status = response.status().as_u16();
+    let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    if status >= 400 {
+        tracing::info!(status, took_ms, "Answered");
+    } else {
+        tracing::debug!(status, took_ms, "Answered");
     }
 }
 

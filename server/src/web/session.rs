@@ -62,14 +62,18 @@ pub fn session_cookie_ended(public_url: &Url) -> String {
     ended.to_string()
 }
 
+/// What the session's cookie holds, if the browser sent one.
+pub fn cookie_secret(site: &Site, headers: &HeaderMap) -> Option<Secret> {
+    let jar = CookieJar::from_headers(headers);
+    jar.get(cookie_name(&site.public_url)).map(|cookie| Secret::new(cookie.value()))
+}
+
 /// Finds out who makes the request, once, for all that follows.
 pub async fn recognise(State(site): State<Arc<Site>>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
     let address = client_address(peer, request.headers(), &site.trusted_proxies);
     request.extensions_mut().insert(ClientAddress(address));
-    let jar = CookieJar::from_headers(request.headers());
-    if let Some(cookie) = jar.get(cookie_name(&site.public_url)) {
-        let secret = Secret::new(cookie.value());
+    if let Some(secret) = cookie_secret(&site, request.headers()) {
         match site.people.session(&secret).await {
             Ok(Some((session, user))) => {
                 request.extensions_mut().insert(Signed { session, user, secret });
