@@ -93,7 +93,7 @@ async fn a_new_password_ends_all_other_sessions() {
     other.sign_in("mara", PASSWORD).await.assert_ok();
     let before = stolen(&mara);
     let wrong = mara.call("person/change-password", &[("current", "a wrong sentence"), ("new", NEW)]).await;
-    assert_eq!(wrong.error(), "WrongNameOrPassword");
+    assert_eq!(wrong.error(), "WrongPassword");
     assert!(is_in(&other).await, "nothing happened yet");
     mara.call("person/change-password", &[("current", PASSWORD), ("new", NEW)]).await.assert_ok();
     assert!(is_in(&mara).await);
