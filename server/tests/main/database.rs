@@ -10,6 +10,12 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, sqlite::SqliteConnect
 pub struct Dump(pub BTreeMap<String, Vec<String>>);
 
 impl Dump {
+    /// All but one table.
+    pub fn without(mut self, table: &str) -> Self {
+        self.0.remove(table);
+        self
+    }
+
     pub fn rows(&self, table: &str) -> usize {
         self.0[table].len()
     }

@@ -97,7 +97,7 @@ pub fn uses() -> Vec<Use> {
             kind: Kind::Connect,
         },
         page("/callback/{provider}", "/callback/forge?state=guess&code=guess", Kind::Callback),
-        page("/pkg/{*file}", "/pkg/gitward.js", Kind::Open),
+        page("/pkg/{*file}", "/pkg/gitward.h4sh.js", Kind::Open),
         page("/favicon.svg", "/favicon.svg", Kind::Open),
         page("/robots.txt", "/robots.txt", Kind::Open),
         page("/healthz", "/healthz", Kind::Open),

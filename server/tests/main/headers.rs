@@ -115,7 +115,7 @@ async fn over_https_browsers_are_told_to_stay_there() {
     let config = usual(&forge).replace("http://127.0.0.1:3000", "https://gitward.example");
     let site = TestSite::start_with(forge, &config).await;
     let mara = site.person("mara").await;
-    for path in ["/", "/tokens", "/healthz", "/pkg/gitward.js", "/nonsense", "/callback/forge"] {
+    for path in ["/", "/tokens", "/healthz", "/pkg/gitward.h4sh.js", "/nonsense", "/callback/forge"] {
         let answer = mara.get(path).await;
         assert_eq!(
             answer.header("strict-transport-security"),
@@ -147,7 +147,7 @@ async fn files_come_compressed_and_are_kept_for_ever() {
     let browser = site.anonymous();
     for (name, content_type) in [("js", "text/javascript"), ("wasm", "application/wasm"), ("css", "text/css")]
     {
-        let path = format!("/pkg/gitward.{name}");
+        let path = format!("/pkg/gitward.h4sh.{name}");
         let plain = browser.ask(Method::GET, &path).send().await;
         plain.assert_ok();
         assert_eq!(plain.header("cache-control"), "public, max-age=31536000, immutable");
@@ -271,5 +271,6 @@ async fn a_token_of_a_megabyte_is_answered_with_a_sentence() {
     let page = scene.mara.get(place.strip_prefix("http://127.0.0.1:3000").unwrap_or(&place)).await;
     assert!(page.text().contains("too long to be a token"), "{}", page.text());
     assert!(!page.text().contains("xxxxxxxx"));
-    crate::database::assert_same(&before, &scene.site.dump().await, "a megabyte");
+    let after = scene.site.dump().await.without("refusals");
+    crate::database::assert_same(&after, &before, "a megabyte");
 }

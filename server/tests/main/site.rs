@@ -211,14 +211,15 @@ async fn open(
 pub fn files_for_browsers(folder: &Path) {
     std::fs::create_dir_all(folder.join("pkg")).unwrap();
     for (name, content) in [
-        ("gitward.js", "export function hydrate(){}"),
-        ("gitward.wasm", "\0asm"),
-        ("gitward.css", "body{margin:0}"),
+        ("gitward.h4sh.js", "export function hydrate(){}"),
+        ("gitward.h4sh.wasm", "\0asm"),
+        ("gitward.h4sh.css", "body{margin:0}"),
     ] {
         std::fs::write(folder.join("pkg").join(name), content).unwrap();
         std::fs::write(folder.join("pkg").join(format!("{name}.br")), format!("br of {name}")).unwrap();
         std::fs::write(folder.join("pkg").join(format!("{name}.gz")), format!("gz of {name}")).unwrap();
     }
+    std::fs::write(folder.join("hash.txt"), "js: h4sh\nwasm: h4sh\ncss: h4sh\n").unwrap();
     std::fs::write(folder.join("favicon.svg"), "<svg xmlns=\"http://www.w3.org/2000/svg\"/>").unwrap();
     std::fs::write(folder.join("robots.txt"), "User-agent: *\nDisallow: /\n").unwrap();
 }
