@@ -127,7 +127,7 @@ test.describe('signed in', () => {
       await page.getByRole('button', { name: 'Change password' }).click();
     };
     await change('not the right one', next);
-    await expect(person.alert("That name and password don't match.")).toBeVisible();
+    await expect(person.alert("That is not your current password.")).toBeVisible();
     await change(password, 'password123');
     await expect(person.alert('Many people use this password, so it is guessed first. Choose another.')).toBeVisible();
     await change(password, next);
