@@ -14,8 +14,11 @@ use tower_http::services::ServeDir;
 async fn main() {
     let folder = std::env::var("GITWARD_LOOK").unwrap_or_else(|_| "target/site/pkg".into());
     let fake = fake::Fake::new(fake::every_state());
-    let assets =
-        Assets { js: "/pkg/gitward.js".into(), wasm: "/pkg/gitward_bg.wasm".into(), css: "/pkg/gitward.css".into() };
+    let assets = Assets {
+        js: "/pkg/gitward.js".into(),
+        wasm: "/pkg/gitward_bg.wasm".into(),
+        css: "/pkg/gitward.css".into(),
+    };
     let site = fake::site(&fake, assets)
         .nest_service("/pkg", ServeDir::new(folder))
         .route_service("/favicon.svg", tower_http::services::ServeFile::new("public/favicon.svg"));

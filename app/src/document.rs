@@ -2,12 +2,7 @@
 
 use std::sync::Arc;
 
-use leptos::{
-    config::LeptosOptions,
-    hydration::AutoReload,
-    nonce::use_nonce,
-    prelude::*,
-};
+use leptos::{config::LeptosOptions, hydration::AutoReload, nonce::use_nonce, prelude::*};
 
 use crate::{
     App,

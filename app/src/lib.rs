@@ -41,7 +41,8 @@ use leptos_router::{
 use crate::{
     component::frame::Frame,
     page::{
-        DeletePage, HomePage, OncePage, PasswordPage, RuntimePage, SignInPage, nowhere::Nowhere, tokens::TokensPage,
+        DeletePage, HomePage, OncePage, PasswordPage, RuntimePage, SignInPage, nowhere::Nowhere,
+        tokens::TokensPage,
     },
 };
 

@@ -17,11 +17,7 @@ pub(crate) mod table;
 use leptos::prelude::*;
 
 use crate::{
-    api::{
-        backend,
-        part::Part,
-        token::TokenQuery,
-    },
+    api::{backend, part::Part, token::TokenQuery},
     error::ApiError,
 };
 

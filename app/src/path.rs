@@ -194,9 +194,17 @@ mod tests {
 
     #[test]
     fn a_place_on_another_host_is_never_followed() {
-        for place in
-            ["https://evil.example", "//evil.example", "/\\evil.example", "javascript:alert(1)", "", "/a\nb", "/a\u{1}", "/a\u{7f}", "/a\u{85}"]
-        {
+        for place in [
+            "https://evil.example",
+            "//evil.example",
+            "/\\evil.example",
+            "javascript:alert(1)",
+            "",
+            "/a\nb",
+            "/a\u{1}",
+            "/a\u{7f}",
+            "/a\u{85}",
+        ] {
             assert_eq!(safe_place(place), TOKENS, "{place:?}");
         }
         assert_eq!(safe_place("/tokens/acme.prod?x=1"), "/tokens/acme.prod?x=1");
@@ -209,7 +217,17 @@ mod tests {
 
     #[test]
     fn every_page_has_a_title_of_its_own() {
-        let paths = ["/", "/tokens", "/tokens/a", "/tokens/a/delete", "/password", "/sign-in", "/setup/x", "/welcome/x", "/x"];
+        let paths = [
+            "/",
+            "/tokens",
+            "/tokens/a",
+            "/tokens/a/delete",
+            "/password",
+            "/sign-in",
+            "/setup/x",
+            "/welcome/x",
+            "/x",
+        ];
         let mut titles: Vec<_> = paths.iter().map(|path| Place::of(path).title()).collect();
         titles.sort();
         titles.dedup();

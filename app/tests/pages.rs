@@ -1,14 +1,13 @@
 //! Every page and every state as HTML, over a fake backend.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 #[path = "pages/fake.rs"]
 mod fake;
 
 use std::sync::{Arc, atomic::Ordering};
 
-use app::{
-    api::token::*,
-    asset::Assets,
-};
+use app::{api::token::*, asset::Assets};
 use axum::{
     body::{Body, to_bytes},
     http::{Method, Request, Response, header},
@@ -49,8 +48,11 @@ impl Answer {
 async fn ask(fake: &Arc<Fake>, method: Method, place: &str, form: &str) -> Answer {
     let response = respond(fake, method, place, form, "text/html").await;
     let status = response.status().as_u16();
-    let location =
-        response.headers().get(header::LOCATION).map(|place| place.to_str().unwrap().to_owned()).unwrap_or_default();
+    let location = response
+        .headers()
+        .get(header::LOCATION)
+        .map(|place| place.to_str().unwrap().to_owned())
+        .unwrap_or_default();
     let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
     Answer { status, location, html: String::from_utf8(body.to_vec()).unwrap() }
 }
@@ -141,7 +143,9 @@ async fn names_can_not_become_tags() {
 #[tokio::test]
 async fn nothing_that_the_content_policy_forbids() {
     let fake = Fake::new(every_state());
-    for place in ["/", "/tokens", "/tokens/r01", "/tokens/r01/delete", "/password", "/sign-in", "/setup/first"] {
+    for place in
+        ["/", "/tokens", "/tokens/r01", "/tokens/r01/delete", "/password", "/sign-in", "/setup/first"]
+    {
         let page = get(&fake, place).await;
         assert!(!page.html.contains(" style="), "{place}");
         assert!(!page.html.contains("<style"), "{place}");
@@ -159,16 +163,35 @@ async fn every_refusal_says_what_happened_and_what_to_do() {
     let login = || "mara-lind".to_owned();
     let repository = || "acme/infra-live".to_owned();
     let cases: Vec<(Refusal, [&str; 2])> = vec![
-        (Refusal::Unknown, ["GitHub does not know this token.", "Copy the whole token again, or make a new one at GitHub's token page"]),
+        (
+            Refusal::Unknown,
+            [
+                "GitHub does not know this token.",
+                "Copy the whole token again, or make a new one at GitHub's token page",
+            ],
+        ),
         (
             Refusal::LooksForeign { label: "GitLab".into() },
-            ["This looks like a token of GitLab, not of GitHub.", "It is the right one: ask GitHub all the same"],
+            [
+                "This looks like a token of GitLab, not of GitHub.",
+                "It is the right one: ask GitHub all the same",
+            ],
         ),
-        (Refusal::NotAUserToken, ["This token does not stand for a person.", "Make a personal one at GitHub's token page"]),
+        (
+            Refusal::NotAUserToken,
+            ["This token does not stand for a person.", "Make a personal one at GitHub's token page"],
+        ),
         (Refusal::Expired { at: at() }, ["This token ended on 20 Nov 2026.", "Make a new one at"]),
         (
-            Refusal::ScopesMissing { login: login(), granted: vec!["read:user".into()], missing: vec!["repo".into(), "workflow".into()] },
-            ["GitHub accepted the token of mara-lind, but it lacks repo and workflow.", "Tick repo and workflow at GitHub's token page"],
+            Refusal::ScopesMissing {
+                login: login(),
+                granted: vec!["read:user".into()],
+                missing: vec!["repo".into(), "workflow".into()],
+            },
+            [
+                "GitHub accepted the token of mara-lind, but it lacks repo and workflow.",
+                "Tick repo and workflow at GitHub's token page",
+            ],
         ),
         (
             Refusal::CannotPush { login: login(), repository: repository() },
@@ -217,7 +240,11 @@ async fn without_script_a_token_is_added_with_any_number_of_boxes() {
         let fake = Fake::new(every_state());
         let form = ["runtime=r15&token=good", boxes].concat();
         let answer = ask(&fake, Method::POST, "/api/token/add", &form).await;
-        assert_eq!((answer.status, answer.location.as_str()), (302, "/tokens?did=added&runtime=r15#r15"), "{count}");
+        assert_eq!(
+            (answer.status, answer.location.as_str()),
+            (302, "/tokens?did=added&runtime=r15#r15"),
+            "{count}"
+        );
         get(&fake, &answer.location).await.says("The token passed and is in use.");
     }
 }
@@ -234,7 +261,9 @@ async fn what_could_not_be_served_is_told_without_script() {
             .await
             .says("The token passed and is in use. One of the runtimes you ticked could not use it; its row says more.");
     }
-    get(&fake, "/tokens?did=added&runtime=r15&left=2").await.says("2 of the runtimes you ticked could not use it;");
+    get(&fake, "/tokens?did=added&runtime=r15&left=2")
+        .await
+        .says("2 of the runtimes you ticked could not use it;");
     for nonsense in ["-1", "call", "99999999999", "0"] {
         let page = get(&fake, &["/tokens?did=added&runtime=r15&left=", nonsense].concat()).await;
         assert!(!page.text().contains("you ticked"), "{nonsense}");
@@ -271,7 +300,8 @@ async fn all_is_well_only_when_nothing_is_in_doubt() {
 async fn who_must_wait_is_told_for_how_long() {
     let fake = Fake::new(every_state());
     for (accept, header) in [("application/json", Some("90")), ("text/html", None)] {
-        let response = respond(&fake, Method::POST, "/api/person/sign-in", "name=mara&password=again", accept).await;
+        let response =
+            respond(&fake, Method::POST, "/api/person/sign-in", "name=mara&password=again", accept).await;
         let wait = response.headers().get(header::RETRY_AFTER).map(|seconds| seconds.to_str().unwrap());
         assert_eq!(wait, header, "{accept}");
         assert_eq!(response.status().as_u16(), if header.is_some() { 429 } else { 302 });
@@ -281,8 +311,12 @@ async fn who_must_wait_is_told_for_how_long() {
 #[tokio::test]
 async fn no_place_to_go_to_breaks_the_sign_in() {
     let fake = Fake::new(every_state());
-    for (then, place) in [("/a%01", "/tokens"), ("/tokens?q=z%C3%BC", "/tokens?q=z%C3%BC"), ("//evil.example", "/tokens")] {
-        let answer = ask(&fake, Method::POST, "/api/person/sign-in", &["name=a&password=right&then=", then].concat()).await;
+    for (then, place) in
+        [("/a%01", "/tokens"), ("/tokens?q=z%C3%BC", "/tokens?q=z%C3%BC"), ("//evil.example", "/tokens")]
+    {
+        let answer =
+            ask(&fake, Method::POST, "/api/person/sign-in", &["name=a&password=right&then=", then].concat())
+                .await;
         assert_eq!((answer.status, answer.location.as_str()), (302, place));
     }
 }
@@ -290,7 +324,8 @@ async fn no_place_to_go_to_breaks_the_sign_in() {
 #[tokio::test]
 async fn a_wrong_current_password_is_called_that() {
     let fake = Fake::new(every_state());
-    let answer = ask(&fake, Method::POST, "/api/person/change-password", "current=wrong&new=long+enough").await;
+    let answer =
+        ask(&fake, Method::POST, "/api/person/change-password", "current=wrong&new=long+enough").await;
     let page = get(&fake, &answer.location.replace("http://gitward.example/tokens/r01", "/password")).await;
     page.says("That is not your current password.");
     assert_eq!(page.html.matches("aria-invalid=\"true\"").count(), 1);
@@ -322,7 +357,9 @@ async fn the_address_can_not_put_words_on_the_page() {
         assert!(!page.html.contains(words), "{words}");
     }
     for problem in OauthProblem::ALL {
-        get(&fake, &["/tokens?problem=", problem.word(), "&runtime=r01"].concat()).await.says(problem.sentence());
+        get(&fake, &["/tokens?problem=", problem.word(), "&runtime=r01"].concat())
+            .await
+            .says(problem.sentence());
     }
 }
 
@@ -354,7 +391,9 @@ async fn strangers_are_led_to_the_sign_in_page_and_back() {
 #[tokio::test]
 async fn the_status_tells_the_same_as_the_page() {
     let fake = Fake::new(every_state());
-    for (place, status) in [("/nowhere", 404), ("/tokens/gone", 404), ("/tokens/gone/delete", 404), ("/welcome/spent", 410)] {
+    for (place, status) in
+        [("/nowhere", 404), ("/tokens/gone", 404), ("/tokens/gone/delete", 404), ("/welcome/spent", 410)]
+    {
         assert_eq!(get(&fake, place).await.status, status, "{place}");
     }
 }

@@ -57,9 +57,7 @@ impl Encoder<Option<Result<Visitor, ApiError>>> for Light {
     type Error = serde_json::Error;
     type Encoded = String;
 
-    fn encode(
-        visitor: &Option<Result<Visitor, ApiError>>,
-    ) -> Result<String, serde_json::Error> {
+    fn encode(visitor: &Option<Result<Visitor, ApiError>>) -> Result<String, serde_json::Error> {
         serde_json::to_string(visitor)
     }
 }
@@ -68,9 +66,7 @@ impl Decoder<Option<Result<Visitor, ApiError>>> for Light {
     type Error = serde_json::Error;
     type Encoded = str;
 
-    fn decode(
-        text: &str,
-    ) -> Result<Option<Result<Visitor, ApiError>>, serde_json::Error> {
+    fn decode(text: &str) -> Result<Option<Result<Visitor, ApiError>>, serde_json::Error> {
         serde_json::from_slice(text.as_bytes())
     }
 }

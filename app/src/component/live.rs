@@ -10,7 +10,9 @@ use leptos::{
 use leptos_router::{NavigateOptions, hooks::use_navigate};
 use send_wrapper::SendWrapper;
 use wasm_bindgen::JsCast;
-use web_sys::{Element, FormData, HtmlDialogElement, HtmlElement, HtmlFormElement, HtmlInputElement, UrlSearchParams};
+use web_sys::{
+    Element, FormData, HtmlDialogElement, HtmlElement, HtmlFormElement, HtmlInputElement, UrlSearchParams,
+};
 
 use crate::{
     api::{
@@ -130,14 +132,16 @@ pub(crate) fn left_sentence(left: u16) -> String {
     match left {
         0 => String::new(),
         1 => " One of the runtimes you ticked could not use it; its row says more.".to_owned(),
-        _ => [" ", &left.to_string(), " of the runtimes you ticked could not use it; their rows say more."].concat(),
+        _ => [" ", &left.to_string(), " of the runtimes you ticked could not use it; their rows say more."]
+            .concat(),
     }
 }
 
 /// The same for the moment when it happens, when more is known.
 fn sentence(did: &'static str, runtime: &str, added: Option<Added>) -> String {
     if let Some(added) = added {
-        let mut text = ["The token of ", &added.login, " now serves ", &added.runtimes.join(", "), "."].concat();
+        let mut text =
+            ["The token of ", &added.login, " now serves ", &added.runtimes.join(", "), "."].concat();
         if !added.left_out.is_empty() {
             text += &[" It can't serve ", &added.left_out.join(", "), "."].concat();
         }
@@ -152,7 +156,9 @@ fn sentence(did: &'static str, runtime: &str, added: Option<Added>) -> String {
 
 /// Sends a form whose action is a server function; all others go their usual way.
 pub(crate) fn send(sender: Sender, event: &SubmitEvent) {
-    let Some(form) = event.target().and_then(|target| target.dyn_into::<HtmlFormElement>().ok()) else { return };
+    let Some(form) = event.target().and_then(|target| target.dyn_into::<HtmlFormElement>().ok()) else {
+        return;
+    };
     let button = event.submitter();
     let place = button
         .as_ref()
@@ -312,7 +318,9 @@ pub(crate) fn Live(
             typed.set_value(token_field().map(|field| field.value()).unwrap_or_default());
             html.refetch();
         }
-        Some(outcome) if outcome.result.as_ref().is_ok_and(|(did, _)| !did.is_empty()) => done.run(outcome.clone()),
+        Some(outcome) if outcome.result.as_ref().is_ok_and(|(did, _)| !did.is_empty()) => {
+            done.run(outcome.clone())
+        }
         _ => {}
     });
     Effect::new(move |before: Option<bool>| {

@@ -43,11 +43,19 @@ pub fn Problem(
         _ => "That did not work",
     };
     let way_out = match error {
-        ApiError::SignInNeeded => view! { <a class="button" data-look="primary" href=path::SIGN_IN>"Sign in"</a> }.into_any(),
-        ApiError::LinkSpent => view! { <a class="button" href=path::SIGN_IN>"Go to the sign-in page"</a> }.into_any(),
-        ApiError::NotFound => view! { <a class="button" data-look="primary" href=path::TOKENS>"Back to the list"</a> }.into_any(),
+        ApiError::SignInNeeded => {
+            view! { <a class="button" data-look="primary" href=path::SIGN_IN>"Sign in"</a> }.into_any()
+        }
+        ApiError::LinkSpent => {
+            view! { <a class="button" href=path::SIGN_IN>"Go to the sign-in page"</a> }.into_any()
+        }
+        ApiError::NotFound => {
+            view! { <a class="button" data-look="primary" href=path::TOKENS>"Back to the list"</a> }
+                .into_any()
+        }
         // Loads the page anew, also where the router would think that it is already there.
-        _ => view! { <a class="button" data-look="primary" href="" rel="external">"Reload the page"</a> }.into_any(),
+        _ => view! { <a class="button" data-look="primary" href="" rel="external">"Reload the page"</a> }
+            .into_any(),
     };
     view! {
         <section class="empty" role="alert">

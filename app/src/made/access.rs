@@ -38,7 +38,8 @@ pub(super) fn html(access: &RuntimeAccess, in_dialog: bool) -> String {
     } else {
         view! { <div class="access-paste">{paste}</div> }.into_any()
     };
-    let way = if access.oauth { "Authorize it, or give it a token of yours." } else { "Give it a token of yours." };
+    let way =
+        if access.oauth { "Authorize it, or give it a token of yours." } else { "Give it a token of yours." };
     let back = (!in_dialog).then(|| {
         view! { <a class="back" href=path::TOKENS>{icon("back")} "All runtimes"</a> }
     });
@@ -137,7 +138,8 @@ fn paste_form(access: &RuntimeAccess, refusal: Option<&Refusal>) -> AnyView {
     let refusal = refusal.filter(|refusal| !matches!(refusal, Refusal::AnotherAccount { .. }));
     // Where the provider may never have seen the token, the field is not what is wrong.
     let wrong = error().is_some_and(|error| error != ApiError::Refused)
-        || refusal.is_some_and(|refusal| !matches!(refusal, Refusal::Unreachable | Refusal::RateLimited { .. }));
+        || refusal
+            .is_some_and(|refusal| !matches!(refusal, Refusal::Unreachable | Refusal::RateLimited { .. }));
     let foreign = matches!(refusal, Some(Refusal::LooksForeign { .. }));
     let warnings = access
         .foreign_shapes

@@ -21,10 +21,7 @@ pub(super) fn html(access: RuntimeAccess, in_dialog: bool) -> String {
         )
     } else {
         let list = [path::TOKENS, "#", &path::encode(&id)].concat();
-        (
-            view! { <h1>{title}</h1> }.into_any(),
-            view! { <a class="button" href=list>"Cancel"</a> }.into_any(),
-        )
+        (view! { <h1>{title}</h1> }.into_any(), view! { <a class="button" href=list>"Cancel"</a> }.into_any())
     };
     let whose = access.row.token.map(|token| {
         view! { <p class="lead">{token.kind} " of " <b>{token.login}</b> " at " {provider.clone()}</p> }

@@ -50,7 +50,10 @@ fn picture(health: &Health) -> &'static str {
     match health {
         Health::NoToken => "none",
         Health::Valid { .. } => "ok",
-        Health::Checking { .. } | Health::Expiring { .. } | Health::RateLimited { .. } | Health::AuthorizationPending { .. } => "clock",
+        Health::Checking { .. }
+        | Health::Expiring { .. }
+        | Health::RateLimited { .. }
+        | Health::AuthorizationPending { .. } => "clock",
         Health::Unreachable { .. } => "cloud",
         Health::Expired { .. } | Health::Revoked { .. } | Health::AuthorizationDenied { .. } => "cross",
         _ => "mark",

@@ -15,11 +15,28 @@ pub(super) fn html(name: &str, counts: Counts) -> String {
         ("calm", "No runtimes yet".to_owned(), "Ask your account admin to add some that you may use.")
     } else if counts.need_you > 0 {
         let verb = if counts.need_you == 1 { " runtime needs you" } else { " runtimes need you" };
-        ("bad", [&counts.need_you.to_string(), verb].concat(), "Each says what is wrong and how to put it right.")
+        (
+            "bad",
+            [&counts.need_you.to_string(), verb].concat(),
+            "Each says what is wrong and how to put it right.",
+        )
     } else if counts.in_doubt > 0 {
-        ("warn", [&counts.in_doubt.to_string(), " in doubt"].concat(), "Their tokens stay in use; the provider gave no clear answer the last time.")
+        (
+            "warn",
+            [&counts.in_doubt.to_string(), " in doubt"].concat(),
+            "Their tokens stay in use; the provider gave no clear answer the last time.",
+        )
     } else if counts.no_token > 0 {
-        ("calm", [counts.no_token.to_string().as_str(), if counts.no_token == 1 { " runtime" } else { " runtimes" }, " without a token"].concat(), "They can't act for you until you add one.")
+        (
+            "calm",
+            [
+                counts.no_token.to_string().as_str(),
+                if counts.no_token == 1 { " runtime" } else { " runtimes" },
+                " without a token",
+            ]
+            .concat(),
+            "They can't act for you until you add one.",
+        )
     } else {
         ("good", "All is well".to_owned(), "Every token you have given does its work.")
     };

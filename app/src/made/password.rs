@@ -6,7 +6,8 @@ use super::form::{Field, error, submit};
 use crate::{api::person::ChangePassword, error::ApiError};
 
 /// What makes a password usable.
-pub(super) const RULE: &str = "8 to 128 characters. A few words that only you would put together are easy to keep.";
+pub(super) const RULE: &str =
+    "8 to 128 characters. A few words that only you would put together are easy to keep.";
 
 /// The form, and below its title what has just been `did`.
 pub(super) fn html(did: &str) -> String {

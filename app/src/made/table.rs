@@ -128,8 +128,12 @@ fn expires(row: &RuntimeRow) -> AnyView {
         None => view! { <span class="nothing">"-"</span> }.into_any(),
         Some(Expiry::Never) => "Never".into_any(),
         Some(Expiry::At(at)) => view! { {day(at)} <small>{at.relative.clone()}</small> }.into_any(),
-        Some(Expiry::RenewsItself(at)) => view! { "Renews itself" <small>"next " {ago(at)}</small> }.into_any(),
-        Some(Expiry::RenewsAtNextUse) => view! { "Renews itself" <small>"when it is next used"</small> }.into_any(),
+        Some(Expiry::RenewsItself(at)) => {
+            view! { "Renews itself" <small>"next " {ago(at)}</small> }.into_any()
+        }
+        Some(Expiry::RenewsAtNextUse) => {
+            view! { "Renews itself" <small>"when it is next used"</small> }.into_any()
+        }
         Some(Expiry::Unknown) => view! { "Unknown" <small>"the provider doesn't say"</small> }.into_any(),
     }
 }

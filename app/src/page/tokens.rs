@@ -20,7 +20,9 @@ use crate::{
     },
     component::{
         icon,
-        live::{Live, Outcome, closest, did_sentence, focus_first, focus_id, left_sentence, problem, send, sender},
+        live::{
+            Live, Outcome, closest, did_sentence, focus_first, focus_id, left_sentence, problem, send, sender,
+        },
         problem::Problem,
     },
     path,

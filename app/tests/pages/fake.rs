@@ -54,8 +54,12 @@ fn row(id: &str, name: &str, provider: (&str, &str), token: bool, health: Health
         name: name.into(),
         provider: ProviderLabel { name: provider.0.into(), host: provider.1.into() },
         token: token.then(|| TokenSummary {
-            kind: if matches!(health, Health::Unreachable { .. }) { "OAuth2" } else { "Personal access token" }
-                .into(),
+            kind: if matches!(health, Health::Unreachable { .. }) {
+                "OAuth2"
+            } else {
+                "Personal access token"
+            }
+            .into(),
             login: "mara-lind".into(),
             expiry,
             scopes: Some(vec!["repo".into(), "read:user".into()]),
@@ -86,8 +90,20 @@ pub fn every_state() -> Vec<AccountRows> {
         row("r03", "billing", GITHUB, true, Health::Revoked { since: since() }),
         row("r04", "warehouse", GITLAB, true, Health::CannotPush { repository: repository() }),
         row("r05", "dispatch", GITLAB, true, Health::RepositoryHidden { repository: repository() }),
-        row("r06", "customs", GITHUB, true, Health::NeedsSso { link: Some("https://github.com/orgs/acme/sso?a=1&b=2".into()) }),
-        row("r07", "tariffs", GITHUB, true, Health::AnotherAccount { before: "mara-lind".into(), now: "mlind-bot".into() }),
+        row(
+            "r06",
+            "customs",
+            GITHUB,
+            true,
+            Health::NeedsSso { link: Some("https://github.com/orgs/acme/sso?a=1&b=2".into()) },
+        ),
+        row(
+            "r07",
+            "tariffs",
+            GITHUB,
+            true,
+            Health::AnotherAccount { before: "mara-lind".into(), now: "mlind-bot".into() },
+        ),
         row("r08", "routing", GITHUB, false, Health::AuthorizationDenied { at: since() }),
         row("r09", "labels", GITHUB, true, Health::Expiring { at: at() }),
         row("r10", "staging", GITLAB, true, Health::Unreachable { since: since(), last_good: Some(since()) }),
@@ -100,7 +116,13 @@ pub fn every_state() -> Vec<AccountRows> {
     acme.push(sandbox);
     let northwind = vec![
         row("r15", "edge-01", GHE, false, Health::NoToken),
-        row("r16", "fleet-control-plane-central-europe-3", GHE, true, Health::Valid { scopes_visible: false }),
+        row(
+            "r16",
+            "fleet-control-plane-central-europe-3",
+            GHE,
+            true,
+            Health::Valid { scopes_visible: false },
+        ),
         row("r17", "<b>bold</b> & \"quoted\"", GHE, true, Health::Valid { scopes_visible: true }),
     ];
     vec![
@@ -238,7 +260,13 @@ impl Backend for Visit {
         }
         accounts.retain(|account| account.matching > 0);
         let matching = accounts.iter().map(|account| account.matching).sum();
-        Ok(TokenPage { counts, accounts, matching, page: query.page, pages: if matching > 10 { 2 } else { 1 } })
+        Ok(TokenPage {
+            counts,
+            accounts,
+            matching,
+            page: query.page,
+            pages: if matching > 10 { 2 } else { 1 },
+        })
     }
     async fn runtime_access(&self, runtime: String) -> Result<RuntimeAccess, ApiError> {
         self.fake.access(&runtime)
