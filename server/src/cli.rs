@@ -16,10 +16,10 @@ use url::Url;
 use crate::{
     clock::{Clock, SystemClock},
     config::{self, Config},
-    person::Name,
+    person::{Name, People},
     random::SystemEntropy,
     secret::Secret,
-    site::{Site, SiteError},
+    site::{Site, SiteError, records},
 };
 
 mod explain;
@@ -71,7 +71,7 @@ enum Command {
     /// Serve the site until told to stop (SIGINT, SIGTERM)
     ///
     /// At the first start this makes the root key and the database, and prints a one-time link for the first user to
-    /// stderr.
+    /// stderr. At each start it takes over what the configuration says; no other command does.
     Serve,
     /// Say what is wrong with the configuration, and what it would change
     ///
@@ -187,8 +187,8 @@ impl Command {
             }
             Self::User { command } => command.run(path).await,
             Self::Backup { file } => {
-                let (_, site) = open(path).await?;
-                site.backup(&file).await?;
+                let config = load_quietly(path)?;
+                records::backup(&config, &file).await?;
                 tell(&format!("Copied to {}. It is of no use without the root key.", file.display()));
                 Ok(())
             }
@@ -199,10 +199,17 @@ impl Command {
 
 impl UserCommand {
     async fn run(self, path: &Path) -> Result<(), Failure> {
-        let (config, site) = open(path).await?;
+        let config = load_quietly(path)?;
+        let (people, store) = records::people(&config, clock(), Arc::new(SystemEntropy)).await?;
+        let done = self.act(path, &config, &people).await;
+        store.close().await;
+        done
+    }
+
+    async fn act(self, path: &Path, config: &Config, people: &People) -> Result<(), Failure> {
         match self {
             Self::Add { name } => {
-                let (user, secret) = site.people.add_user(name.as_str()).await.map_err(Failure::because)?;
+                let (user, secret) = people.add_user(name.as_str()).await.map_err(Failure::because)?;
                 tell(&format!(
                     "Added {}. With this link, good for one use, they choose a password:",
                     user.name
@@ -217,12 +224,12 @@ impl UserCommand {
                 answer(&link(config.public_url(), app::path::WELCOME, &secret))
             }
             Self::Disable { name } => {
-                site.people.disable(name.as_str()).await.map_err(Failure::because)?;
+                people.disable(name.as_str()).await.map_err(Failure::because)?;
                 tell(&format!("Disabled {name}: all their sessions have ended."));
                 Ok(())
             }
             Self::ResetPassword { name } => {
-                let secret = site.people.reset_link(name.as_str()).await.map_err(Failure::because)?;
+                let secret = people.reset_link(name.as_str()).await.map_err(Failure::because)?;
                 tell(&format!("With this link, good for one use, {name} chooses a new password:"));
                 answer(&link(config.public_url(), app::path::WELCOME, &secret))
             }
@@ -239,11 +246,18 @@ async fn serve(path: &Path) -> Result<(), Failure> {
     let public_url = config.public_url().clone();
     let site = Site::open(config, clock(), Arc::new(SystemEntropy)).await?;
     let bound = site.bind().await?;
-    if let Some(secret) = bound.site.people.setup_link().await.map_err(Failure::because)? {
-        tell(
-            "Nobody has been here yet. With this link, good for one use, the first user chooses name and password:",
-        );
-        tell(&link(&public_url, app::path::SETUP, &secret));
+    match bound.site.people.setup_link().await {
+        Ok(Some(secret)) => {
+            tell(
+                "Nobody has been here yet. With this link, good for one use, the first user chooses name and password:",
+            );
+            tell(&link(&public_url, app::path::SETUP, &secret));
+        }
+        Ok(None) => {}
+        Err(error) => {
+            bound.site.store.close().await;
+            return Err(Failure::because(error));
+        }
     }
     Ok(bound.serve().await?)
 }
@@ -259,8 +273,8 @@ async fn check_config(path: &Path) -> Result<(), Failure> {
             config.root_key_file().display()
         )));
     }
-    let applied = Site::would_apply(&config, &clock()).await?;
-    answer(explain::explain(path, &config, applied.as_ref()).trim_end())
+    let would = records::would_apply(&config, &clock()).await?;
+    answer(explain::explain(path, &config, &would).trim_end())
 }
 
 /// The machine's own.
@@ -269,8 +283,8 @@ fn clock() -> Arc<dyn Clock> {
 }
 
 async fn verify(path: &Path) -> Result<(), Failure> {
-    let (_, site) = open(path).await?;
-    let verified = site.verify().await?;
+    let config = load_quietly(path)?;
+    let verified = records::verify(&config, &SystemEntropy).await?;
     if verified.broken.is_empty() {
         return answer(&format!("All {} stored tokens open.", verified.total));
     }
@@ -285,12 +299,11 @@ async fn verify(path: &Path) -> Result<(), Failure> {
     )))
 }
 
-/// The site, without serving it. Logs only what is wrong: the command's own words are enough.
-async fn open(path: &Path) -> Result<(Config, Site), Failure> {
+/// Logs only what is wrong: the command's own words are enough.
+fn load_quietly(path: &Path) -> Result<Config, Failure> {
     let config = load(path)?;
     telemetry::start(telemetry::quiet(config.log()));
-    let site = Site::open(config.clone(), clock(), Arc::new(SystemEntropy)).await?;
-    Ok((config, site))
+    Ok(config)
 }
 
 fn load(path: &Path) -> Result<Config, config::ConfigErrors> {

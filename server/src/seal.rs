@@ -226,17 +226,28 @@ impl KeyRing {
         clock: &dyn Clock,
         entropy: &dyn Entropy,
     ) -> Result<Self, KeyError> {
-        let mut rows = store.data_keys().await.map_err(KeyError::Store)?;
-        if rows.is_empty() {
-            let now = clock.now();
-            let first = Purpose::ALL
-                .into_iter()
-                .map(|purpose| root.new_data_key(purpose, now, entropy))
-                .collect::<Result<Vec<_>, _>>()?;
-            store.add_first_data_keys(&first).await.map_err(KeyError::Store)?;
-            rows = store.data_keys().await.map_err(KeyError::Store)?;
+        if let Some(ring) = Self::unlock(root, store).await? {
+            return Ok(ring);
         }
-        Self::unwrap_all(root, rows)
+        let now = clock.now();
+        let first = Purpose::ALL
+            .into_iter()
+            .map(|purpose| root.new_data_key(purpose, now, entropy))
+            .collect::<Result<Vec<_>, _>>()?;
+        store.add_first_data_keys(&first).await.map_err(KeyError::Store)?;
+        Self::unwrap_all(root, store.data_keys().await.map_err(KeyError::Store)?)
+    }
+
+    /// Loads the data keys that are there and unwraps them. Writes nothing: `None` where there are none yet.
+    ///
+    /// # Errors
+    /// [`KeyError::WrongKey`], [`KeyError::Damaged`], [`KeyError::Store`].
+    pub async fn unlock(root: &RootKey, store: &dyn KeyStore) -> Result<Option<Self>, KeyError> {
+        let rows = store.data_keys().await.map_err(KeyError::Store)?;
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        Self::unwrap_all(root, rows).map(Some)
     }
 
     fn unwrap_all(root: &RootKey, mut rows: Vec<DataKeyRow>) -> Result<Self, KeyError> {

@@ -28,9 +28,11 @@ use crate::{
     random::Entropy,
     renew::Renewer,
     seal::{KeyError, KeyRing, RootKey},
-    store::{AccessStore, Applied, Store, StoreError, sqlite::SqliteStore},
+    store::{AccessStore, Applied, NewCredential, Store, StoreError, sqlite::SqliteStore},
     web::{self, asset},
 };
+
+pub mod records;
 
 /// Everything, put together.
 pub struct Site {
@@ -52,6 +54,8 @@ pub struct Site {
     pub under_way: TaskTracker,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub entropy: Arc<dyn Entropy>,
     /// What people type into their browser.
     pub public_url: Url,
     /// Who may say where a request comes from.
@@ -83,6 +87,9 @@ pub enum SiteError {
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// There is nothing to work on.
+    #[error("There is no database at {} yet: `gitward serve` makes it", .0.display())]
+    NoDatabase(PathBuf),
     /// The files for browsers.
     #[error(transparent)]
     Files(#[from] asset::NoFiles),
@@ -128,18 +135,37 @@ const LAST_ANSWERS: Duration = Duration::from_secs(25);
 const LAST_REQUESTS: Duration = Duration::from_secs(10);
 
 impl Site {
-    /// Opens key and database, and applies what the configuration declares.
+    /// Opens key and database, brings it up to date, and applies what the configuration declares: for the server.
     ///
     /// # Errors
     /// As [`SiteError`] says; where the key does not fit, nothing was changed.
     pub async fn open(config: Config, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Self, SiteError> {
-        let database = config.database_file();
-        let root =
-            RootKey::load_or_create(config.root_key_file(), SqliteStore::exists(&database), entropy.as_ref())?;
-        let sqlite = Arc::new(SqliteStore::open(&database).await?);
-        let store: Arc<dyn Store> = Arc::<SqliteStore>::clone(&sqlite);
-        let keys = Arc::new(KeyRing::open(&root, store.as_ref(), clock.as_ref(), entropy.as_ref()).await?);
         let registry = Arc::new(registry(&config, &clock)?);
+        let database = config.database_file();
+        let exists = SqliteStore::exists(&database);
+        let root = RootKey::load_or_create(config.root_key_file(), exists, entropy.as_ref())?;
+        if exists {
+            let (looked, ..) = records::unlock(&database, &root).await?;
+            looked.close().await;
+        }
+        let sqlite = Arc::new(SqliteStore::open(&database).await?);
+        let opened = Self::put_together(config, &root, Arc::clone(&sqlite), registry, clock, entropy).await;
+        if opened.is_err() {
+            sqlite.close().await;
+        }
+        opened
+    }
+
+    async fn put_together(
+        config: Config,
+        root: &RootKey,
+        sqlite: Arc<SqliteStore>,
+        registry: Arc<Registry>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, SiteError> {
+        let store: Arc<dyn Store> = Arc::<SqliteStore>::clone(&sqlite);
+        let keys = Arc::new(KeyRing::open(root, store.as_ref(), clock.as_ref(), entropy.as_ref()).await?);
         let declaration = config.declaration(|id| origin(&registry, id));
         let applied = store.apply(&declaration, clock.now()).await?;
         let under_way = TaskTracker::new();
@@ -166,7 +192,7 @@ impl Site {
             clock: Arc::clone(&clock),
         };
         let logins = Logins { authorizer: Arc::clone(&authorizer), public_url: config.public_url().clone() };
-        let people = People::new(Arc::<SqliteStore>::clone(&sqlite), Arc::clone(&clock), entropy, person::Settings::default())?;
+        let people = People::new(sqlite, Arc::clone(&clock), Arc::clone(&entropy), person::Settings::default())?;
         Ok(Self {
             store,
             people,
@@ -177,6 +203,7 @@ impl Site {
             logins,
             under_way,
             clock,
+            entropy,
             public_url: config.public_url().clone(),
             trusted_proxies: config.trusted_proxies().to_vec(),
             site_dir: config.site_dir().to_owned(),
@@ -186,31 +213,17 @@ impl Site {
         })
     }
 
-    /// What opening would enable, disable and change; `None` while there is no database.
-    ///
-    /// # Errors
-    /// As [`SiteError`] says.
-    pub async fn would_apply(config: &Config, clock: &Arc<dyn Clock>) -> Result<Option<Applied>, SiteError> {
-        let registry = registry(config, clock)?;
-        let database = config.database_file();
-        if !SqliteStore::exists(&database) {
-            return Ok(None);
-        }
-        let store = SqliteStore::open(&database).await?;
-        Ok(Some(store.would_apply(&config.declaration(|id| origin(&registry, id))).await?))
-    }
-
     /// Finds the files for browsers and listens, so that whatever is announced after it is true.
     ///
     /// # Errors
-    /// As [`SiteError`] says.
+    /// As [`SiteError`] says; then the database is closed.
     pub async fn bind(self) -> Result<Bound, SiteError> {
-        let listen = self.listen;
-        let listener =
-            TcpListener::bind(listen).await.map_err(|source| SiteError::Listen { address: listen, source })?;
         let site = Arc::new(self);
-        let router = web::router(&site)?;
-        Ok(Bound { site, listener, router })
+        let bound = Bound::new(&site).await;
+        if bound.is_err() {
+            site.store.close().await;
+        }
+        bound
     }
 
     /// Writes a copy of the database.
@@ -226,17 +239,27 @@ impl Site {
     /// # Errors
     /// [`StoreError`]; what does not open is no error but in the result.
     pub async fn verify(&self) -> Result<Verified, SiteError> {
-        let mut verified = Verified::default();
-        for kept in self.store.all_sealed().await? {
-            let credential = &kept.credential;
-            let origin = origin(&self.registry, &credential.provider);
-            verified.total += 1;
-            if self.keys.unseal_tokens(credential, &origin, &kept.sealed).is_err() {
-                verified.broken.push(credential.id.clone());
-            }
-        }
-        Ok(verified)
+        verify_all(self.store.as_ref(), Some(&self.keys)).await
     }
+}
+
+/// Opens every sealed credential. Sealed to the origins that the database knows: the configuration may have lost a
+/// provider whose tokens are as whole as ever.
+async fn verify_all(store: &dyn AccessStore, keys: Option<&KeyRing>) -> Result<Verified, SiteError> {
+    let mut verified = Verified::default();
+    let all = store.all_sealed().await?;
+    let origins = store.origins().await?;
+    for NewCredential { credential, sealed } in all {
+        verified.total += 1;
+        let opens = match (keys, origins.get(&credential.provider)) {
+            (Some(keys), Some(origin)) => keys.unseal_tokens(&credential, origin, &sealed).is_ok(),
+            _ => false,
+        };
+        if !opens {
+            verified.broken.push(credential.id);
+        }
+    }
+    Ok(verified)
 }
 
 /// A site that listens.
@@ -248,7 +271,15 @@ pub struct Bound {
 }
 
 impl Bound {
-    /// Serves until the process is told to stop.
+    async fn new(site: &Arc<Site>) -> Result<Self, SiteError> {
+        let listen = site.listen;
+        let listener =
+            TcpListener::bind(listen).await.map_err(|source| SiteError::Listen { address: listen, source })?;
+        let router = web::router(site)?;
+        Ok(Self { site: Arc::clone(site), listener, router })
+    }
+
+    /// Serves until the process is told to stop, then closes the database.
     ///
     /// # Errors
     /// [`SiteError::Serve`].
@@ -262,6 +293,7 @@ impl Bound {
         if tokio::time::timeout(LAST_ANSWERS, self.site.under_way.wait()).await.is_err() {
             tracing::error!("A provider's answer was still awaited; what it may bring is lost");
         }
+        self.site.store.close().await;
         served.map_err(SiteError::Serve)
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! "Not found" is `Ok(None)`. Where a visitor asks, ownership is in the question (`user`), never checked afterwards.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use async_trait::async_trait;
 
@@ -48,6 +48,12 @@ pub enum StoreError {
         "provider `{0}` has credentials for another origin; declare the new host as a provider of its own"
     )]
     OriginChanged(ProviderId),
+    /// The schema is an older version's, and whoever opened the database may not change that.
+    #[error("the database was last used by an older Gitward: `gitward serve` brings it up to date")]
+    Outdated,
+    /// The schema is one that only a later version knows.
+    #[error("the database was written by a newer Gitward: use that version, or a backup from before it")]
+    Newer,
 }
 
 /// What applying a declaration did.
@@ -180,7 +186,7 @@ pub trait AccessStore: Send + Sync {
     /// # Errors
     /// [`StoreError::OriginChanged`]; then nothing was applied.
     async fn apply(&self, declaration: &Declaration, now: Timestamp) -> Result<Applied, StoreError>;
-    /// What applying would do.
+    /// What applying would do. Writes nothing.
     async fn would_apply(&self, declaration: &Declaration) -> Result<Applied, StoreError>;
 
     /// All enabled runtimes of the accounts that the user is a member of, with what the user authorized, by account
@@ -199,6 +205,8 @@ pub trait AccessStore: Send + Sync {
     async fn sealed(&self, id: &CredentialId) -> Result<Option<NewCredential>, StoreError>;
     /// Every credential's secrets, to verify them all.
     async fn all_sealed(&self) -> Result<Vec<NewCredential>, StoreError>;
+    /// The origins of all providers, also of those that are no longer declared: what credentials are sealed to.
+    async fn origins(&self) -> Result<HashMap<ProviderId, String>, StoreError>;
     /// The grant of a user for an app and an account at the provider: there is one at most.
     async fn grant(
         &self,
@@ -342,8 +350,14 @@ pub trait KeyStore: Send + Sync {
 /// Everything that is kept.
 #[async_trait]
 pub trait Store: PersonStore + AccessStore + LoginStore + KeyStore {
+    /// A number that is another one as soon as anything that is kept has changed, whoever changed it. `None` where the
+    /// engine can't tell.
+    async fn version(&self) -> Result<Option<i64>, StoreError>;
     /// Whether it answers.
     async fn ready(&self) -> Result<(), StoreError>;
     /// Writes a copy that stands for one moment, while others read and write. Never overwrites a file.
     async fn backup(&self, to: &std::path::Path) -> Result<(), StoreError>;
+    /// Waits for what is under way, refuses what comes, and leaves the database in one piece: what is copied from its
+    /// folder afterwards is complete.
+    async fn close(&self);
 }

@@ -3,11 +3,12 @@
 
 use std::{
     os::unix::fs::PermissionsExt,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Output},
 };
 
 use insta::assert_snapshot;
+use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 /// `gitward`, in a folder of its own and with an empty environment.
 struct Machine {
@@ -27,6 +28,49 @@ impl Machine {
         self.folder.path()
     }
 
+    /// On which a server has run: it made key and database before it found that it can't listen there.
+    fn served(config: &str) -> Self {
+        let machine = Self::new(config);
+        machine.serve();
+        machine
+    }
+
+    fn serve(&self) {
+        let output = self.gitward_with("serve", &[("GITWARD_LISTEN", "192.0.2.1:9")]);
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        assert!(stderr(&output).contains("can't listen on 192.0.2.1:9"), "{}", stderr(&output));
+        assert!(self.bytes()[1].is_empty(), "closed");
+    }
+
+    /// A server has run and lost its power: its log is not copied into the database.
+    async fn crashed(config: &str) -> Self {
+        let machine = Self::served(config);
+        let mut connection = machine.connect().await;
+        for statement in ["UPDATE accounts SET name = 'Another'", "UPDATE accounts SET name = 'Acme'"] {
+            execute(&mut connection, statement).await;
+        }
+        let left = machine.bytes();
+        connection.close().await.unwrap();
+        for (file, bytes) in machine.files().iter().zip(left) {
+            assert!(!bytes.is_empty());
+            std::fs::write(file, bytes).unwrap();
+        }
+        machine
+    }
+
+    async fn connect(&self) -> SqliteConnection {
+        SqliteConnectOptions::new().filename(&self.files()[0]).connect().await.unwrap()
+    }
+
+    /// The database and its log.
+    fn files(&self) -> [PathBuf; 2] {
+        ["gitward.sqlite3", "gitward.sqlite3-wal"].map(|name| self.path().join("data").join(name))
+    }
+
+    fn bytes(&self) -> [Vec<u8>; 2] {
+        self.files().map(|file| std::fs::read(file).unwrap_or_default())
+    }
+
     fn gitward(&self, arguments: &str) -> Output {
         self.gitward_with(arguments, &[])
     }
@@ -40,6 +84,18 @@ impl Machine {
             .output()
             .unwrap()
     }
+}
+
+async fn execute(connection: &mut SqliteConnection, statement: &'static str) {
+    sqlx::query(statement).execute(connection).await.unwrap();
+}
+
+/// As the first version of Gitward left it.
+async fn age(machine: &Machine) {
+    let mut connection = machine.connect().await;
+    execute(&mut connection, "ALTER TABLE assignments DROP COLUMN proposed_at").await;
+    execute(&mut connection, "DELETE FROM _sqlx_migrations WHERE version > 1").await;
+    connection.close().await.unwrap();
 }
 
 fn stdout(output: &Output) -> &str {
@@ -257,7 +313,7 @@ fn the_environment_names_the_configuration_and_comes_before_it() {
 
 #[test]
 fn user_add_prints_the_link_alone() {
-    let machine = Machine::new(FULL);
+    let machine = Machine::served(FULL);
     let output = machine.gitward("user add Mara");
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let link = stdout(&output).strip_suffix('\n').unwrap();
@@ -272,7 +328,7 @@ fn user_add_prints_the_link_alone() {
 
 #[test]
 fn user_add_says_that_somebody_is_a_member_of_nothing() {
-    let output = Machine::new(FULL).gitward("user add zoe");
+    let output = Machine::served(FULL).gitward("user add zoe");
     assert_eq!(output.status.code(), Some(0));
     assert!(
         stderr(&output)
@@ -282,7 +338,7 @@ fn user_add_says_that_somebody_is_a_member_of_nothing() {
 
 #[test]
 fn a_user_gets_another_link_until_disabled() {
-    let machine = Machine::new(FULL);
+    let machine = Machine::served(FULL);
     let nobody = machine.gitward("user reset-password mara");
     assert_eq!((nobody.status.code(), stdout(&nobody)), (Some(1), ""));
     assert_eq!(machine.gitward("user add mara").status.code(), Some(0));
@@ -297,17 +353,15 @@ fn a_user_gets_another_link_until_disabled() {
     assert_eq!(machine.gitward("user disable nobody").status.code(), Some(1));
 }
 
-#[test]
-fn check_config_says_what_it_would_change_and_changes_nothing() {
-    let machine = Machine::new(FULL);
-    assert_eq!(machine.gitward("user add mara").status.code(), Some(0));
+#[tokio::test]
+async fn check_config_says_what_it_would_change_and_changes_nothing() {
+    let machine = Machine::crashed(FULL).await;
+    let before = machine.bytes();
     let output = machine.gitward("check-config");
     assert!(stdout(&output).ends_with("\nThe database knows all of this already.\n"), "{}", stdout(&output));
 
     let changed = FULL.replace("name = \"test\"", "name = \"staging\"").replace("\"Acme\"", "\"Acme Ltd\"");
     std::fs::write(machine.path().join("gitward.toml"), changed).unwrap();
-    let database = machine.path().join("data/gitward.sqlite3");
-    let before = std::fs::read(&database).unwrap();
     for _ in 0..2 {
         let output = machine.gitward("check-config");
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
@@ -317,12 +371,82 @@ fn check_config_says_what_it_would_change_and_changes_nothing() {
             " would\n  enable runtime acme.staging\n  change account acme\n  disable runtime acme.test\n"
         );
     }
-    assert_eq!(std::fs::read(&database).unwrap(), before);
+    assert!(machine.bytes() == before);
+}
+
+#[test]
+fn only_serve_applies_the_configuration() {
+    let machine = Machine::served(FULL);
+    let edited = FULL.replace("name = \"test\"", "name = \"staging\"");
+    std::fs::write(machine.path().join("gitward.toml"), edited).unwrap();
+    for arguments in ["user add mara", "user reset-password mara", "user disable mara", "verify", "backup copy"] {
+        let output = machine.gitward(arguments);
+        assert_eq!(output.status.code(), Some(0), "{arguments}: {}", stderr(&output));
+        let check = machine.gitward("check-config");
+        assert!(stdout(&check).ends_with("\n  disable runtime acme.test\n"), "{arguments}: {}", stdout(&check));
+    }
+    machine.serve();
+    let check = machine.gitward("check-config");
+    assert!(stdout(&check).ends_with("\nThe database knows all of this already.\n"), "{}", stdout(&check));
+}
+
+#[test]
+fn without_a_database_nothing_is_made() {
+    let machine = Machine::new(FULL);
+    for arguments in ["user add mara", "user disable mara", "user reset-password mara", "backup copy", "verify"] {
+        let output = machine.gitward(arguments);
+        assert_eq!((output.status.code(), stdout(&output)), (Some(1), ""), "{arguments}");
+        assert_eq!(
+            stderr(&output),
+            "There is no database at data/gitward.sqlite3 yet: `gitward serve` makes it\n",
+            "{arguments}"
+        );
+        assert_eq!(std::fs::read_dir(machine.path()).unwrap().count(), 1, "{arguments}");
+    }
+}
+
+#[tokio::test]
+async fn only_serve_brings_the_database_up_to_date() {
+    let machine = Machine::served(FULL);
+    age(&machine).await;
+    let before = machine.bytes();
+    for arguments in ["user add mara", "verify"] {
+        let output = machine.gitward(arguments);
+        assert_eq!((output.status.code(), stdout(&output)), (Some(1), ""), "{arguments}");
+        assert!(stderr(&output).contains("`gitward serve` brings it up to date"), "{}", stderr(&output));
+    }
+    let output = machine.gitward("check-config");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(
+        stdout(&output)
+            .ends_with("\nThe database is an older version's: `gitward serve` brings it up to date.\n")
+    );
+    assert_eq!(machine.gitward("backup copy").status.code(), Some(0));
+    assert!(machine.bytes() == before);
+    machine.serve();
+    assert_eq!(machine.gitward("user add mara").status.code(), Some(0));
+}
+
+#[test]
+fn a_start_that_fails_leaves_the_database_in_one_piece() {
+    let machine = Machine::new(FULL);
+    let output = machine
+        .gitward_with("serve", &[("GITWARD_LISTEN", "127.0.0.1:0"), ("GITWARD_SITE_DIR", "no/such/folder")]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let [database, log] = machine.files();
+    assert!(!log.exists());
+    let other = Machine::new(FULL);
+    std::fs::create_dir(other.path().join("data")).unwrap();
+    std::fs::copy(database, &other.files()[0]).unwrap();
+    std::fs::copy(machine.path().join("gitward.key"), other.path().join("gitward.key")).unwrap();
+    let check = other.gitward("check-config");
+    assert!(stdout(&check).ends_with("\nThe database knows all of this already.\n"), "{}", stdout(&check));
+    assert_eq!(other.gitward("verify").status.code(), Some(0));
 }
 
 #[test]
 fn a_backup_is_a_database() {
-    let machine = Machine::new(FULL);
+    let machine = Machine::served(FULL);
     assert_eq!(machine.gitward("user add mara").status.code(), Some(0));
     let output = machine.gitward("backup copy.sqlite3");
     assert_eq!((output.status.code(), stdout(&output)), (Some(0), ""), "{}", stderr(&output));
@@ -335,7 +459,7 @@ fn a_backup_is_a_database() {
 
 #[test]
 fn verify_counts_the_tokens_that_open() {
-    let output = Machine::new(FULL).gitward("verify");
+    let output = Machine::served(FULL).gitward("verify");
     assert_eq!(
         (output.status.code(), stdout(&output)),
         (Some(0), "All 0 stored tokens open.\n"),
@@ -344,8 +468,8 @@ fn verify_counts_the_tokens_that_open() {
     );
 }
 
-#[test]
-fn a_key_that_does_not_fit_exits_with_78_and_leaves_the_database_alone() {
+#[tokio::test]
+async fn a_key_that_does_not_fit_exits_with_78_and_leaves_the_database_alone() {
     type Spoil = fn(&Path);
     let spoils: [(&str, Spoil); 5] = [
         ("readable by everybody", |key| {
@@ -358,24 +482,26 @@ fn a_key_that_does_not_fit_exits_with_78_and_leaves_the_database_alone() {
             std::fs::write(key, &whole[..whole.len() / 2]).unwrap();
         }),
         ("of another machine", |key| {
-            let other = Machine::new(FULL);
-            assert_eq!(other.gitward("user add mara").status.code(), Some(0));
+            let other = Machine::served(FULL);
             std::fs::copy(other.path().join("gitward.key"), key).unwrap();
         }),
     ];
     for (what, spoil) in spoils {
-        let machine = Machine::new(FULL);
-        assert_eq!(machine.gitward("user add mara").status.code(), Some(0));
-        let database = machine.path().join("data/gitward.sqlite3");
-        let before = std::fs::read(&database).unwrap();
-        let key = machine.path().join("gitward.key");
-        std::fs::set_permissions(&key, PermissionsExt::from_mode(0o600)).unwrap();
-        spoil(&key);
-        for arguments in ["serve", "verify", "user add zoe"] {
-            let output = machine.gitward(arguments);
-            assert_eq!(output.status.code(), Some(78), "{what}, {arguments}: {}", stderr(&output));
-            assert_eq!(stdout(&output), "", "{what}, {arguments}");
-            assert_eq!(std::fs::read(&database).unwrap(), before, "{what}, {arguments}");
+        for older in [false, true] {
+            let machine = if older { Machine::served(FULL) } else { Machine::crashed(FULL).await };
+            if older {
+                age(&machine).await;
+            }
+            let before = machine.bytes();
+            let key = machine.path().join("gitward.key");
+            std::fs::set_permissions(&key, PermissionsExt::from_mode(0o600)).unwrap();
+            spoil(&key);
+            for arguments in ["serve", "verify", "user add zoe"] {
+                let output = machine.gitward(arguments);
+                assert_eq!(output.status.code(), Some(78), "{what}, {arguments}: {}", stderr(&output));
+                assert_eq!(stdout(&output), "", "{what}, {arguments}");
+                assert!(machine.bytes() == before, "{what}, {arguments}");
+            }
         }
     }
 }

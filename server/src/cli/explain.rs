@@ -5,17 +5,17 @@ use std::{
     path::Path,
 };
 
-use crate::{config::Config, store::Applied};
+use crate::{config::Config, site::records::WouldApply, store::Applied};
 
 /// A page of text: what was read, and what it would change.
-pub(super) fn explain(path: &Path, config: &Config, applied: Option<&Applied>) -> String {
+pub(super) fn explain(path: &Path, config: &Config, would: &WouldApply) -> String {
     let mut page = String::new();
     // Writing to a String does not fail.
-    write(&mut page, path, config, applied).ok();
+    write(&mut page, path, config, would).ok();
     page
 }
 
-fn write(page: &mut String, path: &Path, config: &Config, applied: Option<&Applied>) -> fmt::Result {
+fn write(page: &mut String, path: &Path, config: &Config, would: &WouldApply) -> fmt::Result {
     writeln!(page, "{} is good.\n", path.display())?;
     writeln!(page, "Public URL       {}", origin(config))?;
     writeln!(page, "Listens on       {}", config.listen())?;
@@ -37,7 +37,7 @@ fn write(page: &mut String, path: &Path, config: &Config, applied: Option<&Appli
     providers(page, config)?;
     apps(page, config)?;
     accounts(page, config)?;
-    changes(page, applied)
+    changes(page, would)
 }
 
 fn providers(page: &mut String, config: &Config) -> fmt::Result {
@@ -99,9 +99,13 @@ fn accounts(page: &mut String, config: &Config) -> fmt::Result {
     Ok(())
 }
 
-fn changes(page: &mut String, applied: Option<&Applied>) -> fmt::Result {
-    let Some(Applied { enabled, disabled, changed }) = applied else {
-        return writeln!(page, "\nThere is no database yet: `gitward serve` makes it.");
+fn changes(page: &mut String, would: &WouldApply) -> fmt::Result {
+    let Applied { enabled, disabled, changed } = match would {
+        WouldApply::Make => return writeln!(page, "\nThere is no database yet: `gitward serve` makes it."),
+        WouldApply::Upgrade => {
+            return writeln!(page, "\nThe database is an older version's: `gitward serve` brings it up to date.");
+        }
+        WouldApply::Change(applied) => applied,
     };
     if enabled.is_empty() && disabled.is_empty() && changed.is_empty() {
         return writeln!(page, "\nThe database knows all of this already.");

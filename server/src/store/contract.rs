@@ -70,6 +70,7 @@ macro_rules! suite {
                 applying_twice_changes_nothing,
                 what_leaves_the_declaration_is_disabled_and_comes_back,
                 what_would_be_applied_is_not_applied,
+                the_origin_of_a_provider_outlives_its_declaration,
                 changing_an_origin_with_credentials_is_refused_and_applies_nothing,
                 changing_an_origin_without_credentials_ends_attempts_at_the_old_one,
                 a_runtime_that_moves_to_another_provider_leaves_the_token_behind,

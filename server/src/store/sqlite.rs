@@ -3,6 +3,8 @@
 //! One connection writes, a few read. SQLite has one writer at a time anyway: waiting for it in our own queue is fair
 //! and short, waiting for the file lock is neither. Another process may use the same file; it waits up to five seconds.
 //!
+//! Whoever only looks opens the file to be read alone: SQLite then writes neither to it nor from the log into it.
+//!
 //! A step of several statements is a transaction that takes the write lock first (`BEGIN IMMEDIATE`): one that reads
 //! first and wants to write later can fail in between, and no waiting helps it.
 
@@ -35,6 +37,10 @@ static MIGRATIONS: Migrator = sqlx::migrate!("./migrations/sqlite");
 
 /// How long a statement waits for another process that writes.
 const BUSY: Duration = Duration::from_secs(5);
+/// How long to wait where SQLite does not.
+const AGAIN: Duration = Duration::from_millis(20);
+/// What opening is called when it fails.
+const OPEN: &str = "open the database";
 /// How long a step waits for its turn in this process.
 const TURN: Duration = Duration::from_secs(10);
 /// Enough for two cores; each costs a thread and a cache.
@@ -52,6 +58,8 @@ pub struct SqliteStore {
     path: PathBuf,
     writer: SqlitePool,
     readers: SqlitePool,
+    /// One connection that only sees whether others changed anything.
+    witness: SqlitePool,
 }
 
 impl SqliteStore {
@@ -61,44 +69,63 @@ impl SqliteStore {
     /// [`StoreError::Engine`] if the file cannot be opened or created, does not keep what is written to it as safely as
     /// was asked, or was written by a newer Gitward.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        const DOING: &str = "open the database";
-        let path = std::path::absolute(path).doing(DOING)?;
-        create(&path).await.doing(DOING)?;
-
-        // WAL lets readers go on while somebody writes. With synchronous=FULL a commit is on the disk before it is
-        // reported: with NORMAL a power cut takes the last ones back, and among them may be a refresh token that
-        // replaced one which the provider no longer takes.
-        let writing = options(&path)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .pragma("secure_delete", "ON");
-        let writer = pool()
-            .max_connections(1)
-            .after_connect(|connection, _| Box::pin(prove(connection, WRITER)))
-            .connect_with(writing)
-            .await
-            .doing(DOING)?;
+        let path = std::path::absolute(path).doing(OPEN)?;
+        create(&path).await.doing(OPEN)?;
+        let writer = writer(&path).await.doing(OPEN)?;
         migrate(&writer).await?;
+        let readers = readers(&path).await.doing(OPEN)?;
+        let witness = witness(&path);
+        Ok(Self { path, writer, readers, witness })
+    }
 
+    /// Opens a database that is there and up to date, next to a server or without one.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`]; [`StoreError::Outdated`], [`StoreError::Newer`].
+    pub async fn open_existing(path: &Path) -> Result<Self, StoreError> {
+        let path = std::path::absolute(path).doing(OPEN)?;
+        let writer = writer(&path).await.doing(OPEN)?;
+        match schema(&writer).await? {
+            Schema::Current => {}
+            Schema::None | Schema::Older => {
+                writer.close().await;
+                return Err(StoreError::Outdated);
+            }
+        }
+        let readers = readers(&path).await.doing(OPEN)?;
+        let witness = witness(&path);
+        Ok(Self { path, writer, readers, witness })
+    }
+
+    /// Opens a database that is there, to look at it: not a byte of it changes, whatever is asked for. Only what
+    /// fits its schema can be asked for.
+    ///
+    /// # Errors
+    /// [`StoreError::Engine`] if it cannot be opened, [`StoreError::Newer`].
+    pub async fn look(path: &Path) -> Result<(Self, Schema), StoreError> {
+        let path = std::path::absolute(path).doing(OPEN)?;
+        let looking = options(&path).read_only(true).pragma("query_only", "ON");
         let readers = pool()
-            .min_connections(1)
             .max_connections(READERS)
-            .after_connect(|connection, _| Box::pin(prove(connection, READER)))
-            .connect_with(options(&path).pragma("query_only", "ON"))
+            .after_connect(|connection, _| Box::pin(prove(connection, LOOKER)))
+            .connect_with(looking.clone())
             .await
-            .doing(DOING)?;
-        Ok(Self { path, writer, readers })
+            .doing(OPEN)?;
+        let schema = match schema(&readers).await {
+            Ok(schema) => schema,
+            Err(error) => {
+                readers.close().await;
+                return Err(error);
+            }
+        };
+        let writer = pool().max_connections(1).connect_lazy_with(looking);
+        let witness = witness(&path);
+        Ok((Self { path, writer, readers, witness }, schema))
     }
 
     /// Whether there is a database at `path`.
     pub fn exists(path: &Path) -> bool {
         path.metadata().is_ok_and(|file| file.is_file() && file.len() > 0)
-    }
-
-    /// Closes the file once everything that is under way has ended. Not needed for safety, only to be tidy.
-    pub async fn close(&self) {
-        self.readers.close().await;
-        self.writer.close().await;
     }
 
     /// A transaction that holds the write lock from the start. Dropped without a commit, it leaves nothing behind.
@@ -132,6 +159,13 @@ impl SqliteStore {
 
 #[async_trait]
 impl Store for SqliteStore {
+    async fn version(&self) -> Result<Option<i64>, StoreError> {
+        // The number is the connection's own view of what others committed, so it must be asked of one that never
+        // commits, and always of the same.
+        let version = sqlx::query_scalar("PRAGMA data_version").fetch_one(&self.witness).await.doing("see changes")?;
+        Ok(Some(version))
+    }
+
     async fn ready(&self) -> Result<(), StoreError> {
         sqlx::query("SELECT 1 FROM data_keys LIMIT 1").fetch_optional(&self.readers).await.doing("answer")?;
         Ok(())
@@ -153,7 +187,7 @@ impl Store for SqliteStore {
         // A connection of its own: the copy is a long read, which must not keep the writer, and SQLite refuses it to
         // those that may only read.
         let copied = async {
-            let mut connection = options(&self.path).connect().await.doing(DOING)?;
+            let mut connection = options(&self.path).read_only(true).connect().await.doing(DOING)?;
             sqlx::query("VACUUM INTO $1").bind(name).execute(&mut connection).await.doing(DOING)?;
             connection.close().await.doing(DOING)?;
             synchronise(&to).await.doing(DOING)
@@ -165,6 +199,85 @@ impl Store for SqliteStore {
         }
         copied
     }
+
+    async fn close(&self) {
+        // The last connection to go copies the log into the database and removes it. It has to be one that may write.
+        self.witness.close().await;
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+/// What is known about a database before it is used.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Schema {
+    /// There is none: whoever began to make the database did not come far.
+    None,
+    /// An older version's.
+    Older,
+    /// This version's.
+    Current,
+}
+
+/// Which schema the database has.
+async fn schema(pool: &SqlitePool) -> Result<Schema, StoreError> {
+    const DOING: &str = "read which schema it has";
+    let there = sqlx::query("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = '_sqlx_migrations'")
+        .fetch_optional(pool)
+        .await
+        .doing(DOING)?;
+    if there.is_none() {
+        return Ok(Schema::None);
+    }
+    let rows = sqlx::query("SELECT version FROM _sqlx_migrations").fetch_all(pool).await.doing(DOING)?;
+    let applied: Vec<i64> =
+        rows.iter().map(|row| row.try_get(0)).collect::<Result<_, sqlx::Error>>().doing(DOING)?;
+    if applied.iter().any(|version| !MIGRATIONS.version_exists(*version)) {
+        return Err(StoreError::Newer);
+    }
+    let all = MIGRATIONS.iter().all(|migration| applied.contains(&migration.version));
+    Ok(match applied.is_empty() {
+        true => Schema::None,
+        false if all => Schema::Current,
+        false => Schema::Older,
+    })
+}
+
+/// The connection that writes.
+async fn writer(path: &Path) -> Result<SqlitePool, sqlx::Error> {
+    // WAL lets readers go on while somebody writes. With synchronous=FULL a commit is on the disk before it is
+    // reported: with NORMAL a power cut takes the last ones back, and among them may be a refresh token that
+    // replaced one which the provider no longer takes.
+    let writing = options(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .pragma("secure_delete", "ON");
+    let mut waited = Duration::ZERO;
+    loop {
+        let opened = pool()
+            .max_connections(1)
+            .after_connect(|connection, _| Box::pin(prove(connection, WRITER)))
+            .connect_with(writing.clone())
+            .await;
+        match opened {
+            // Two that make a new database a WAL one at once: SQLite lets neither wait, because both might.
+            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("5") && waited < BUSY => {
+                tokio::time::sleep(AGAIN).await;
+                waited += AGAIN;
+            }
+            opened => return opened,
+        }
+    }
+}
+
+/// The connections that read.
+async fn readers(path: &Path) -> Result<SqlitePool, sqlx::Error> {
+    pool()
+        .min_connections(1)
+        .max_connections(READERS)
+        .after_connect(|connection, _| Box::pin(prove(connection, READER)))
+        .connect_with(options(path).pragma("query_only", "ON"))
+        .await
 }
 
 /// What every connection has in common.
@@ -181,6 +294,14 @@ fn options(path: &Path) -> SqliteConnectOptions {
 }
 
 /// Connections stay: there is no network that could lose them, so none is tested before use or replaced with age.
+/// The one connection that sees changes; it is opened when somebody wants to see them.
+fn witness(path: &Path) -> SqlitePool {
+    pool()
+        .max_connections(1)
+        .after_connect(|connection, _| Box::pin(prove(connection, READER)))
+        .connect_lazy_with(options(path).pragma("query_only", "ON"))
+}
+
 fn pool() -> SqlitePoolOptions {
     SqlitePoolOptions::new()
         .acquire_timeout(TURN)
@@ -201,6 +322,8 @@ const WRITER: &[Promise] = &[
 ];
 const READER: &[Promise] =
     &[("PRAGMA journal_mode", "wal"), ("PRAGMA query_only", "1"), ("PRAGMA busy_timeout", "5000")];
+/// A copy that was put back is no WAL database yet; whoever looks leaves it so.
+const LOOKER: &[Promise] = &[("PRAGMA query_only", "1"), ("PRAGMA busy_timeout", "5000")];
 
 /// Asks back: SQLite passes over what it does not understand, and a file system without shared memory gets no WAL.
 async fn prove(connection: &mut SqliteConnection, promises: &'static [Promise]) -> Result<(), sqlx::Error> {

@@ -73,6 +73,20 @@ pub(crate) async fn what_would_be_applied_is_not_applied(bench: &Bench) {
     assert_eq!(store.apply(&other, NOW).await.expect("applied"), would);
 }
 
+pub(crate) async fn the_origin_of_a_provider_outlives_its_declaration(bench: &Bench) {
+    let store = &*bench.store;
+    assert!(store.origins().await.expect("an answer").is_empty());
+    populate(store).await;
+    let mut less = declaration();
+    less.providers.remove(0);
+    less.runtimes.retain(|runtime| runtime.provider.as_str() == "gitea");
+    store.apply(&less, NOW).await.expect("applied");
+    let origins = store.origins().await.expect("an answer");
+    assert_eq!(origins.len(), 2);
+    assert_eq!(origins[&provider("github")], "https://github.example");
+    assert_eq!(origins[&provider("gitea")], "https://gitea.example");
+}
+
 pub(crate) async fn changing_an_origin_with_credentials_is_refused_and_applies_nothing(bench: &Bench) {
     let store = &*bench.store;
     populate(store).await;

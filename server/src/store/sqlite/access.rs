@@ -1,6 +1,6 @@
 //! What users authorized: which credential serves which runtime.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -74,18 +74,19 @@ impl AccessStore for SqliteStore {
     async fn apply(&self, declaration: &Declaration, now: Timestamp) -> Result<Applied, StoreError> {
         const DOING: &str = "apply the declaration";
         let mut step = self.step(DOING).await?;
-        let applied = declaration::apply(&mut step, declaration, now, DOING).await?;
+        let plan = declaration::plan(&mut step, declaration, DOING).await?;
+        let applied = plan.carry_out(&mut step, now, DOING).await?;
         step.commit().await.doing(DOING)?;
         Ok(applied)
     }
 
     async fn would_apply(&self, declaration: &Declaration) -> Result<Applied, StoreError> {
         const DOING: &str = "compare the declaration";
-        // Done and taken back: what it says cannot differ from what applying does.
-        let mut step = self.step(DOING).await?;
-        let applied = declaration::apply(&mut step, declaration, Timestamp::from_micros(0), DOING).await?;
-        step.rollback().await.doing(DOING)?;
-        Ok(applied)
+        // One moment, in which nothing is written.
+        let mut moment = self.readers.begin().await.doing(DOING)?;
+        let plan = declaration::plan(&mut moment, declaration, DOING).await?;
+        moment.rollback().await.doing(DOING)?;
+        Ok(plan.applied)
     }
 
     async fn accesses(&self, user: &UserId, now: Timestamp) -> Result<Vec<Access>, StoreError> {
@@ -126,6 +127,19 @@ impl AccessStore for SqliteStore {
 
     async fn all_sealed(&self) -> Result<Vec<NewCredential>, StoreError> {
         self.find_all_sealed().await
+    }
+
+    async fn origins(&self) -> Result<HashMap<ProviderId, String>, StoreError> {
+        let rows = sqlx::query("SELECT id, origin FROM providers")
+            .fetch_all(&self.readers)
+            .await
+            .doing("read the origins of providers")?;
+        rows.iter()
+            .map(|row| {
+                let mut columns = Columns::new(row);
+                Ok((columns.id("providers.id")?, columns.read("providers.origin")?))
+            })
+            .collect()
     }
 
     async fn grant(

@@ -80,13 +80,33 @@ const RUNTIMES: Kind = Kind {
 
 type Values = Vec<Option<String>>;
 
-/// Applies all of it within `step`. The caller commits, or takes it back.
-pub(super) async fn apply(
-    step: &mut SqliteConnection,
+/// What applying does, found out without writing.
+#[derive(Default)]
+pub(super) struct Plan {
+    /// In words.
+    pub(super) applied: Applied,
+    /// Providers at another origin, whose attempts end.
+    moved: Vec<ProviderId>,
+    /// What to write, in this order.
+    writes: Vec<Write>,
+}
+
+enum Write {
+    /// A statement and what to bind.
+    Declare(&'static str, Values),
+    /// A statement and what to bind, the moment after it.
+    Disable(&'static str, Values),
+}
+
+/// Compares all of it with what is kept.
+///
+/// Tokens for one host must never reach another because a line in a file changed. Where there are none, the new origin
+/// is taken, and whoever is at the old one's sign-in at the moment begins again.
+pub(super) async fn plan(
+    connection: &mut SqliteConnection,
     declaration: &Declaration,
-    now: Timestamp,
     doing: &'static str,
-) -> Result<Applied, StoreError> {
+) -> Result<Plan, StoreError> {
     let text = |text: &str| Some(text.to_owned());
     let providers = declaration
         .providers
@@ -125,84 +145,106 @@ pub(super) async fn apply(
         })
         .collect::<Result<Vec<_>, StoreError>>()?;
 
-    let mut applied = Applied::default();
-    refuse_new_origins(step, declaration, doing).await?;
+    let mut plan = Plan::default();
+    plan.find_moved(connection, declaration, doing).await?;
     for (kind, declared) in
         [(PROVIDERS, providers), (ACCOUNTS, accounts), (MEMBERS, members), (RUNTIMES, runtimes)]
     {
-        compare(step, &kind, declared, now, &mut applied, doing).await?;
+        plan.compare(connection, &kind, declared, doing).await?;
     }
-    Ok(applied)
+    Ok(plan)
 }
 
-/// Tokens for one host must never reach another because a line in a file changed. Where there are none, the new origin
-/// is taken, and whoever is at the old one's sign-in at the moment begins again.
-async fn refuse_new_origins(
-    step: &mut SqliteConnection,
-    declaration: &Declaration,
-    doing: &'static str,
-) -> Result<(), StoreError> {
-    for provider in &declaration.providers {
-        let affected = sqlx::query(
-            "SELECT EXISTS (SELECT 1 FROM credentials c WHERE c.provider_id = p.id)
-             FROM providers p WHERE p.id = $1 AND p.origin <> $2",
-        )
-        .bind(provider.id.as_str())
-        .bind(&provider.origin)
-        .fetch_optional(&mut *step)
-        .await
-        .doing(doing)?;
-        let Some(row) = affected else { continue };
-        if Columns::new(&row).read::<i64>("credentials.provider_id")? != 0 {
-            return Err(StoreError::OriginChanged(ProviderId::clone(&provider.id)));
+impl Plan {
+    /// Writes all of it within `step`, which was there when it was found out.
+    pub(super) async fn carry_out(
+        self,
+        step: &mut SqliteConnection,
+        now: Timestamp,
+        doing: &'static str,
+    ) -> Result<Applied, StoreError> {
+        for provider in &self.moved {
+            sqlx::query("DELETE FROM login_attempts WHERE provider_id = $1")
+                .bind(provider.as_str())
+                .execute(&mut *step)
+                .await
+                .doing(doing)?;
         }
-        sqlx::query("DELETE FROM login_attempts WHERE provider_id = $1")
+        for write in self.writes {
+            let (statement, values, moment) = match write {
+                Write::Declare(statement, values) => (statement, values, None),
+                Write::Disable(statement, values) => (statement, values, Some(now.micros())),
+            };
+            let mut query = values.into_iter().fold(sqlx::query(statement), |query, value| query.bind(value));
+            if let Some(moment) = moment {
+                query = query.bind(moment);
+            }
+            query.execute(&mut *step).await.doing(doing)?;
+        }
+        Ok(self.applied)
+    }
+
+    async fn find_moved(
+        &mut self,
+        connection: &mut SqliteConnection,
+        declaration: &Declaration,
+        doing: &'static str,
+    ) -> Result<(), StoreError> {
+        for provider in &declaration.providers {
+            let affected = sqlx::query(
+                "SELECT EXISTS (SELECT 1 FROM credentials c WHERE c.provider_id = p.id)
+                 FROM providers p WHERE p.id = $1 AND p.origin <> $2",
+            )
             .bind(provider.id.as_str())
-            .execute(&mut *step)
+            .bind(&provider.origin)
+            .fetch_optional(&mut *connection)
             .await
             .doing(doing)?;
-    }
-    Ok(())
-}
-
-/// Writes what differs and says what it was.
-async fn compare(
-    step: &mut SqliteConnection,
-    kind: &Kind,
-    declared: Vec<Values>,
-    now: Timestamp,
-    applied: &mut Applied,
-    doing: &'static str,
-) -> Result<(), StoreError> {
-    let mut kept = BTreeMap::new();
-    for row in sqlx::query(kind.read).fetch_all(&mut *step).await.doing(doing)? {
-        let mut columns = Columns::new(&row);
-        let enabled = columns.optional_time(kind.columns[0])?.is_none();
-        let values = kind.columns.iter().map(|column| columns.read(column)).collect::<Result<Values, _>>()?;
-        kept.insert(id(kind, &values), (enabled, values));
-    }
-    let declared: BTreeMap<_, _> = declared.into_iter().map(|values| (id(kind, &values), values)).collect();
-
-    for (id, values) in &declared {
-        match kept.get(id) {
-            Some((true, same)) if same == values => continue,
-            Some((true, _)) => applied.changed.push(id.clone()),
-            Some((false, _)) | None => applied.enabled.push(id.clone()),
+            let Some(row) = affected else { continue };
+            if Columns::new(&row).read::<i64>("credentials.provider_id")? != 0 {
+                return Err(StoreError::OriginChanged(provider.id.clone()));
+            }
+            self.moved.push(provider.id.clone());
         }
-        let write = values.iter().fold(sqlx::query(kind.write), |query, value| query.bind(value));
-        write.execute(&mut *step).await.doing(doing)?;
+        Ok(())
     }
-    for (id, (enabled, values)) in kept {
-        if enabled && !declared.contains_key(&id) {
-            let disable = values
-                .iter()
-                .take(kind.key)
-                .fold(sqlx::query(kind.disable), |query, value| query.bind(value));
-            disable.bind(now.micros()).execute(&mut *step).await.doing(doing)?;
-            applied.disabled.push(id);
+
+    /// What differs, and in which way.
+    async fn compare(
+        &mut self,
+        connection: &mut SqliteConnection,
+        kind: &Kind,
+        declared: Vec<Values>,
+        doing: &'static str,
+    ) -> Result<(), StoreError> {
+        let mut kept = BTreeMap::new();
+        for row in sqlx::query(kind.read).fetch_all(&mut *connection).await.doing(doing)? {
+            let mut columns = Columns::new(&row);
+            let enabled = columns.optional_time(kind.columns[0])?.is_none();
+            let values =
+                kind.columns.iter().map(|column| columns.read(column)).collect::<Result<Values, _>>()?;
+            kept.insert(id(kind, &values), (enabled, values));
         }
+        let declared: BTreeMap<_, _> =
+            declared.into_iter().map(|values| (id(kind, &values), values)).collect();
+
+        for (id, (enabled, values)) in &kept {
+            if *enabled && !declared.contains_key(id) {
+                let key = values.iter().take(kind.key).cloned().collect();
+                self.writes.push(Write::Disable(kind.disable, key));
+                self.applied.disabled.push(id.clone());
+            }
+        }
+        for (id, values) in declared {
+            match kept.get(&id) {
+                Some((true, same)) if *same == values => continue,
+                Some((true, _)) => self.applied.changed.push(id),
+                Some((false, _)) | None => self.applied.enabled.push(id),
+            }
+            self.writes.push(Write::Declare(kind.write, values));
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// `runtime acme.production`, `member acme/alice`.

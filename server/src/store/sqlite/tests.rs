@@ -5,11 +5,11 @@ use std::{
 
 use sqlx::Row;
 
-use super::{SqliteStore, access::ACCESSES};
+use super::{Schema, SqliteStore, access::ACCESSES};
 use crate::{
     id::UserId,
     store::{
-        AccessStore, PersonStore, Store, StoreError,
+        AccessStore, KeyStore, PersonStore, Store, StoreError,
         contract::{self, Bench, NOW},
     },
 };
@@ -245,6 +245,104 @@ async fn the_statements_of_every_page_go_by_index() {
             let step: String = step.get("detail");
             assert!(step.starts_with("SEARCH") || step.starts_with("LIST SUBQUERY"), "{step}");
         }
+    }
+}
+
+/// What a server leaves behind that lost its power: a log that nobody has copied into the database.
+async fn crashed() -> (PathBuf, tempfile::TempDir) {
+    let (store, _directory) = fresh().await;
+    contract::populate(&store).await;
+    assert!(contract::keep(&store, &contract::token("t", "alice", "github"), &["acme.production"]).await);
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("gitward.db");
+    for suffix in ["", "-wal"] {
+        std::fs::copy(beside(&store.path, suffix), beside(&path, suffix)).expect("copied");
+    }
+    assert!(beside(&path, "-wal").metadata().expect("there").len() > 0);
+    (path, directory)
+}
+
+fn bytes(path: &Path) -> [Vec<u8>; 2] {
+    ["", "-wal"].map(|suffix| std::fs::read(beside(path, suffix)).unwrap_or_default())
+}
+
+#[tokio::test]
+async fn looking_changes_not_a_byte() {
+    let (path, directory) = crashed().await;
+    let before = bytes(&path);
+    let (store, schema) = SqliteStore::look(&path).await.expect("opened");
+    assert_eq!(schema, Schema::Current);
+    assert_eq!(store.accesses(&contract::id("alice"), NOW).await.expect("an answer").len(), 4);
+    assert_eq!(store.data_keys().await.expect("an answer"), []);
+    let mut other = contract::declaration();
+    other.runtimes.pop();
+    assert_eq!(store.would_apply(&other).await.expect("an answer").disabled, ["runtime zoo.main"]);
+    store.backup(&directory.path().join("copy.db")).await.expect("a backup");
+    store.add_user(&contract::user("dora")).await.expect_err("nothing is written");
+    store.apply(&other, NOW).await.expect_err("nothing is written");
+    store.close().await;
+    assert!(bytes(&path) == before);
+    let copy = SqliteStore::open(&directory.path().join("copy.db")).await.expect("opened");
+    assert_eq!(copy.accesses(&contract::id("alice"), NOW).await.expect("an answer").len(), 4);
+}
+
+#[tokio::test]
+async fn a_closed_database_is_one_file() {
+    let (path, directory) = crashed().await;
+    let store = SqliteStore::open(&path).await.expect("opened");
+    assert!(store.add_user(&contract::user("dora")).await.expect("added"));
+    store.close().await;
+    assert!(!beside(&path, "-wal").exists());
+    let copy = directory.path().join("copy.db");
+    std::fs::copy(&path, &copy).expect("copied");
+    let copy = SqliteStore::open(&copy).await.expect("opened");
+    assert!(copy.user(&contract::id("dora")).await.expect("an answer").is_some());
+}
+
+#[tokio::test]
+async fn only_opening_for_a_server_makes_a_database_or_brings_it_up_to_date() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("data/gitward.db");
+    SqliteStore::open_existing(&path).await.expect_err("nothing there");
+    SqliteStore::look(&path).await.expect_err("nothing there");
+    assert!(!directory.path().join("data").exists());
+
+    let store = SqliteStore::open(&path).await.expect("opened");
+    contract::populate(&store).await;
+    let propose = contract::token("t", "alice", "github");
+    assert!(store.propose(&propose, &contract::runtime("acme.production"), NOW).await.expect("an answer"));
+    for statement in [
+        "ALTER TABLE assignments DROP COLUMN proposed_at",
+        "DELETE FROM _sqlx_migrations WHERE version > 1",
+    ] {
+        sqlx::query(statement).execute(&store.writer).await.expect("as the first version left it");
+    }
+    store.close().await;
+
+    let before = bytes(&path);
+    let (looked, schema) = SqliteStore::look(&path).await.expect("opened");
+    assert_eq!(schema, Schema::Older);
+    looked.close().await;
+    let error = SqliteStore::open_existing(&path).await.expect_err("older");
+    assert!(matches!(error, StoreError::Outdated), "{error}");
+    assert!(bytes(&path) == before);
+
+    let store = SqliteStore::open(&path).await.expect("brought up to date");
+    let this_century = crate::clock::Timestamp::from_seconds(1_700_000_000);
+    store.sweep(this_century, NOW, NOW).await.expect("swept");
+    assert!(contract::exists(&store, "t").await, "what was proposed before waits from now on");
+    store.close().await;
+    let store = SqliteStore::open_existing(&path).await.expect("up to date");
+    sqlx::query("UPDATE _sqlx_migrations SET version = 9999 WHERE version > 1")
+        .execute(&store.writer)
+        .await
+        .expect("as a later version left it");
+    store.close().await;
+    for error in [
+        SqliteStore::look(&path).await.expect_err("newer"),
+        SqliteStore::open_existing(&path).await.expect_err("newer"),
+    ] {
+        assert!(matches!(error, StoreError::Newer), "{error}");
     }
 }
 

@@ -1,0 +1,214 @@
+//! What is kept, for the commands next to a server, whether it runs or not. They need a database that is there, and
+//! neither make one, nor bring it up to date, nor apply what the configuration declares: that is for the server alone,
+//! which would otherwise find itself changed by a command that only meant to look.
+
+use std::{path::Path, sync::Arc};
+
+use super::{SiteError, Verified, origin, registry, verify_all};
+use crate::{
+    clock::Clock,
+    config::Config,
+    person::{self, People},
+    random::Entropy,
+    seal::{KeyRing, RootKey},
+    store::{
+        AccessStore, Applied, Store, StoreError,
+        sqlite::{Schema, SqliteStore},
+    },
+};
+
+/// What serving would do to the database.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum WouldApply {
+    /// Make it.
+    Make,
+    /// Bring it up to date first; what else is not known before that.
+    Upgrade,
+    /// Change what is declared in it.
+    Change(Applied),
+}
+
+/// What serving would do. Writes nothing.
+///
+/// # Errors
+/// As [`SiteError`] says.
+pub async fn would_apply(config: &Config, clock: &Arc<dyn Clock>) -> Result<WouldApply, SiteError> {
+    let registry = registry(config, clock)?;
+    let database = config.database_file();
+    if !SqliteStore::exists(&database) {
+        return Ok(WouldApply::Make);
+    }
+    let (store, schema) = SqliteStore::look(&database).await?;
+    let would = match schema {
+        Schema::None => Ok(WouldApply::Make),
+        Schema::Older => Ok(WouldApply::Upgrade),
+        Schema::Current => {
+            store.would_apply(&config.declaration(|id| origin(&registry, id))).await.map(WouldApply::Change)
+        }
+    };
+    store.close().await;
+    Ok(would?)
+}
+
+/// Writes a copy of the database, whatever its schema: before an upgrade is when a copy is worth most. Needs no key,
+/// because it opens nothing.
+///
+/// # Errors
+/// [`SiteError::NoDatabase`], [`SiteError::Store`].
+pub async fn backup(config: &Config, to: &Path) -> Result<(), SiteError> {
+    let (store, _) = SqliteStore::look(&existing(config)?).await?;
+    let copied = store.backup(to).await;
+    store.close().await;
+    Ok(copied?)
+}
+
+/// Opens every sealed credential, and writes nothing.
+///
+/// # Errors
+/// [`SiteError::NoDatabase`], [`SiteError::Key`], [`SiteError::Store`]; what does not open is no error but in the
+/// result.
+pub async fn verify(config: &Config, entropy: &dyn Entropy) -> Result<Verified, SiteError> {
+    let (store, keys) = unlock_current(config, entropy).await?;
+    let verified = verify_all(&store, keys.as_ref()).await;
+    store.close().await;
+    verified
+}
+
+/// The people, and the store to close after what was done to them.
+///
+/// # Errors
+/// [`SiteError::NoDatabase`], [`SiteError::Key`], [`SiteError::Store`]; then nothing was changed.
+pub async fn people(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+) -> Result<(People, Arc<dyn Store>), SiteError> {
+    let (looked, _) = unlock_current(config, entropy.as_ref()).await?;
+    looked.close().await;
+    let store = Arc::new(SqliteStore::open_existing(&config.database_file()).await?);
+    match People::new(Arc::<SqliteStore>::clone(&store), clock, entropy, person::Settings::default()) {
+        Ok(people) => Ok((people, store)),
+        Err(error) => {
+            store.close().await;
+            Err(error.into())
+        }
+    }
+}
+
+/// Whether the root key is this database's, before anything is done to it. The keys, unless there are none yet.
+///
+/// # Errors
+/// [`SiteError::Key`], [`SiteError::Store`]; nothing was changed in any case.
+pub(super) async fn unlock(
+    database: &Path,
+    root: &RootKey,
+) -> Result<(SqliteStore, Schema, Option<KeyRing>), SiteError> {
+    let (store, schema) = SqliteStore::look(database).await?;
+    let keys = match schema {
+        Schema::None => Ok(None),
+        Schema::Older | Schema::Current => KeyRing::unlock(root, &store).await,
+    };
+    match keys {
+        Ok(keys) => Ok((store, schema, keys)),
+        Err(error) => {
+            store.close().await;
+            Err(error.into())
+        }
+    }
+}
+
+async fn unlock_current(
+    config: &Config,
+    entropy: &dyn Entropy,
+) -> Result<(SqliteStore, Option<KeyRing>), SiteError> {
+    let database = existing(config)?;
+    let root = RootKey::load_or_create(config.root_key_file(), true, entropy)?;
+    match unlock(&database, &root).await? {
+        (store, Schema::Current, keys) => Ok((store, keys)),
+        (store, Schema::None | Schema::Older, _) => {
+            store.close().await;
+            Err(StoreError::Outdated.into())
+        }
+    }
+}
+
+fn existing(config: &Config) -> Result<std::path::PathBuf, SiteError> {
+    let database = config.database_file();
+    if SqliteStore::exists(&database) { Ok(database) } else { Err(SiteError::NoDatabase(database)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        clock::TestClock,
+        credential::{Credential, Evidence, Method, ProviderAccount, Standing, Tokens},
+        random::TestEntropy,
+        secret::Secret,
+        site::Site,
+        store::NewCredential,
+    };
+
+    const WITHOUT: &str = "public_url = 'https://gitward.example.com'\n";
+    const WITH: &str = r#"
+public_url = "https://gitward.example.com"
+provider = [{ id = "github", kind = "github", base_url = "https://github.com" }]
+
+[[account]]
+id = "acme"
+name = "Acme"
+members = [{ user = "mara" }]
+runtime = [{ name = "production", provider = "github" }]
+"#;
+
+    fn config(folder: &Path, text: &str) -> Config {
+        let file = folder.join("gitward.toml");
+        std::fs::write(&file, text).unwrap();
+        Config::load(&file, |_| None).unwrap_or_else(|errors| panic!("{errors}"))
+    }
+
+    #[tokio::test]
+    async fn tokens_of_a_provider_that_left_the_configuration_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = TestClock::new();
+        let entropy = Arc::new(TestEntropy::new(1));
+        let site =
+            Site::open(config(folder.path(), WITH), Arc::new(clock.clone()), entropy.clone()).await.unwrap();
+        let (user, _) = site.people.add_user("mara").await.unwrap();
+        let now = clock.now();
+        let credential = Credential {
+            id: "t".into(),
+            user: user.id,
+            provider: "github".into(),
+            method: Method::Token,
+            kind: "classic".into(),
+            oauth_app: None,
+            generation: 1,
+            owner: ProviderAccount { id: "1".into(), login: "octocat".into() },
+            scopes: None,
+            expires_at: None,
+            expiry_unknown: false,
+            renew_at: None,
+            standing: Standing::good(now, Evidence { request: "GET /user".into(), answer: "200".into() }),
+            created_at: now,
+        };
+        let tokens = Tokens { access: Secret::new("ghp_secret"), refresh: None };
+        let at = origin(&site.registry, &credential.provider);
+        let sealed = site.keys.seal_tokens(&credential, &at, &tokens, entropy.as_ref()).unwrap();
+        let new = NewCredential { credential, sealed };
+        assert!(site.store.keep(&new, &[("acme.production".into(), None)], now).await.unwrap().is_some());
+        assert_eq!(site.verify().await.unwrap(), Verified { total: 1, broken: vec![] });
+        site.store.close().await;
+
+        let without = config(folder.path(), WITHOUT);
+        let verified = verify(&without, entropy.as_ref()).await.unwrap();
+        assert_eq!(verified, Verified { total: 1, broken: vec![] });
+        // Verifying declared nothing: to serve would still end the runtime.
+        let WouldApply::Change(applied) =
+            would_apply(&without, &(Arc::new(clock) as Arc<dyn Clock>)).await.unwrap()
+        else {
+            panic!("a database that is up to date")
+        };
+        assert!(applied.disabled.contains(&"runtime acme.production".to_owned()));
+    }
+}
