@@ -110,7 +110,7 @@ async fn every_health_has_a_word_and_a_sentence() {
         "Works",
         "GitHub Enterprise does not show the scopes of this kind of token.",
         "Notifications hidden:",
-        "Acme Logistics14 runtimes",
+        "Acme Logistics 14 runtimes",
         "Checked 3 minutes ago",
         "Renews itselfnext in 2 hours",
         "Renews itselfwhen it is next used",
