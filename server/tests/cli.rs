@@ -379,11 +379,17 @@ fn only_serve_applies_the_configuration() {
     let machine = Machine::served(FULL);
     let edited = FULL.replace("name = \"test\"", "name = \"staging\"");
     std::fs::write(machine.path().join("gitward.toml"), edited).unwrap();
-    for arguments in ["user add mara", "user reset-password mara", "user disable mara", "verify", "backup copy"] {
+    for arguments in
+        ["user add mara", "user reset-password mara", "user disable mara", "verify", "backup copy"]
+    {
         let output = machine.gitward(arguments);
         assert_eq!(output.status.code(), Some(0), "{arguments}: {}", stderr(&output));
         let check = machine.gitward("check-config");
-        assert!(stdout(&check).ends_with("\n  disable runtime acme.test\n"), "{arguments}: {}", stdout(&check));
+        assert!(
+            stdout(&check).ends_with("\n  disable runtime acme.test\n"),
+            "{arguments}: {}",
+            stdout(&check)
+        );
     }
     machine.serve();
     let check = machine.gitward("check-config");
@@ -393,7 +399,9 @@ fn only_serve_applies_the_configuration() {
 #[test]
 fn without_a_database_nothing_is_made() {
     let machine = Machine::new(FULL);
-    for arguments in ["user add mara", "user disable mara", "user reset-password mara", "backup copy", "verify"] {
+    for arguments in
+        ["user add mara", "user disable mara", "user reset-password mara", "backup copy", "verify"]
+    {
         let output = machine.gitward(arguments);
         assert_eq!((output.status.code(), stdout(&output)), (Some(1), ""), "{arguments}");
         assert_eq!(

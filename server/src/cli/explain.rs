@@ -103,7 +103,10 @@ fn changes(page: &mut String, would: &WouldApply) -> fmt::Result {
     let Applied { enabled, disabled, changed } = match would {
         WouldApply::Make => return writeln!(page, "\nThere is no database yet: `gitward serve` makes it."),
         WouldApply::Upgrade => {
-            return writeln!(page, "\nThe database is an older version's: `gitward serve` brings it up to date.");
+            return writeln!(
+                page,
+                "\nThe database is an older version's: `gitward serve` brings it up to date."
+            );
         }
         WouldApply::Change(applied) => applied,
     };

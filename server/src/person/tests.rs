@@ -653,7 +653,10 @@ fn a_name_is_cut_before_it_is_normalised() {
     let (longer, fits) = ("\u{1112}\u{1161}\u{11AB}".repeat(30), "\u{1112}\u{1161}\u{11AB}".repeat(28));
     assert_eq!((longer.len(), fits.len()), (270, 252));
     assert_eq!(Name::parse(&longer), None);
-    assert_eq!(Name::parse(&format!("  {fits}\u{3000}\u{3000}")).as_ref().map(Name::as_str), Some(&*"한".repeat(28)));
+    assert_eq!(
+        Name::parse(&format!("  {fits}\u{3000}\u{3000}")).as_ref().map(Name::as_str),
+        Some(&*"한".repeat(28))
+    );
     assert_eq!(Name::parse(&flood()), None);
     assert!(Name::parse(&"a".repeat(64)).is_some());
 }

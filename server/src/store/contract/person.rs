@@ -280,7 +280,10 @@ pub(crate) async fn sweeping_drops_what_nobody_decided_about_for_a_week(bench: &
     assert!(!left("instead").await && !left("alone").await);
     assert!(left("t").await && left("younger").await);
     let access = look(store, "alice", "acme.production").await;
-    assert_eq!((access.credential.map(|credential| credential.id), access.proposed), (Some("t".into()), None));
+    assert_eq!(
+        (access.credential.map(|credential| credential.id), access.proposed),
+        (Some("t".into()), None)
+    );
     // A later one for the same runtime begins to wait anew, also as long as it is the same credential.
     propose("second", "acme.production", week).await;
     let next = next(&token("younger", "alice", "github"));

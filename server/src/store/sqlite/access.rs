@@ -343,12 +343,12 @@ impl AccessStore for SqliteStore {
         push: &Push,
     ) -> Result<(), StoreError> {
         sqlx::query("UPDATE assignments SET push = $3 WHERE credential_id = $1 AND runtime_id = $2")
-        .bind(credential.as_str())
-        .bind(runtime.as_str())
-        .bind(json("assignments.push", push)?)
-        .execute(&self.writer)
-        .await
-        .doing("note what the provider said about a repository")?;
+            .bind(credential.as_str())
+            .bind(runtime.as_str())
+            .bind(json("assignments.push", push)?)
+            .execute(&self.writer)
+            .await
+            .doing("note what the provider said about a repository")?;
         Ok(())
     }
 
