@@ -132,7 +132,7 @@ pub(crate) fn left_sentence(left: u16) -> String {
     match left {
         0 => String::new(),
         1 => " One of the runtimes you ticked could not use it; its row says more.".to_owned(),
-        _ => [" ", &left.to_string(), " of the runtimes you ticked could not use it; their rows say more."]
+        _ => [" ", &left.to_string(), " of the runtimes you ticked could not use it. Add a token to them one by one to see why."]
             .concat(),
     }
 }

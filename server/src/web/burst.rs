@@ -7,7 +7,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use axum::{
@@ -18,7 +21,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::{random::new_id, secret::Fingerprint, site::Site};
+use crate::{random::new_id, secret::Fingerprint, site::Site, store::Store};
 
 /// Larger pages are made anew each time.
 const LARGEST_PAGE_BYTES: usize = 512 * 1024;
@@ -27,7 +30,32 @@ const PAGES: usize = 16;
 
 /// Pages of this second.
 #[derive(Default)]
-pub struct Burst(Mutex<HashMap<Key, Arc<Page>>>);
+pub struct Burst {
+    pages: Mutex<HashMap<Key, Arc<Page>>>,
+    versions: Versions,
+}
+
+/// Asks the store for its version once for all who wait, but never answers with what was asked before somebody came.
+#[derive(Default)]
+struct Versions {
+    /// Counts who came.
+    came: AtomicU64,
+    /// The last answer, and who had come before it was asked for.
+    last: tokio::sync::Mutex<(u64, Option<i64>)>,
+}
+
+impl Versions {
+    async fn now(&self, store: &dyn Store) -> Option<i64> {
+        let ticket = self.came.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut last = self.last.lock().await;
+        if last.0 < ticket {
+            let came = self.came.load(Ordering::SeqCst);
+            // A failing database is the next layer's to report.
+            *last = (came, store.version().await.ok().flatten());
+        }
+        last.1
+    }
+}
 
 #[derive(Clone, Eq, Hash, PartialEq)]
 struct Key {
@@ -47,8 +75,7 @@ struct Page {
 pub async fn serve(State((site, burst)): State<(Arc<Site>, Arc<Burst>)>, request: Request, next: Next) -> Response {
     let cookie = super::session::cookie_secret(&site, request.headers());
     let (true, Some(cookie)) = (request.method() == Method::GET, cookie) else { return next.run(request).await };
-    // A failing database is the next layer's to report.
-    let Ok(Some(version)) = site.store.version().await else { return next.run(request).await };
+    let Some(version) = burst.versions.now(site.store.as_ref()).await else { return next.run(request).await };
     let second = site.clock.now().seconds();
     let place = request.uri().path_and_query().map(|place| place.as_str().to_owned()).unwrap_or_default();
     let key = Key { session: cookie.fingerprint(), place };
@@ -81,7 +108,7 @@ pub async fn serve(State((site, burst)): State<(Arc<Site>, Arc<Burst>)>, request
 
 impl Burst {
     fn shelf(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Arc<Page>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
