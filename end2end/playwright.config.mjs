@@ -26,6 +26,7 @@ export default defineConfig({
   },
   projects: [
     { name: 'script' },
-    { name: 'no-script', use: { javaScriptEnabled: false } },
+    // No browser takes part in the contract with the Git host, so once is enough.
+    { name: 'no-script', use: { javaScriptEnabled: false }, testIgnore: '**/contract.spec.mjs' },
   ],
 });

@@ -86,6 +86,18 @@ impl ApiError {
         }
     }
 
+    /// Whether what stands in the field of this name is to blame.
+    pub fn blames(self, field: &str) -> bool {
+        match self {
+            Self::WrongNameOrPassword => matches!(field, "name" | "password"),
+            Self::WrongPassword => field == "current",
+            Self::Password(_) => matches!(field, "password" | "new"),
+            Self::NameUnusable => field == "name",
+            Self::TokenEmpty | Self::TokenTooLong | Self::TokenMalformed => field == "token",
+            _ => false,
+        }
+    }
+
     /// One or two sentences: what happened and what to do.
     pub fn sentence(self) -> String {
         match self {

@@ -268,7 +268,11 @@ impl Authorizer {
             Err(TokensError::Gone) => return Err(AccessError::Gone),
             Err(TokensError::NotRenewed) => {
                 let refused = self.store.credential(&user, &id).await?.is_none_or(|now| now.standing.invalid);
-                return Err(AccessError::Refused(if refused { Refusal::Unknown } else { Refusal::Unreachable }));
+                return Err(AccessError::Refused(if refused {
+                    Refusal::Unknown
+                } else {
+                    Refusal::Unreachable
+                }));
             }
             Err(error) => return Err(error.into()),
         };
@@ -277,7 +281,8 @@ impl Authorizer {
             Ok(identity) => identity,
             Err(error) => return Err(AccessError::Refused(refusal(error, now))),
         };
-        let push = self.passes(access, provider, &identity, &tokens.access).await.map_err(AccessError::Refused)?;
+        let push =
+            self.passes(access, provider, &identity, &tokens.access).await.map_err(AccessError::Refused)?;
         known.standing = Standing::good(now, identity.evidence.clone());
         learn(&mut known, &identity);
         self.store.record(&known).await?;
@@ -352,10 +357,13 @@ impl Authorizer {
         let mut passed = vec![first];
         let mut names = HashMap::new();
         for other in ticked {
-            let answer = other.runtime.repository.as_ref().map(|repository| (repository, pushes.get(repository)));
+            let answer =
+                other.runtime.repository.as_ref().map(|repository| (repository, pushes.get(repository)));
             let push = match (lacks(&other, provider, identity), answer) {
                 (Ok(()), None) => Ok(None),
-                (Ok(()), Some((repository, Some(push)))) => judge_push(push.clone(), identity, repository).map(Some),
+                (Ok(()), Some((repository, Some(push)))) => {
+                    judge_push(push.clone(), identity, repository).map(Some)
+                }
                 (Ok(()), Some((_, None))) => Err(Refusal::Unreachable),
                 (Err(refusal), _) => Err(refusal),
             };
@@ -369,10 +377,15 @@ impl Authorizer {
         }
         if passed.len() > 1 {
             // None if the credential was deleted or replaced meanwhile; the first runtime's row says how it stands.
-            let taken = self.store.assign(&credential.user, &credential.id, &passed, now).await?.unwrap_or_default();
+            let taken =
+                self.store.assign(&credential.user, &credential.id, &passed, now).await?.unwrap_or_default();
             for (id, _) in passed {
                 let Some(name) = names.remove(&id) else { continue };
-                if taken.contains(&id) { authorized.runtimes.push(name) } else { authorized.left_out.push(name) }
+                if taken.contains(&id) {
+                    authorized.runtimes.push(name)
+                } else {
+                    authorized.left_out.push(name)
+                }
             }
         }
         Ok(authorized)
@@ -380,7 +393,11 @@ impl Authorizer {
 }
 
 /// Asks whether a token may push to each of these repositories.
-async fn probe(provider: &dyn Provider, token: &Secret, repositories: HashSet<String>) -> HashMap<String, Push> {
+async fn probe(
+    provider: &dyn Provider,
+    token: &Secret,
+    repositories: HashSet<String>,
+) -> HashMap<String, Push> {
     let answers = Mutex::new(HashMap::new());
     let asking = futures_util::stream::iter(repositories).for_each_concurrent(PROBES_AT_ONCE, |repository| {
         let answers = &answers;
@@ -452,7 +469,7 @@ mod tests {
     #[test]
     fn blanks_and_line_breaks_around_a_token_are_forgiven() {
         assert_eq!(pasted("  abc\r\n").ok().as_deref(), Some("abc"));
-        assert_eq!(pasted("\u{feff}abc").is_err(), true, "an invisible mark is no blank");
+        assert!(pasted("\u{feff}abc").is_err(), "an invisible mark is no blank");
     }
 
     #[test]

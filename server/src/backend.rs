@@ -12,8 +12,8 @@ use app::{
         Backend,
         person::{LinkPurpose, Visitor},
         token::{
-            AccountRows, Added, AlsoRuntime, Counts, Evidence, Expiry, Health, NewToken, ProviderLabel, Refusal, Reusable,
-            RuntimeAccess, RuntimeRow, Show, TokenPage, TokenQuery, TokenSummary,
+            AccountRows, Added, AlsoRuntime, Counts, Evidence, Expiry, Health, NewToken, ProviderLabel,
+            Refusal, Reusable, RuntimeAccess, RuntimeRow, Show, TokenPage, TokenQuery, TokenSummary,
         },
     },
     error::{self, ApiError},
@@ -138,7 +138,8 @@ impl Visit {
             Err(error) => return error,
         };
         let ticked: HashSet<RuntimeId> = also.into_iter().collect();
-        let also = accesses.into_iter().map(|access| access.runtime.id).filter(|id| ticked.contains(id)).collect();
+        let also =
+            accesses.into_iter().map(|access| access.runtime.id).filter(|id| ticked.contains(id)).collect();
         let kept = match serde_json::to_string(&KeptRefusal { refusal, also }) {
             Ok(kept) => kept,
             Err(error) => return internal("write a refusal", &error),
@@ -164,7 +165,10 @@ impl Visit {
     /// Counts one more request to a provider on the user's word, before it is sent: a hundred at once are a hundred.
     async fn may_ask(&self, bucket: &str, most: u32, window_seconds: u32) -> Result<(), ApiError> {
         let store = &self.site.store;
-        let count = store.count_failure(bucket, self.now(), window_seconds).await.map_err(broken("count a request"))?;
+        let count = store
+            .count_failure(bucket, self.now(), window_seconds)
+            .await
+            .map_err(broken("count a request"))?;
         if count <= most {
             return Ok(());
         }
@@ -216,7 +220,9 @@ impl Backend for Visit {
         let signed_in = self.site.people.sign_in(&name, &Secret::new(password), self.address()).await;
         let signed_in = signed_in.map_err(|error| match error {
             SignInError::Wrong => ApiError::WrongNameOrPassword,
-            SignInError::Throttled { retry_after_seconds } => ApiError::TooManyAttempts { retry_after_seconds },
+            SignInError::Throttled { retry_after_seconds } => {
+                ApiError::TooManyAttempts { retry_after_seconds }
+            }
             SignInError::Busy => BUSY,
             other => internal("sign somebody in", &other),
         })?;
@@ -234,8 +240,8 @@ impl Backend for Visit {
         let Signed { session, user, .. } = self.signed()?;
         let (current, new) = (Secret::new(current), Secret::new(new));
         let signed_in =
-            self.site.people.change_password(user, session, &current, &new, self.address()).await.map_err(|error| {
-                match error {
+            self.site.people.change_password(user, session, &current, &new, self.address()).await.map_err(
+                |error| match error {
                     ChangeError::Wrong => ApiError::WrongPassword,
                     ChangeError::Throttled { retry_after_seconds } => {
                         ApiError::TooManyAttempts { retry_after_seconds }
@@ -243,8 +249,8 @@ impl Backend for Visit {
                     ChangeError::Password(problem) => ApiError::Password(password_problem(problem)),
                     ChangeError::Busy => BUSY,
                     other => internal("change a password", &other),
-                }
-            })?;
+                },
+            )?;
         self.begin(&signed_in)
     }
 
@@ -259,15 +265,15 @@ impl Backend for Visit {
 
     async fn redeem_link(&self, secret: String, name: String, password: String) -> Result<(), ApiError> {
         let signed_in =
-            self.site.people.redeem(&Secret::new(secret), &name, &Secret::new(password)).await.map_err(|error| {
-                match error {
+            self.site.people.redeem(&Secret::new(secret), &name, &Secret::new(password)).await.map_err(
+                |error| match error {
                     RedeemError::Spent => ApiError::LinkSpent,
                     RedeemError::Password(problem) => ApiError::Password(password_problem(problem)),
                     RedeemError::NameUnusable | RedeemError::NameTaken => ApiError::NameUnusable,
                     RedeemError::Busy => BUSY,
                     other => internal("redeem a one-time link", &other),
-                }
-            })?;
+                },
+            )?;
         self.end_before().await?;
         self.begin(&signed_in)
     }
@@ -317,7 +323,10 @@ impl Backend for Visit {
             let id = access.account.id.as_str();
             let at = accounts.iter().position(|(known, _)| *known == id).unwrap_or_else(|| {
                 let matching = matching_by_account.get(id).copied().unwrap_or(0);
-                accounts.push((id, AccountRows { name: access.account.name.clone(), matching, rows: Vec::new() }));
+                accounts.push((
+                    id,
+                    AccountRows { name: access.account.name.clone(), matching, rows: Vec::new() },
+                ));
                 accounts.len() - 1
             });
             accounts[at].1.rows.push(row);
@@ -344,8 +353,11 @@ impl Backend for Visit {
             access.proposed.is_some() || !matches!(kept.refusal, Some(Refusal::AnotherAccount { .. }))
         });
         let several_accounts = accesses.iter().any(|other| other.account.id != access.account.id);
-        let same_provider =
-            || accesses.iter().filter(|other| other.runtime.provider == access.runtime.provider && other.runtime.id != runtime);
+        let same_provider = || {
+            accesses.iter().filter(|other| {
+                other.runtime.provider == access.runtime.provider && other.runtime.id != runtime
+            })
+        };
         let name_of = |other: &Access| {
             if several_accounts {
                 format!("{} ({})", other.runtime.name, other.account.name)
@@ -356,11 +368,16 @@ impl Backend for Visit {
         let mut used_by: BTreeMap<&str, (&Credential, Vec<String>)> = BTreeMap::new();
         for other in same_provider() {
             if let Some(credential) = &other.credential {
-                used_by.entry(credential.id.as_str()).or_insert_with(|| (credential, Vec::new())).1.push(name_of(other));
+                used_by
+                    .entry(credential.id.as_str())
+                    .or_insert_with(|| (credential, Vec::new()))
+                    .1
+                    .push(name_of(other));
             }
         }
         let own = access.credential.as_ref().map(|credential| credential.id.as_str());
-        let shared_with = own.and_then(|own| used_by.get(own)).map(|(_, names)| names.clone()).unwrap_or_default();
+        let shared_with =
+            own.and_then(|own| used_by.get(own)).map(|(_, names)| names.clone()).unwrap_or_default();
         let reusable = used_by
             .iter()
             .filter(|(id, (credential, _))| Some(**id) != own && serves(credential, access, provider, now))
@@ -424,7 +441,12 @@ impl Backend for Visit {
         self.added(runtime, also, outcome).await
     }
 
-    async fn reuse_token(&self, runtime: String, credential: String, also: Vec<String>) -> Result<Added, ApiError> {
+    async fn reuse_token(
+        &self,
+        runtime: String,
+        credential: String,
+        also: Vec<String>,
+    ) -> Result<Added, ApiError> {
         let signed = self.signed()?;
         let runtime = RuntimeId(runtime);
         let also: Vec<RuntimeId> = also.into_iter().map(RuntimeId).collect();
@@ -442,8 +464,12 @@ impl Backend for Visit {
         }
         match self.site.authorizer.settle(&signed.user.id, &runtime, take).await {
             Ok(()) => {}
-            Err(AccessError::Refused(refusal)) => return Err(self.refused(&runtime, Some(refusal), Vec::new()).await),
-            Err(AccessError::NotFound | AccessError::Gone) => return Err(self.gone(signed, &runtime).await?),
+            Err(AccessError::Refused(refusal)) => {
+                return Err(self.refused(&runtime, Some(refusal), Vec::new()).await);
+            }
+            Err(AccessError::NotFound | AccessError::Gone) => {
+                return Err(self.gone(signed, &runtime).await?);
+            }
             Err(error) => return Err(internal("settle an account", &error)),
         }
         let forgotten = self.site.store.forget_refusal(&signed.session.id, &runtime).await;
@@ -477,8 +503,11 @@ impl Backend for Visit {
         let signed = self.signed()?;
         let runtime = RuntimeId(runtime);
         let store = &self.site.store;
-        let known =
-            store.access(&signed.user.id, &runtime, self.now()).await.map_err(broken("read a runtime"))?.is_some();
+        let known = store
+            .access(&signed.user.id, &runtime, self.now())
+            .await
+            .map_err(broken("read a runtime"))?
+            .is_some();
         if !known {
             return Err(ApiError::NotFound);
         }
@@ -560,7 +589,8 @@ fn as_u32(count: usize) -> u32 {
 }
 
 fn set_cookie(cookie: &str) -> Result<(), ApiError> {
-    let value = axum::http::HeaderValue::from_str(cookie).map_err(|error| internal("write a cookie", &error))?;
+    let value =
+        axum::http::HeaderValue::from_str(cookie).map_err(|error| internal("write a cookie", &error))?;
     let options = use_context::<leptos_axum::ResponseOptions>().ok_or(ApiError::Internal)?;
     options.append_header(header::SET_COOKIE, value);
     Ok(())

@@ -126,13 +126,14 @@ impl Checker {
         if credential.standing.rejected_since.is_some() {
             // Providers ban an address that keeps coming with what they refuse.
             let bucket = format!("refused {}", credential.id);
-            if self.store.count_failure(&bucket, self.clock.now(), REFUSED_WINDOW_SECONDS).await? > REFUSED_QUESTIONS {
+            if self.store.count_failure(&bucket, self.clock.now(), REFUSED_WINDOW_SECONDS).await?
+                > REFUSED_QUESTIONS
+            {
                 return Ok(());
             }
         }
         let generation = credential.generation;
-        let provider =
-            self.registry.provider(&credential.provider).ok_or(CheckError::NothingThere)?.as_ref();
+        let provider = self.registry.provider(&credential.provider).ok_or(CheckError::NothingThere)?.as_ref();
         let (mut credential, tokens) = match self.renewer.tokens(&credential.id).await {
             Ok(fresh) => fresh,
             // What stood in the way of renewing is noted there; the page shows it.

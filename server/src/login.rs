@@ -11,7 +11,9 @@ use app::{
     path,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use oauth2::{AuthUrl, ClientId, CsrfToken, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope, basic::BasicClient};
+use oauth2::{
+    AuthUrl, ClientId, CsrfToken, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope, basic::BasicClient,
+};
 use url::Url;
 
 use crate::{
@@ -155,14 +157,16 @@ impl Logins {
         let Authorizer { store, registry, keys, clock, entropy, .. } = self.authorizer.as_ref();
         let now = clock.now();
         let accesses = store.accesses(user, now).await?;
-        let access = accesses.iter().find(|access| access.runtime.id == *runtime).ok_or(StartError::NotFound)?;
+        let access =
+            accesses.iter().find(|access| access.runtime.id == *runtime).ok_or(StartError::NotFound)?;
         let app_id = access.runtime.oauth_app.as_ref().ok_or(StartError::NotOffered)?;
         let app = registry.app(app_id).ok_or(StartError::NotOffered)?;
         let provider = registry.provider(&app.provider).ok_or(StartError::NotOffered)?;
 
         // What was ticked, as far as it is the user's and this app may serve it.
         let same_app = |other: &&Access| {
-            other.runtime.provider == access.runtime.provider && other.runtime.oauth_app == access.runtime.oauth_app
+            other.runtime.provider == access.runtime.provider
+                && other.runtime.oauth_app == access.runtime.oauth_app
         };
         let wanted: HashSet<RuntimeId> = also.into_iter().collect();
         let also: Vec<RuntimeId> = accesses
@@ -179,13 +183,16 @@ impl Logins {
         let scopes: ScopeSet = accesses
             .iter()
             .filter(same_app)
-            .filter(|other| other.runtime.id == *runtime || also.contains(&other.runtime.id) || uses_it(other))
+            .filter(|other| {
+                other.runtime.id == *runtime || also.contains(&other.runtime.id) || uses_it(other)
+            })
             .flat_map(|other| needed(other, provider.as_ref()).to_vec())
             .collect();
         let state = new_secret(entropy.as_ref())?;
         let verifier = new_secret(entropy.as_ref())?;
-        let challenge =
-            PkceCodeChallenge::from_code_verifier_sha256(&PkceCodeVerifier::new(verifier.expose().to_owned()));
+        let challenge = PkceCodeChallenge::from_code_verifier_sha256(&PkceCodeVerifier::new(
+            verifier.expose().to_owned(),
+        ));
         let mut attempt = LoginAttempt {
             state: state.fingerprint(),
             user: user.clone(),
@@ -228,7 +235,9 @@ impl Logins {
         let taken = self.authorizer.store.take(&state.fingerprint()).await;
         let attempt = taken
             .map_err(|error| nobodys(internal("use up a login attempt", &error)))?
-            .filter(|attempt| attempt.user == *user && attempt.session == *session && attempt.provider == *provider)
+            .filter(|attempt| {
+                attempt.user == *user && attempt.session == *session && attempt.provider == *provider
+            })
             .ok_or_else(|| nobodys(OauthProblem::NotYours))?;
         let finished = self.finish_attempt(&attempt, callback).await;
         if let Err(problem) = finished
@@ -243,7 +252,11 @@ impl Logins {
             .map_err(|problem| Failed { problem, runtime: Some(attempt.runtime) })
     }
 
-    async fn finish_attempt(&self, attempt: &LoginAttempt, callback: Callback) -> Result<Outcome, OauthProblem> {
+    async fn finish_attempt(
+        &self,
+        attempt: &LoginAttempt,
+        callback: Callback,
+    ) -> Result<Outcome, OauthProblem> {
         let Authorizer { registry, keys, clock, .. } = self.authorizer.as_ref();
         if clock.now().since(attempt.begun_at) >= ATTEMPT_LIVES {
             return Err(OauthProblem::TooLate);
@@ -264,15 +277,14 @@ impl Logins {
             keys.unseal(Purpose::Logins, place, &attempt.verifier)
         })
         .map_err(|error| internal("open a login attempt", &error))?;
-        let verifier = std::str::from_utf8(&verifier).map_err(|error| internal("open a login attempt", &error))?;
+        let verifier =
+            std::str::from_utf8(&verifier).map_err(|error| internal("open a login attempt", &error))?;
         let redirect_uri =
             self.redirect_uri(&attempt.provider).map_err(|error| internal("build an address", &error))?;
 
         let sent_at = clock.now();
-        let grant = provider
-            .exchange(app, &code, &Secret::new(verifier), &redirect_uri)
-            .await
-            .map_err(|error| {
+        let grant =
+            provider.exchange(app, &code, &Secret::new(verifier), &redirect_uri).await.map_err(|error| {
                 let problem = match &error {
                     GrantError::Refused(_) => OauthProblem::CodeRefused,
                     GrantError::AppRefused(_) => OauthProblem::AppRefused,
@@ -281,10 +293,11 @@ impl Logins {
                 tracing::warn!(provider = %attempt.provider, ?error, "A code could not be exchanged");
                 problem
             })?;
-        let identity = provider.identify(&grant.access, Method::Oauth2, Age::Fresh).await.map_err(|error| {
-            tracing::warn!(provider = %attempt.provider, ?error, "A fresh grant could not be checked");
-            OauthProblem::Unreachable
-        })?;
+        let identity =
+            provider.identify(&grant.access, Method::Oauth2, Age::Fresh).await.map_err(|error| {
+                tracing::warn!(provider = %attempt.provider, ?error, "A fresh grant could not be checked");
+                OauthProblem::Unreachable
+            })?;
         for _ in 0..TRIES {
             match self.keep(attempt, app, provider.as_ref(), &grant, &identity, sent_at).await {
                 Err(AccessError::Conflict) => {}

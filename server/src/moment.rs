@@ -18,7 +18,12 @@ pub fn moment(at: Timestamp, now: Timestamp) -> Moment {
     let full = format_description!("[day padding:none] [month repr:long] [year], [hour]:[minute] UTC");
     let Some(calendar) = at.calendar() else {
         let far = "after the year 9999".to_owned();
-        return Moment { iso: "9999-12-31T23:59:59Z".into(), date: far.clone(), full: far.clone(), relative: far };
+        return Moment {
+            iso: "9999-12-31T23:59:59Z".into(),
+            date: far.clone(),
+            full: far.clone(),
+            relative: far,
+        };
     };
     // Writing a date into a string can't fail for a calendar date; an empty text would only look odd.
     Moment {
@@ -70,9 +75,13 @@ mod tests {
 
     #[test]
     fn spans_use_the_largest_unit_and_the_right_number() {
-        for (span, text) in
-            [(0, "just now"), (59, "just now"), (60, "1 minute ago"), (7200, "2 hours ago"), (86_400, "1 day ago")]
-        {
+        for (span, text) in [
+            (0, "just now"),
+            (59, "just now"),
+            (60, "1 minute ago"),
+            (7200, "2 hours ago"),
+            (86_400, "1 day ago"),
+        ] {
             assert_eq!(seen(0, span).relative, text);
         }
         assert_eq!(seen(30, 0).relative, "in a moment");

@@ -100,7 +100,10 @@ impl Renewer {
         }
         // On a task of its own: whoever asked may go away, but what the provider answers must be kept.
         let (renewer, id) = (Arc::clone(self), id.clone());
-        self.under_way.spawn(async move { renewer.renew(&id).await }).await.map_err(|_| TokensError::Stopped)?
+        self.under_way
+            .spawn(async move { renewer.renew(&id).await })
+            .await
+            .map_err(|_| TokensError::Stopped)?
     }
 
     fn due(&self, credential: &Credential) -> bool {
@@ -138,7 +141,8 @@ impl Renewer {
             let now = self.clock.now();
             let app = credential.oauth_app.as_ref().and_then(|app| self.registry.app(app));
             let Some(app) = app else {
-                let evidence = Evidence { request: "renewal".into(), answer: "its OAuth app is not set up".into() };
+                let evidence =
+                    Evidence { request: "renewal".into(), answer: "its OAuth app is not set up".into() };
                 self.note(credential, GrantError::AppRefused(evidence)).await?;
                 return Err(TokensError::NotRenewed);
             };

@@ -121,7 +121,9 @@ impl SiteError {
     /// What the process exits with: 78 where configuration or key must be mended, else 1.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Key(_) | Self::Provider { .. } | Self::Store(StoreError::OriginChanged(_)) => KeyError::EXIT_CODE,
+            Self::Key(_) | Self::Provider { .. } | Self::Store(StoreError::OriginChanged(_)) => {
+                KeyError::EXIT_CODE
+            }
             _ => 1,
         }
     }
@@ -139,7 +141,11 @@ impl Site {
     ///
     /// # Errors
     /// As [`SiteError`] says; where the key does not fit, nothing was changed.
-    pub async fn open(config: Config, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Self, SiteError> {
+    pub async fn open(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, SiteError> {
         let registry = Arc::new(registry(&config, &clock)?);
         let database = config.database_file();
         let exists = SqliteStore::exists(&database);
@@ -192,7 +198,8 @@ impl Site {
             clock: Arc::clone(&clock),
         };
         let logins = Logins { authorizer: Arc::clone(&authorizer), public_url: config.public_url().clone() };
-        let people = People::new(sqlite, Arc::clone(&clock), Arc::clone(&entropy), person::Settings::default())?;
+        let people =
+            People::new(sqlite, Arc::clone(&clock), Arc::clone(&entropy), person::Settings::default())?;
         Ok(Self {
             store,
             people,
@@ -273,8 +280,9 @@ pub struct Bound {
 impl Bound {
     async fn new(site: &Arc<Site>) -> Result<Self, SiteError> {
         let listen = site.listen;
-        let listener =
-            TcpListener::bind(listen).await.map_err(|source| SiteError::Listen { address: listen, source })?;
+        let listener = TcpListener::bind(listen)
+            .await
+            .map_err(|source| SiteError::Listen { address: listen, source })?;
         let router = web::router(site)?;
         Ok(Self { site: Arc::clone(site), listener, router })
     }
@@ -304,8 +312,10 @@ fn registry(config: &Config, clock: &Arc<dyn Clock>) -> Result<Registry, SiteErr
         .providers()
         .iter()
         .map(|settings| {
-            provider(settings, clock)
-                .map_err(|problem| SiteError::Provider { id: settings.id.to_string(), problem: problem.to_string() })
+            provider(settings, clock).map_err(|problem| SiteError::Provider {
+                id: settings.id.to_string(),
+                problem: problem.to_string(),
+            })
         })
         .collect::<Result<Vec<_>, _>>()?;
     Ok(Registry::new(providers, config.oauth_apps()))

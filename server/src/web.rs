@@ -12,8 +12,8 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use leptos::server_fn::error::SERVER_FN_ERROR_HEADER;
 use leptos::prelude::{LeptosOptions, provide_context, use_context};
+use leptos::server_fn::error::SERVER_FN_ERROR_HEADER;
 use leptos_axum::{LeptosRoutes, generate_route_list};
 use tower_http::{
     catch_panic::CatchPanicLayer,
@@ -65,14 +65,19 @@ pub enum Door {
 
 /// Pages that strangers may see.
 fn door_of_page(page: &str) -> Door {
-    let open = page == path::SIGN_IN || [path::SETUP, path::WELCOME].iter().any(|start| page.starts_with(start));
+    let open =
+        page == path::SIGN_IN || [path::SETUP, path::WELCOME].iter().any(|start| page.starts_with(start));
     if open { Door::Open } else { Door::SignedIn }
 }
 
 /// Server functions that strangers may call. `part` looks at who asks itself: the form to sign in with is a part.
 fn door_of_function(function: &str) -> Door {
     let open = ["person/sign-in", "person/one-time-link", "person/redeem-link", "part"];
-    if open.iter().any(|name| function == format!("{}/{name}", path::API)) { Door::Open } else { Door::SignedIn }
+    if open.iter().any(|name| function == format!("{}/{name}", path::API)) {
+        Door::Open
+    } else {
+        Door::SignedIn
+    }
 }
 
 /// All routes there are: pages, server functions, and our own.
@@ -204,7 +209,10 @@ async fn ready(State(site): State<Arc<Site>>) -> Response {
     match site.store.ready().await {
         Ok(()) => "ready\n".into_response(),
         Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "Not ready: the database does not answer");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "Not ready: the database does not answer"
+            );
             (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n").into_response()
         }
     }

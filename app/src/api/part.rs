@@ -29,6 +29,13 @@ pub enum Part {
     Once,
 }
 
+impl Part {
+    /// Whether it fills the dialog rather than a page.
+    pub fn is_dialog(self) -> bool {
+        matches!(self, Self::AccessDialog | Self::DeleteDialog)
+    }
+}
+
 /// A part as HTML.
 #[server(prefix = "/api", endpoint = "part")]
 pub async fn load_part(part: Part, #[server(default)] id: String) -> Result<Html, ApiError> {

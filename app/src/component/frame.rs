@@ -10,7 +10,7 @@ use crate::{
     },
     component::{
         icon,
-        live::{Sender, focus_id, problem, send, sender},
+        live::{Sender, failure, focus_id, send, sender},
         problem,
     },
     error::ApiError,
@@ -139,7 +139,6 @@ fn Me(
 
 /// Opens without script.
 fn menu(name: String, out: Sender) -> AnyView {
-    let problem = problem(out);
     let initial: String = name.chars().next().into_iter().flat_map(char::to_uppercase).collect();
     view! {
         <div class="menu">
@@ -153,7 +152,7 @@ fn menu(name: String, out: Sender) -> AnyView {
                 <form method="post" action=SignOut::url() on:submit=move |event| send(out, &event)>
                     <button class="item">{icon("out")} "Sign out"</button>
                 </form>
-                <p class="problem" role="alert">{problem}</p>
+                <p class="problem" role="alert">{move || failure(out)}</p>
             </div>
         </div>
     }

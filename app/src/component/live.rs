@@ -46,6 +46,9 @@ pub struct Outcome {
     pub(crate) left: usize,
 }
 
+/// The first answer to a question that stands above the form.
+const DECISION: &str = ".notice [data-first]";
+
 /// One sender for all the forms of a page.
 pub(crate) type Sender = Action<Outgoing, Outcome>;
 
@@ -132,8 +135,12 @@ pub(crate) fn left_sentence(left: u16) -> String {
     match left {
         0 => String::new(),
         1 => " One of the runtimes you ticked could not use it; its row says more.".to_owned(),
-        _ => [" ", &left.to_string(), " of the runtimes you ticked could not use it. Add a token to them one by one to see why."]
-            .concat(),
+        _ => [
+            " ",
+            &left.to_string(),
+            " of the runtimes you ticked could not use it. Add a token to them one by one to see why.",
+        ]
+        .concat(),
     }
 }
 
@@ -205,7 +212,17 @@ pub(crate) fn error_in_address() -> Option<ApiError> {
     use_context::<ServerActionError>().map(|error| ServerFnUrlError::<ApiError>::decode_err(error.err()))
 }
 
-/// What to say about the last form. A refused token has a box of its own, with more to say.
+/// What to say about the last form sent from here.
+pub(crate) fn failure(sender: Sender) -> Option<String> {
+    sender
+        .value()
+        .read()
+        .as_ref()
+        .and_then(|outcome| outcome.result.as_ref().err().copied())
+        .map(ApiError::sentence)
+}
+
+/// What to say about the last form, also where it was sent without script. A refused token has a box of its own, with more to say.
 pub(crate) fn problem(sender: Sender) -> impl Fn() -> Option<String> + Copy {
     let before = error_in_address();
     move || {
@@ -250,6 +267,23 @@ fn focus(element: Option<Element>) {
     }
 }
 
+/// Marks the fields that are to blame, or takes the marks away.
+fn blame(error: Option<ApiError>) {
+    for name in ["name", "password", "current", "new", "token"] {
+        if let Some(field) = document().get_element_by_id(name) {
+            mark(&field, error.is_some_and(|error| error.blames(name)));
+        }
+    }
+}
+
+fn mark(field: &Element, wrong: bool) {
+    let _ = if wrong {
+        field.set_attribute("aria-invalid", "true")
+    } else {
+        field.remove_attribute("aria-invalid")
+    };
+}
+
 fn token_field() -> Option<HtmlInputElement> {
     document().get_element_by_id("token")?.dyn_into().ok()
 }
@@ -271,8 +305,11 @@ fn on_click(event: MouseEvent) {
     }
 }
 
-/// Warns of another provider's token while it is typed, before anybody is asked.
+/// What is typed anew is not wrong yet. Warns of another provider's token before anybody is asked.
 fn on_input(event: leptos::ev::Event) {
+    if let Some(field) = event.target().and_then(|target| target.dyn_into::<Element>().ok()) {
+        mark(&field, false);
+    }
     let Some(field) = token_field() else { return };
     if event.target().as_deref() != Some(field.as_ref()) {
         return;
@@ -321,19 +358,31 @@ pub(crate) fn Live(
         Some(outcome) if outcome.result.as_ref().is_ok_and(|(did, _)| !did.is_empty()) => {
             done.run(outcome.clone())
         }
-        _ => {}
+        Some(outcome) => blame(outcome.result.as_ref().err().copied()),
+        None => {}
     });
     Effect::new(move |before: Option<bool>| {
-        let there = html.read().is_some();
-        if there {
+        // The same HTML again is not put in again, so what was changed since has to be put back.
+        let wrong = html
+            .read()
+            .as_ref()
+            .map(|html| html.as_ref().is_ok_and(|html| html.0.contains("aria-invalid=\"true\"")));
+        let there = wrong.is_some();
+        if let Some(wrong) = wrong {
             let first = before != Some(true);
             request_animation_frame(move || {
                 let typed = typed.try_update_value(std::mem::take).unwrap_or_default();
                 if !typed.is_empty()
                     && let Some(field) = token_field()
                 {
-                    field.set_value(&typed);
-                    let _ = field.focus();
+                    if document().query_selector(DECISION).is_ok_and(|decision| decision.is_some()) {
+                        // The token is kept aside; what is missing is a decision.
+                        focus_first(DECISION);
+                    } else {
+                        field.set_value(&typed);
+                        mark(&field, wrong);
+                        let _ = field.focus();
+                    }
                 } else if first && let Some(ready) = ready {
                     ready.run(());
                 }
@@ -351,7 +400,7 @@ pub(crate) fn Live(
                         <div class="made" on:click=on_click on:input=on_input on:submit=move |event| send(sender, &event) inner_html=html.0></div>
                     }
                     .into_any(),
-                    Err(error) => view! { <Problem error=error/> }.into_any(),
+                    Err(error) => view! { <Problem error=error part=part/> }.into_any(),
                 }
             })}
         </Transition>

@@ -2,7 +2,12 @@
 
 use leptos::prelude::*;
 
-use crate::{component::live::go_to_sign_in, error::ApiError, path};
+use crate::{
+    api::part::Part,
+    component::live::{error_in_address, go_to_sign_in},
+    error::ApiError,
+    path,
+};
 
 /// Gives the response its status, or leads to the sign-in page.
 #[cfg(feature = "ssr")]
@@ -29,6 +34,9 @@ pub(crate) fn quietly(error: ApiError) -> AnyView {
 pub fn Problem(
     /// What happened.
     error: ApiError,
+    /// What it stands for: a page or a dialog, which have lost their titles, or something below a title.
+    #[prop(optional)]
+    part: Option<Part>,
 ) -> impl IntoView {
     #[cfg(feature = "ssr")]
     answer(error);
@@ -57,10 +65,17 @@ pub fn Problem(
         _ => view! { <a class="button" data-look="primary" href="" rel="external">"Reload the page"</a> }
             .into_any(),
     };
+    let title = match part {
+        None => view! { <h2>{title}</h2> }.into_any(),
+        Some(part) if part.is_dialog() => view! { <h2 id="dialog-title">{title}</h2> }.into_any(),
+        Some(_) => view! { <h1>{title}</h1> }.into_any(),
+    };
+    // The form that led here met the same error, and says so above.
+    let said = error_in_address() == Some(error);
     view! {
-        <section class="empty" role="alert">
-            <h2>{title}</h2>
-            <p>{error.sentence()}</p>
+        <section class="empty" role=(!said).then_some("alert")>
+            {title}
+            {(!said).then(|| view! { <p>{error.sentence()}</p> })}
             {way_out}
         </section>
     }

@@ -11,7 +11,6 @@ use super::{
 use crate::{
     api::token::{AddToken, Health, Refusal, ReuseToken, RuntimeAccess, SettleAccount},
     component::icon,
-    error::ApiError,
     path,
 };
 
@@ -70,7 +69,7 @@ fn current_refusal(access: &RuntimeAccess) -> Option<Refusal> {
 }
 
 /// Without a token at hand: the provider's own page, or a token that already serves another runtime. One form, because
-/// the boxes for further runtimes count for both.
+/// the boxes for further runtimes count for both. Where there is no such page, the boxes below the field are enough.
 fn quick_form(access: &RuntimeAccess) -> AnyView {
     let reuse = ReuseToken::url();
     let place = if access.oauth { path::connect(&access.row.id) } else { reuse.to_owned() };
@@ -101,7 +100,7 @@ fn quick_form(access: &RuntimeAccess) -> AnyView {
             <input type="hidden" name="runtime" value=access.row.id.clone()/>
             {reusable}
             {authorize}
-            {also(access, "Authorize these in the same step")}
+            {access.oauth.then(|| also(access, "Authorize these in the same step"))}
         </form>
     }
     .into_any()
@@ -137,7 +136,7 @@ fn paste_form(access: &RuntimeAccess, refusal: Option<&Refusal>) -> AnyView {
     let provider = &access.row.provider.name;
     let refusal = refusal.filter(|refusal| !matches!(refusal, Refusal::AnotherAccount { .. }));
     // Where the provider may never have seen the token, the field is not what is wrong.
-    let wrong = error().is_some_and(|error| error != ApiError::Refused)
+    let wrong = error().is_some_and(|error| error.blames("token"))
         || refusal
             .is_some_and(|refusal| !matches!(refusal, Refusal::Unreachable | Refusal::RateLimited { .. }));
     let foreign = matches!(refusal, Some(Refusal::LooksForeign { .. }));

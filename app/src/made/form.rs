@@ -21,14 +21,13 @@ pub(super) struct Field {
     pub(super) autocomplete: &'static str,
     /// Below the field.
     pub(super) hint: &'static str,
-    /// The last attempt failed because of this field.
-    pub(super) wrong: bool,
 }
 
 impl Field {
     /// A label, its field and a hint.
     pub(super) fn view(self) -> AnyView {
-        let Self { label, name, kind, autocomplete, hint, wrong } = self;
+        let Self { label, name, kind, autocomplete, hint } = self;
+        let wrong = error().is_some_and(|error| error.blames(name));
         let hint_id = [name, "-hint"].concat();
         let described = if hint.is_empty() { "problem".to_owned() } else { [&hint_id, " problem"].concat() };
         view! {

@@ -3,17 +3,13 @@
 use leptos::{prelude::*, server_fn::ServerFn};
 
 use super::{
-    form::{Field, error, submit},
+    form::{Field, submit},
     password::RULE,
 };
-use crate::{
-    api::person::{LinkPurpose, RedeemLink},
-    error::ApiError,
-};
+use crate::api::person::{LinkPurpose, RedeemLink};
 
 /// The form.
 pub(super) fn html(secret: String, purpose: LinkPurpose) -> String {
-    let error = error();
     let (title, lead, name) = match purpose {
         LinkPurpose::SetUp => (
             "Set up Gitward".to_owned(),
@@ -24,7 +20,6 @@ pub(super) fn html(secret: String, purpose: LinkPurpose) -> String {
                 kind: "text",
                 autocomplete: "username",
                 hint: "1 to 64 letters, digits and . _ - @ +",
-                wrong: error == Some(ApiError::NameUnusable),
             }
             .view(),
         ),
@@ -60,7 +55,6 @@ pub(super) fn html(secret: String, purpose: LinkPurpose) -> String {
                     kind: "password",
                     autocomplete: "new-password",
                     hint: RULE,
-                    wrong: matches!(error, Some(ApiError::Password(_))),
                 }
                     .view()}
                 {submit("Save and sign in".into(), "Saving…".into(), "primary")}

@@ -3,7 +3,7 @@
 use leptos::{prelude::*, server_fn::ServerFn};
 
 use super::form::{Field, error, submit};
-use crate::{api::person::ChangePassword, error::ApiError};
+use crate::api::person::ChangePassword;
 
 /// What makes a password usable.
 pub(super) const RULE: &str =
@@ -11,8 +11,7 @@ pub(super) const RULE: &str =
 
 /// The form, and below its title what has just been `did`.
 pub(super) fn html(did: &str) -> String {
-    let error = error();
-    let changed = (did == "changed" && error.is_none()).then(|| {
+    let changed = (did == "changed" && error().is_none()).then(|| {
         view! { <p class="said" role="status">"Your password is changed. Your other sessions were signed out."</p> }
     });
     view! {
@@ -27,7 +26,6 @@ pub(super) fn html(did: &str) -> String {
                     kind: "password",
                     autocomplete: "current-password",
                     hint: "",
-                    wrong: error == Some(ApiError::WrongPassword),
                 }
                     .view()}
                 {Field {
@@ -36,7 +34,6 @@ pub(super) fn html(did: &str) -> String {
                     kind: "password",
                     autocomplete: "new-password",
                     hint: RULE,
-                    wrong: matches!(error, Some(ApiError::Password(_))),
                 }
                     .view()}
                 {submit("Change password".into(), "Changing…".into(), "primary")}

@@ -2,26 +2,24 @@
 
 use leptos::{prelude::*, server_fn::ServerFn};
 
-use super::form::{Field, error, submit};
-use crate::{api::person::SignIn, error::ApiError};
+use super::form::{Field, submit};
+use crate::api::person::SignIn;
 
 /// The form; leads to `then` afterwards.
 pub(super) fn html(then: String) -> String {
-    let wrong = error() == Some(ApiError::WrongNameOrPassword);
     view! {
         <section data-size="small">
             <h1>"Sign in to Gitward"</h1>
             <p class="lead">"Git access for your runtimes, under your own name."</p>
             <form class="sheet padded" method="post" action=SignIn::url()>
                 <input type="hidden" name="then" value=then/>
-                {Field { label: "Name", name: "name", kind: "text", autocomplete: "username", hint: "", wrong }.view()}
+                {Field { label: "Name", name: "name", kind: "text", autocomplete: "username", hint: "" }.view()}
                 {Field {
                     label: "Password",
                     name: "password",
                     kind: "password",
                     autocomplete: "current-password",
                     hint: "",
-                    wrong,
                 }
                     .view()}
                 {submit("Sign in".into(), "Signing in…".into(), "primary")}

@@ -162,7 +162,8 @@ impl Store for SqliteStore {
     async fn version(&self) -> Result<Option<i64>, StoreError> {
         // The number is the connection's own view of what others committed, so it must be asked of one that never
         // commits, and always of the same.
-        let version = sqlx::query_scalar("PRAGMA data_version").fetch_one(&self.witness).await.doing("see changes")?;
+        let version =
+            sqlx::query_scalar("PRAGMA data_version").fetch_one(&self.witness).await.doing("see changes")?;
         Ok(Some(version))
     }
 

@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use app::asset::Assets;
-use axum::{Router, http::{HeaderValue, Response, StatusCode, header::CACHE_CONTROL}};
+use axum::{
+    Router,
+    http::{HeaderValue, Response, StatusCode, header::CACHE_CONTROL},
+};
 use tower::Layer;
 use tower_http::{
     services::{ServeDir, ServeFile, fs::ServeFileSystemResponseBody},
@@ -23,7 +26,9 @@ pub struct Files {
 
 /// The files of the site could not be found.
 #[derive(Debug, thiserror::Error)]
-#[error("the site's files are missing in {folder}: {problem}. Build them, or say where they are with GITWARD_SITE_DIR")]
+#[error(
+    "the site's files are missing in {folder}: {problem}. Build them, or say where they are with GITWARD_SITE_DIR"
+)]
 pub struct NoFiles {
     folder: PathBuf,
     problem: String,
@@ -65,11 +70,17 @@ pub fn files(found: &Files) -> Router {
     let keep = if found.hashed { "public, max-age=31536000, immutable" } else { "no-cache" };
     // But never that one is missing: while two versions serve side by side, the older one is asked for files that only
     // the newer one has, and a browser that kept the answer would stay without them.
-    let kept = SetResponseHeaderLayer::if_not_present(CACHE_CONTROL, move |answer: &Response<ServeFileSystemResponseBody>| {
-        let found = answer.status().is_success() || answer.status() == StatusCode::NOT_MODIFIED;
-        found.then(|| HeaderValue::from_static(keep))
-    });
-    let for_a_day = SetResponseHeaderLayer::if_not_present(CACHE_CONTROL, HeaderValue::from_static("public, max-age=86400"));
+    let kept = SetResponseHeaderLayer::if_not_present(
+        CACHE_CONTROL,
+        move |answer: &Response<ServeFileSystemResponseBody>| {
+            let found = answer.status().is_success() || answer.status() == StatusCode::NOT_MODIFIED;
+            found.then(|| HeaderValue::from_static(keep))
+        },
+    );
+    let for_a_day = SetResponseHeaderLayer::if_not_present(
+        CACHE_CONTROL,
+        HeaderValue::from_static("public, max-age=86400"),
+    );
     let pkg = ServeDir::new(folder.join("pkg")).precompressed_br().precompressed_gzip();
     Router::new()
         .nest_service("/pkg", tower::ServiceBuilder::new().layer(kept).service(pkg))

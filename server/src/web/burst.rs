@@ -72,14 +72,21 @@ struct Page {
 }
 
 /// Answers from the shelf, or fills it.
-pub async fn serve(State((site, burst)): State<(Arc<Site>, Arc<Burst>)>, request: Request, next: Next) -> Response {
+pub async fn serve(
+    State((site, burst)): State<(Arc<Site>, Arc<Burst>)>,
+    request: Request,
+    next: Next,
+) -> Response {
     let cookie = super::session::cookie_secret(&site, request.headers());
-    let (true, Some(cookie)) = (request.method() == Method::GET, cookie) else { return next.run(request).await };
+    let (true, Some(cookie)) = (request.method() == Method::GET, cookie) else {
+        return next.run(request).await;
+    };
     let Some(version) = burst.versions.now(site.store.as_ref()).await else { return next.run(request).await };
     let second = site.clock.now().seconds();
     let place = request.uri().path_and_query().map(|place| place.as_str().to_owned()).unwrap_or_default();
     let key = Key { session: cookie.fingerprint(), place };
-    let known = burst.shelf().get(&key).filter(|page| page.version == version && page.second == second).cloned();
+    let known =
+        burst.shelf().get(&key).filter(|page| page.version == version && page.second == second).cloned();
     if let Some(page) = known {
         return match new_id(site.entropy.as_ref()) {
             Ok(nonce) => page.with(&nonce),
@@ -179,7 +186,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_page_goes_out_again_with_a_nonce_of_its_own() {
-        let page = page("script-src 'self' 'nonce-OLD' 'wasm-unsafe-eval'", "<script nonce=\"OLD\">1</script>OLD");
+        let page =
+            page("script-src 'self' 'nonce-OLD' 'wasm-unsafe-eval'", "<script nonce=\"OLD\">1</script>OLD");
         let response = page.with("NEW");
         let policy = response.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
         assert_eq!(policy, "script-src 'self' 'nonce-NEW' 'wasm-unsafe-eval'");
@@ -191,7 +199,9 @@ mod tests {
     fn what_sets_a_cookie_or_is_no_page_is_not_kept() {
         let mut response = page("script-src 'nonce-OLD'", "").with("OLD");
         assert_eq!(nonce_of(&response), None, "no page");
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
         assert_eq!(nonce_of(&response).as_deref(), Some("OLD"));
         response.headers_mut().insert(header::SET_COOKIE, HeaderValue::from_static("gitward=x"));
         assert_eq!(nonce_of(&response), None);

@@ -2,10 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use app::{
-    api::token::OauthProblem,
-    path,
-};
+use app::{api::token::OauthProblem, path};
 use axum::{
     Extension,
     extract::{Path, RawForm, RawQuery, State},
@@ -22,7 +19,8 @@ use crate::{
 };
 
 /// Forwarding needs no script and no form, so nothing else is allowed on that page.
-const FORWARDING_POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const FORWARDING_POLICY: &str =
+    "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// `POST /connect/{runtime}`: begins an authorization and answers with a page of ours that forwards. A redirect would
 /// not arrive: browsers apply `form-action` to redirects after a form.

@@ -17,8 +17,11 @@ const CLOSED_POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'n
 
 /// Sets the policy of the page being rendered, with its nonce.
 pub fn policy_of_page(live_reload: Option<u16>) {
-    let (Some(options), Some(nonce)) = (use_context::<leptos_axum::ResponseOptions>(), use_nonce()) else { return };
-    let socket = live_reload.map(|port| format!(" ws://127.0.0.1:{port} ws://localhost:{port}")).unwrap_or_default();
+    let (Some(options), Some(nonce)) = (use_context::<leptos_axum::ResponseOptions>(), use_nonce()) else {
+        return;
+    };
+    let socket =
+        live_reload.map(|port| format!(" ws://127.0.0.1:{port} ws://localhost:{port}")).unwrap_or_default();
     let policy = format!(
         "default-src 'none'; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'; style-src 'self'; \
          img-src 'self' data:; connect-src 'self'{socket}; form-action 'self'; base-uri 'none'; \
@@ -42,7 +45,10 @@ pub async fn headers(State(site): State<Arc<Site>>, request: Request, next: Next
         (header::REFERRER_POLICY, "same-origin"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-        (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=(), payment=()"),
+        (
+            HeaderName::from_static("permissions-policy"),
+            "camera=(), geolocation=(), microphone=(), payment=()",
+        ),
     ];
     for (name, value) in always {
         headers.insert(name, HeaderValue::from_static(value));
@@ -62,11 +68,13 @@ pub fn from_another_site(_: tower_http::csrf::ProtectionError) -> Response {
 /// The limit on bodies answers in a library's words; these are for people.
 pub async fn too_large(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
-    let is_ours = response.headers().get(header::CONTENT_TYPE).is_some_and(|value| value == "application/json");
+    let is_ours =
+        response.headers().get(header::CONTENT_TYPE).is_some_and(|value| value == "application/json");
     if response.status() != StatusCode::PAYLOAD_TOO_LARGE || is_ours {
         return response;
     }
-    let sentence = "This is more than Gitward takes at once, so nothing was changed. Go back and send less.\n";
+    let sentence =
+        "This is more than Gitward takes at once, so nothing was changed. Go back and send less.\n";
     (StatusCode::PAYLOAD_TOO_LARGE, sentence).into_response()
 }
 

@@ -409,7 +409,8 @@ async fn a_classic_token_shows_whose_it_is_what_it_may_and_when_it_ends() {
         .insert_header("X-OAuth-Scopes", "admin:repo_hook, repo")
         .insert_header("github-authentication-token-expiration", "2027-10-12 09:00:00 UTC");
     mount(&mock, "GET", "/user", answer).await;
-    let identity = github(&mock.uri(), &outgoing()).identify(&classic(), Method::Token, Age::Settled).await.unwrap();
+    let identity =
+        github(&mock.uri(), &outgoing()).identify(&classic(), Method::Token, Age::Settled).await.unwrap();
     assert_eq!(identity.owner, ProviderAccount { id: "583231".to_owned(), login: "octocat".to_owned() });
     assert_eq!(identity.kind, "classic");
     assert_eq!(identity.scopes.unwrap().to_vec(), ["admin:repo_hook", "repo"]);
@@ -539,7 +540,8 @@ async fn a_limit_ends_when_the_host_says() {
         }
         Mock::given(any_request()).respond_with(answer).mount(&mock).await;
         let github = github(&mock.uri(), &http);
-        let Err(ProviderError::RateLimited { until, .. }) = github.identify(&classic(), Method::Token, Age::Settled).await
+        let Err(ProviderError::RateLimited { until, .. }) =
+            github.identify(&classic(), Method::Token, Age::Settled).await
         else {
             panic!("row {row}");
         };
