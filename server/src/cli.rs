@@ -160,7 +160,15 @@ impl From<config::ConfigErrors> for Failure {
 
 impl From<SiteError> for Failure {
     fn from(error: SiteError) -> Self {
-        Self { code: error.exit_code(), message: error.to_string() }
+        // With what lies below it: "the database failed" alone helps nobody.
+        let mut message = error.to_string();
+        let mut below = std::error::Error::source(&error);
+        while let Some(cause) = below {
+            message.push_str(": ");
+            message.push_str(&cause.to_string());
+            below = cause.source();
+        }
+        Self { code: error.exit_code(), message }
     }
 }
 
