@@ -293,6 +293,14 @@ export class Person {
     await this.row(name).getByRole(item === 'Hide notifications' ? 'switch' : 'button', { name: item, exact: true }).click();
   }
 
+  /** Asks the host again, and waits for the row that says what came of it. */
+  async checks(name) {
+    await this.chooses(name, 'Check again');
+    await expect(this.said).toContainText('The provider was asked again; the row shows its answer.');
+    // With script the rows are put in anew, and then the focus is put back.
+    if (this.script) await expect(this.row(name).getByRole('button', { name: `More actions for ${name}` })).toBeFocused();
+  }
+
   /** The form for one runtime's access, in the dialog or on its page. */
   form(name) {
     return this.script

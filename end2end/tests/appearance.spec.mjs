@@ -153,12 +153,12 @@ test('a list in every state looks good', async ({ person, forge, ghes, guard }, 
   const scopes = await forge.token({ user: 'hubot' });
   await person.adds('vault', scopes);
   await forge.change(scopes, { scopes: ['gist'] });
-  await person.chooses('vault', 'Check again');
+  await person.checks('vault');
   await expect(person.row('vault')).toContainText('Scope missing');
   const depot = await ghes.token();
   await person.adds('depot', depot);
   await ghes.fault({ fault: 'status' });
-  await person.chooses('depot', 'Check again');
+  await person.checks('depot');
   await expect(person.row('depot')).toContainText('unreachable');
   const berlin = await forge.token();
   const access = await person.opens('berlin');
@@ -166,7 +166,7 @@ test('a list in every state looks good', async ({ person, forge, ghes, guard }, 
   await person.pastes(access, berlin.token);
   await person.hasAdded('berlin');
   await forge.revoke(berlin);
-  await person.chooses('berlin', 'Check again');
+  await person.checks('berlin');
   await expect(person.row('berlin')).toContainText('Checking');
   await person.chooses('archive', 'Hide notifications');
   await expect(person.said).toContainText('hidden');

@@ -5,10 +5,7 @@ import { expect, test } from '../fixtures.mjs';
 const day = 24 * 60 * 60 * 1000;
 const inDays = (days) => new Date(Date.now() + days * day).toISOString().replace(/\.\d+/, '');
 
-async function checks(person, name) {
-  await person.chooses(name, 'Check again');
-  await expect(person.said).toContainText('The provider was asked again; the row shows its answer.');
-}
+const checks = (person, name) => person.checks(name);
 
 test('a token that ends within a fortnight asks to be replaced', async ({ person, forge }) => {
   await person.adds('lagos', await forge.token({ expires_at: inDays(10) }));
@@ -52,7 +49,7 @@ test('one refusal is not yet a verdict', async ({ person, forge }) => {
   await forge.revoke(token);
   await checks(person, 'lagos');
   await expect(person.row('lagos')).toContainText('Checking');
-  await expect(person.row('lagos')).toContainText('It is asked again before anything changes; nothing to do.');
+  await expect(person.row('lagos')).toContainText('Providers have bad moments, so the token stays in use.');
   await expect(person.row('lagos')).not.toContainText('Not accepted any more');
   await expect(person.row('lagos')).toContainText('octocat');
   await checks(person, 'lagos');
@@ -63,11 +60,22 @@ test('one refusal is not yet a verdict', async ({ person, forge }) => {
   await expect(person.row('lagos')).toContainText('Works');
 });
 
+test('a token that is refused is not shown to the host without end', async ({ person, forge }) => {
+  const token = await forge.token();
+  await person.adds('lagos', token);
+  await forge.revoke(token);
+  await forge.forgetRequests();
+  for (let time = 0; time < 9; time += 1) await checks(person, 'lagos');
+  await expect(person.row('lagos')).toContainText('Checking');
+  // The first question found out; six a minute may follow.
+  expect(await forge.requests()).toHaveLength(7);
+});
+
 for (const [what, fault, said] of [
   ['fails', { fault: 'status', status: 502 }, 'GitHub unreachable'],
   ['answers with a page', { fault: 'html' }, 'GitHub unreachable'],
   ['hangs up', { fault: 'drop' }, 'GitHub unreachable'],
-  ['has no requests left', { fault: 'rate_limit', retry_after_seconds: 1800 }, 'GitHub asks us to wait'],
+  ['has no requests left', { fault: 'rate_limit', retry_after_seconds: 3 }, 'GitHub asks us to wait'],
 ]) {
   test(`a host that ${what} leaves the token in use`, async ({ person, forge }) => {
     await person.adds('lagos', await forge.token());
@@ -77,11 +85,32 @@ for (const [what, fault, said] of [
     await expect(person.row('lagos')).toContainText('The token stays in use');
     await expect(person.row('lagos')).not.toContainText(/Revoked|Not accepted|Checking /);
     await expect(person.page.getByRole('link', { name: '0 need you' })).toBeVisible();
+    await expect(person.page.getByRole('link', { name: '1 in doubt' })).toBeVisible();
     await forge.noFaults();
-    await checks(person, 'lagos');
-    await expect(person.row('lagos')).toContainText('Works');
+    // A host that said when to come back is not asked before.
+    await expect(async () => {
+      await checks(person, 'lagos');
+      expect(await person.row('lagos').textContent()).toContain('Works');
+    }).toPass({ intervals: [500] });
+    await expect(person.page.getByRole('link', { name: 'in doubt' })).toBeHidden();
   });
 }
+
+test('a host that said when to come back is not asked before', async ({ person, forge }) => {
+  await person.adds('lagos', await forge.token());
+  await forge.fault({ on: 'user', fault: 'rate_limit', retry_after_seconds: 1800 });
+  await checks(person, 'lagos');
+  await expect(person.row('lagos')).toContainText('GitHub asks us to wait');
+  await expect(person.row('lagos')).toContainText(/It takes questions again in (29|30) minutes\./);
+  await forge.noFaults();
+  await forge.forgetRequests();
+  await checks(person, 'lagos');
+  await expect(person.row('lagos')).toContainText('GitHub asks us to wait');
+  expect(await forge.requests()).toEqual([]);
+  await person.page.getByRole('link', { name: '1 in doubt' }).click();
+  await expect(person.row('lagos')).toBeVisible();
+  await expect(person.row('lima')).toBeHidden();
+});
 
 test('a token whose scopes were taken away says which', async ({ person, forge }) => {
   const token = await forge.token();

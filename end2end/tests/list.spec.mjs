@@ -104,7 +104,7 @@ test('the newest problem comes first', async ({ person, forge }) => {
   const token = await forge.token();
   await person.adds('vault', await forge.token({ user: 'hubot' }));
   await forge.access('hubot', 'acme/secret-ops', 'read');
-  await person.chooses('vault', 'Check again');
+  await person.checks('vault');
   await expect(person.row('vault')).toContainText("Can't push");
   await expect(rows(person).first()).toContainText('vault');
   await expect(rows(person).last()).toContainText('lima');

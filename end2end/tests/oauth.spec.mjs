@@ -1,6 +1,6 @@
 // Access through the Git host's own page (OAuth2).
 
-import { expect, test } from '../fixtures.mjs';
+import { expect, test, usual } from '../fixtures.mjs';
 
 const notYours = /That authorization was used already, or was begun in another browser or by somebody else/;
 
@@ -53,14 +53,44 @@ test('a person lets several runtimes in with one consent', async ({ person, forg
   expect(await exchanges(forge)).toHaveLength(1);
 });
 
-test('whoever grants less than is needed is told what lacks', async ({ person, forge }) => {
+const tooLittle = /The provider granted less than this runtime needs, so the token in use stays/;
+
+test('whoever grants less than is needed is told so, and nothing is kept', async ({ person, forge }) => {
   await goesToTheHost(person, forge);
   await person.page.getByLabel('repo', { exact: true }).uncheck();
   await agrees(person);
-  await person.hasAdded('berlin', { through: 'page' });
-  await expect(person.row('berlin')).toContainText('Scope missing');
-  await expect(person.row('berlin')).toContainText('Lacks repo');
-  await expect(person.row('berlin')).not.toContainText('Works');
+  await expect(person.alert(tooLittle)).toBeVisible();
+  await expect(person.page).toHaveURL((url) => url.searchParams.get('problem') === 'too-little');
+  await expect(person.row('berlin')).not.toContainText('octocat');
+  await expect(person.link('berlin', 'Add Token')).toBeVisible();
+});
+
+test('a consent to too little never replaces a token that works', async ({ person, forge }) => {
+  const token = await forge.token();
+  await person.list();
+  const form = await person.opens('berlin');
+  await person.unfolds(form);
+  await person.pastes(form, token.token);
+  await person.hasAdded('berlin');
+  const replace = await person.opens('berlin', { replace: true });
+  await replace.getByRole('button', { name: 'Authorize Access to GitHub' }).click();
+  await person.signsInAt(forge);
+  await person.page.getByLabel('repo', { exact: true }).uncheck();
+  await agrees(person);
+  await expect(person.alert(tooLittle)).toBeVisible();
+  await expect(person.row('berlin')).toContainText('Works');
+  await expect(person.row('berlin')).toContainText('Personal access token (classic)');
+});
+
+test('a runtime that is no longer set up for OAuth2 says so', async ({ person, forge, gitward }) => {
+  await person.list();
+  const form = await person.opens('berlin');
+  const accounts = { 'Acme Logistics': usual.accounts['Acme Logistics'].map((one) => ({ ...one, oauth: false })) };
+  await gitward.restart({ ...usual, accounts });
+  await form.getByRole('button', { name: 'Authorize Access to GitHub' }).click();
+  await expect(person.alert('OAuth2 is not set up for this runtime. Paste a token instead.')).toBeVisible();
+  await expect(person.page).toHaveURL((url) => url.searchParams.get('problem') === 'not-set-up');
+  expect(await forge.requests()).toEqual([]);
 });
 
 test('whoever says no at the host keeps everything as it was', async ({ person, forge }) => {

@@ -279,6 +279,9 @@ for (const [what, token, status, sentence] of [
     await expect(form.getByRole('alert').filter({ hasText: sentence })).toBeVisible();
     await expect(field(form)).toHaveValue(person.script ? token : '');
     await expect(field(form)).toHaveAttribute('aria-invalid', 'true');
+    await expect(field(form)).toHaveAccessibleDescription(new RegExp(sentence.slice(0, 20)));
+    await field(form).fill('another');
+    if (person.script) await expect(field(form)).not.toHaveAttribute('aria-invalid');
     await hasNone(person, 'lagos');
     expect(await asked(forge)).toEqual([]);
   });
@@ -320,12 +323,28 @@ test('whoever is signed out in the middle signs in and finds the same form', asy
   await expect(person.page.getByRole('heading', { name: 'Sign in to Gitward' })).toBeVisible();
   expect(await asked(forge)).toEqual([]);
   await person.signsIn();
-  await expect(person.page.getByRole('heading', { name: 'lagos Git provider access' })).toBeVisible();
+  await expect(person.page.getByRole('heading', { name: 'lagos Git provider access', level: 1 })).toBeVisible();
+  await expect(person.page).toHaveURL((url) => url.pathname === '/tokens/acme.lagos');
   const again = person.form('lagos');
   await expect(field(again)).toHaveValue('');
   await expect(person.alert('Please sign in again')).toBeHidden();
   await person.pastes(again, token.token);
   await expect(person.row('lagos')).toContainText('octocat');
+});
+
+test('whoever is signed out before deleting signs in and is asked again', async ({ person, forge, guard }) => {
+  guard.expects(401, '/api/');
+  await person.adds('lagos', await forge.token());
+  await person.link('lagos', 'Delete Token').click();
+  await expect(person.page.getByRole('heading', { name: 'Delete the token of lagos?' })).toBeVisible();
+  await person.page.context().clearCookies();
+  await person.page.getByRole('button', { name: 'Delete Token' }).last().click();
+  await expect(person.page.getByRole('heading', { name: 'Sign in to Gitward' })).toBeVisible();
+  await person.signsIn();
+  await expect(person.page.getByRole('heading', { name: 'Delete the token of lagos?', level: 1 })).toBeVisible();
+  await expect(person.alert('Please sign in again')).toBeHidden();
+  await person.page.getByRole('button', { name: 'Delete Token' }).click();
+  await expect(person.row('lagos')).toContainText('No token');
 });
 
 test('a runtime that vanished while its form was open is not given a token', async ({ person, forge, gitward, guard }) => {
@@ -338,6 +357,7 @@ test('a runtime that vanished while its form was open is not given a token', asy
   await gitward.restart({ ...usual, accounts: Object.fromEntries([[first[0], left], ...others]) });
   await person.pastes(form, token.token);
   await expect(person.alert("This runtime isn't there any more, or isn't one of yours. Go back to the list.")).toBeVisible();
+  await expect(person.page.getByText("This runtime isn't there any more")).toHaveCount(1);
   expect(await asked(forge)).toEqual([]);
   await person.list();
   await expect(person.row('lagos')).toBeHidden();
