@@ -190,6 +190,12 @@ pub(crate) fn send(sender: Sender, event: &SubmitEvent) {
     if let Ok(Some(said)) = document().query_selector(".made .said") {
         said.remove();
     }
+    // A menu has done its part, and the focus goes back to its button.
+    if let Ok(Some(menu)) = form.closest("[popover]")
+        && let Ok(menu) = menu.dyn_into::<HtmlElement>()
+    {
+        let _ = menu.hide_popover();
+    }
     let runtime = data.get("runtime").as_string().unwrap_or_default();
     // A dialog has no address; its page has one.
     let back = match form.closest("dialog") {
