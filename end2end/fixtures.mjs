@@ -342,8 +342,8 @@ export class Person {
   }
 
   /** `through` a page of its own, or the host's; or through the dialog over the list. */
-  async hasAdded(name, { login = 'octocat', through = this.script ? 'dialog' : 'page' } = {}) {
-    const said = { dialog: new RegExp(`^The token of ${login} now serves .*${name}`), page: 'The token passed and is in use.' };
+  async hasAdded(name, { login = 'octocat', through = this.script ? 'dialog' : 'page', without = '' } = {}) {
+    const said = { dialog: new RegExp(`^The token of ${login} now serves .*${name}`), page: `The token passed and is in use.${without}` };
     await expect(this.said).toHaveText(said[through]);
     await expect(this.dialog).toBeHidden();
     await expect(this.row(name)).toContainText(login);

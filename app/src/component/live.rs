@@ -134,7 +134,7 @@ pub(crate) fn did_sentence(did: &str) -> Option<&'static str> {
 pub(crate) fn left_sentence(left: u16) -> String {
     match left {
         0 => String::new(),
-        1 => " One of the runtimes you ticked could not use it; its row says more.".to_owned(),
+        1 => " One of the runtimes you ticked could not use it. Add a token to it to see why.".to_owned(),
         _ => [
             " ",
             &left.to_string(),
