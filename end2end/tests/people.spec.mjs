@@ -71,6 +71,9 @@ test('a person signs in, and out again', async ({ person, guard }) => {
   await page.goBack();
   await expect(page.getByRole('heading', { name: 'Sign in to Gitward' })).toBeVisible();
   await expect(page.getByText('berlin')).toBeHidden();
+  await person.signsIn();
+  await expect(person.row('berlin')).toBeVisible();
+  await expect(page.getByRole('button', { name: 'Menu of mara' })).toBeVisible();
 });
 
 test('a wrong password and an unknown name get the same sentence', async ({ person, guard, secrets }) => {

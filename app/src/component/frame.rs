@@ -130,7 +130,8 @@ fn Me(
                 match visitor.await {
                     Some(Ok(visitor)) => menu(visitor.name, out),
                     Some(Err(error)) => problem::quietly(error),
-                    None => ().into_any(),
+                    // An element rather than nothing: a menu that went comes back in its place.
+                    None => view! { <span hidden></span> }.into_any(),
                 }
             })}
         </Transition>
