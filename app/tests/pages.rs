@@ -259,11 +259,11 @@ async fn what_could_not_be_served_is_told_without_script() {
         assert_eq!(answer.location, "/tokens?did=added&runtime=r15&left=1#r15");
         get(&fake, &answer.location)
             .await
-            .says("The token passed and is in use. One of the runtimes you ticked could not use it; its row says more.");
+            .says("The token passed and is in use. One of the runtimes you ticked could not use it. Add a token to it to see why.");
     }
     get(&fake, "/tokens?did=added&runtime=r15&left=2")
         .await
-        .says("2 of the runtimes you ticked could not use it;");
+        .says("2 of the runtimes you ticked could not use it. Add a token to them one by one to see why.");
     for nonsense in ["-1", "call", "99999999999", "0"] {
         let page = get(&fake, &["/tokens?did=added&runtime=r15&left=", nonsense].concat()).await;
         assert!(!page.text().contains("you ticked"), "{nonsense}");
