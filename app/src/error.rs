@@ -37,6 +37,10 @@ pub enum ApiError {
     TokenTooLong,
     /// Line breaks or control characters inside.
     TokenMalformed,
+    /// No user name that could go with a token.
+    UserNameUnusable,
+    /// The token's end is no day, or over.
+    EndUnusable,
     /// The provider was asked, or could not be; `RuntimeAccess::refusal` has the details.
     Refused,
     /// The token that was to be changed is no longer there: another tab was faster.
@@ -76,6 +80,8 @@ impl ApiError {
             | Self::NameUnusable
             | Self::TokenEmpty
             | Self::TokenMalformed
+            | Self::UserNameUnusable
+            | Self::EndUnusable
             | Self::Refused
             | Self::MethodNotOffered => 422,
             Self::NotFound => 404,
@@ -94,6 +100,8 @@ impl ApiError {
             Self::Password(_) => matches!(field, "password" | "new"),
             Self::NameUnusable => field == "name",
             Self::TokenEmpty | Self::TokenTooLong | Self::TokenMalformed => field == "token",
+            Self::UserNameUnusable => field == "user_name",
+            Self::EndUnusable => field == "end",
             _ => false,
         }
     }
@@ -128,6 +136,12 @@ impl ApiError {
             Self::TokenTooLong => "That is too long to be a token. Copy the token alone and paste it again.".into(),
             Self::TokenMalformed => {
                 "There are line breaks or invisible characters inside. Copy the token alone and paste it again.".into()
+            }
+            Self::UserNameUnusable => "That is no such address. Check it and paste the token again.".into(),
+            Self::EndUnusable => {
+                "That is no day to come. Choose the day on which the token ends, or leave the field empty, and paste \
+                 the token again."
+                    .into()
             }
             Self::Refused => "The token was not saved.".into(),
             Self::TokenGone => {

@@ -9,6 +9,7 @@ use std::{
 
 use app::api::token::Refusal;
 use futures_util::StreamExt;
+use time::{Date, format_description::BorrowedFormatItem, macros::format_description};
 
 use crate::{
     check::learn,
@@ -17,7 +18,7 @@ use crate::{
     health::needed,
     id::{CredentialId, RuntimeId, UserId},
     moment::moment,
-    provider::{Age, Identity, Provider, ProviderError, Registry, Shape, TokenExpiry},
+    provider::{Age, Identity, Presented, Provider, ProviderError, Registry, Shape, TokenExpiry},
     random::{Entropy, NoEntropy, new_id},
     renew::{Renewer, TokensError},
     seal::{KeyRing, SealError},
@@ -27,6 +28,10 @@ use crate::{
 
 /// No provider's tokens come near: the longest known are JSON web tokens of about two kilobytes.
 const LONGEST_TOKEN_BYTES: usize = 8 * 1024;
+/// E-mail addresses have 254 bytes at most (RFC 5321 §4.5.3.1).
+const LONGEST_USER_NAME_BYTES: usize = 254;
+/// As a field for dates sends it.
+const DAY: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]");
 /// How long all probes for further runtimes may take together; what has no answer by then is left out.
 const FURTHER_WITHIN: Duration = Duration::from_secs(12);
 /// So many repositories are probed at once.
@@ -47,6 +52,12 @@ pub enum AccessError {
     /// Line breaks or control characters inside.
     #[error("the token holds blanks or control characters")]
     Malformed,
+    /// What was given as the user name is none.
+    #[error("the user name is unusable")]
+    UserName,
+    /// What was given as the token's last day is none, or over.
+    #[error("the token's end is not a day to come")]
+    End,
     /// A grant of an app that the runtime is not set up for.
     #[error("the runtime is not set up for this app")]
     MethodNotOffered,
@@ -103,6 +114,42 @@ pub fn parse_token(pasted: &str) -> Result<Secret, AccessError> {
     Ok(Secret::new(token))
 }
 
+/// What the form sends, as it was typed.
+#[derive(Clone, Copy)]
+pub struct Pasted<'a> {
+    /// The token.
+    pub token: &'a str,
+    /// The user name that goes with it; empty where none is asked for.
+    pub user_name: &'a str,
+    /// The day on which it ends, as `2027-03-31`; empty if nobody knows.
+    pub end: &'a str,
+    /// Ask even if it looks like another provider's.
+    pub sure: bool,
+}
+
+/// What stands before the colon (RFC 7617 §2): no colon, nothing that a header can't hold.
+fn parse_user_name(typed: &str) -> Result<Option<String>, AccessError> {
+    let name = typed.trim();
+    if name.is_empty() {
+        return Ok(None);
+    }
+    if name.len() > LONGEST_USER_NAME_BYTES || name.contains(|c: char| c == ':' || c.is_control()) {
+        return Err(AccessError::UserName);
+    }
+    Ok(Some(name.to_owned()))
+}
+
+/// A day to come. The token is over when the day begins: rather a reminder too early than too late.
+fn parse_end(typed: &str, now: Timestamp) -> Result<Option<Timestamp>, AccessError> {
+    let day = typed.trim();
+    if day.is_empty() {
+        return Ok(None);
+    }
+    let day = Date::parse(day, DAY).map_err(|_| AccessError::End)?;
+    let end = Timestamp::from(day.midnight().assume_utc());
+    (end > now).then_some(Some(end)).ok_or(AccessError::End)
+}
+
 /// Gives runtimes their tokens.
 pub struct Authorizer {
     /// What is kept.
@@ -124,7 +171,6 @@ type Passed = (RuntimeId, Option<Push>);
 
 impl Authorizer {
     /// Asks the provider about a pasted token, and keeps it for the runtime and for those of `also` that it can serve.
-    /// `sure`: ask even if it looks like another provider's.
     ///
     /// # Errors
     /// As [`AccessError`] says; then the token in use, if any, is untouched.
@@ -132,23 +178,26 @@ impl Authorizer {
         &self,
         user: &UserId,
         runtime: &RuntimeId,
-        pasted: &str,
+        pasted: &Pasted<'_>,
         also: &[RuntimeId],
-        sure: bool,
     ) -> Result<Authorized, AccessError> {
         let now = self.clock.now();
         let access = self.store.access(user, runtime, now).await?.ok_or(AccessError::NotFound)?;
         let provider = self.provider(&access)?;
-        let token = parse_token(pasted)?;
+        let token = parse_token(pasted.token)?;
+        let user_name = parse_user_name(pasted.user_name)?;
+        let noted_end = parse_end(pasted.end, now)?;
         match provider.shape(&token) {
             // Asking would show one provider's secret to another, so the user is asked first.
-            Shape::Foreign(label) if !sure => {
+            Shape::Foreign(label) if !pasted.sure => {
                 return Err(AccessError::Refused(Refusal::LooksForeign { label: label.into() }));
             }
             Shape::NotAUserToken => return Err(AccessError::Refused(Refusal::NotAUserToken)),
             Shape::Foreign(_) | Shape::Plausible => {}
         }
-        let identity = match provider.identify(&token, Method::Token, Age::Settled).await {
+        let shown =
+            Presented { token: &token, method: Method::Token, kind: None, user_name: user_name.as_deref() };
+        let identity = match provider.identify(&shown, Age::Settled).await {
             Ok(identity) => identity,
             Err(error) => return Err(AccessError::Refused(refusal(error, now))),
         };
@@ -159,7 +208,8 @@ impl Authorizer {
             TokenExpiry::At(at) => Some(at),
             TokenExpiry::Never | TokenExpiry::Unknown => None,
         };
-        let push = self.passes(&access, provider, &identity, &token).await.map_err(AccessError::Refused)?;
+        let shown = Presented { kind: Some(&identity.kind), ..shown };
+        let push = self.passes(&access, provider, &identity, &shown).await.map_err(AccessError::Refused)?;
         let credential = Credential {
             id: CredentialId(new_id(self.entropy.as_ref())?),
             user: user.clone(),
@@ -169,9 +219,11 @@ impl Authorizer {
             oauth_app: None,
             generation: 1,
             owner: identity.owner.clone(),
+            user_name: user_name.clone(),
             scopes: identity.scopes.clone(),
             expires_at,
             expiry_unknown: identity.expiry == TokenExpiry::Unknown,
+            noted_end: noted_end.filter(|_| identity.expiry == TokenExpiry::Unknown),
             renew_at: None,
             standing: Standing::good(now, identity.evidence.clone()),
             created_at: now,
@@ -188,7 +240,7 @@ impl Authorizer {
         if self.store.keep(&new, std::slice::from_ref(&first), now).await?.is_none() {
             return Err(AccessError::Conflict);
         }
-        self.further(&access, first, &new.credential, &identity, &tokens.access, also).await
+        self.further(&access, first, &new.credential, &identity, &tokens, also).await
     }
 
     /// Uses a credential that already serves another runtime, after asking the provider about it again.
@@ -226,7 +278,7 @@ impl Authorizer {
         if self.store.assign(user, credential, std::slice::from_ref(&first), now).await?.is_none() {
             return Err(AccessError::Gone);
         }
-        self.further(&access, first, &known, &identity, &tokens.access, also).await
+        self.further(&access, first, &known, &identity, &tokens, also).await
     }
 
     /// Answers "another person's account than before". To take it, the provider is asked again: it may have lain here
@@ -277,12 +329,14 @@ impl Authorizer {
             Err(error) => return Err(error.into()),
         };
         let age = if known.generation == generation { Age::Settled } else { Age::Fresh };
-        let identity = match provider.identify(&tokens.access, known.method, age).await {
+        let identity = match provider.identify(&known.presented(&tokens), age).await {
             Ok(identity) => identity,
             Err(error) => return Err(AccessError::Refused(refusal(error, now))),
         };
-        let push =
-            self.passes(access, provider, &identity, &tokens.access).await.map_err(AccessError::Refused)?;
+        let push = self
+            .passes(access, provider, &identity, &known.presented(&tokens))
+            .await
+            .map_err(AccessError::Refused)?;
         known.standing = Standing::good(now, identity.evidence.clone());
         learn(&mut known, &identity);
         self.store.record(&known).await?;
@@ -313,11 +367,11 @@ impl Authorizer {
         access: &Access,
         provider: &dyn Provider,
         identity: &Identity,
-        token: &Secret,
+        presented: &Presented<'_>,
     ) -> Result<Option<Push>, Refusal> {
         lacks(access, provider, identity)?;
         let Some(repository) = &access.runtime.repository else { return Ok(None) };
-        judge_push(provider.may_push(token, repository).await, identity, repository).map(Some)
+        judge_push(provider.may_push(presented, repository).await, identity, repository).map(Some)
     }
 
     /// Uses a credential that `first` uses for those of the ticked runtimes that it can serve as well: the user's own,
@@ -329,7 +383,7 @@ impl Authorizer {
         first: Passed,
         credential: &Credential,
         identity: &Identity,
-        token: &Secret,
+        tokens: &Tokens,
         also: &[RuntimeId],
     ) -> Result<Authorized, AccessError> {
         let mut authorized = Authorized {
@@ -353,7 +407,7 @@ impl Authorizer {
         });
         let repositories: HashSet<String> =
             ticked.iter().filter_map(|other| other.runtime.repository.clone()).collect();
-        let pushes = probe(provider, token, repositories).await;
+        let pushes = probe(provider, &credential.presented(tokens), repositories).await;
         let mut passed = vec![first];
         let mut names = HashMap::new();
         for other in ticked {
@@ -395,14 +449,14 @@ impl Authorizer {
 /// Asks whether a token may push to each of these repositories.
 async fn probe(
     provider: &dyn Provider,
-    token: &Secret,
+    presented: &Presented<'_>,
     repositories: HashSet<String>,
 ) -> HashMap<String, Push> {
     let answers = Mutex::new(HashMap::new());
     let asking = futures_util::stream::iter(repositories).for_each_concurrent(PROBES_AT_ONCE, |repository| {
         let answers = &answers;
         async move {
-            let push = provider.may_push(token, &repository).await;
+            let push = provider.may_push(presented, &repository).await;
             answers.lock().unwrap_or_else(PoisonError::into_inner).insert(repository, push);
         }
     });
@@ -454,6 +508,11 @@ fn refusal(error: ProviderError, now: Timestamp) -> Refusal {
         ProviderError::RateLimited { until, .. } => {
             Refusal::RateLimited { until: until.map(|until| moment(until, now)) }
         }
+        ProviderError::Insufficient { granted, missing, .. } => Refusal::ScopesMissing {
+            login: String::new(),
+            granted: granted.unwrap_or_default().to_vec(),
+            missing: missing.to_vec(),
+        },
         ProviderError::Unreachable(_) => Refusal::Unreachable,
     }
 }

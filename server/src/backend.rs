@@ -12,8 +12,9 @@ use app::{
         Backend,
         person::{LinkPurpose, Visitor},
         token::{
-            AccountRows, Added, AlsoRuntime, Counts, Evidence, Expiry, Health, NewToken, ProviderLabel,
-            Refusal, Reusable, RuntimeAccess, RuntimeRow, Show, TokenPage, TokenQuery, TokenSummary,
+            AccountRows, Added, AlsoRuntime, Counts, Evidence, Expiry, Guide, Health, NewToken,
+            ProviderLabel, Refusal, Reusable, RuntimeAccess, RuntimeRow, Show, TokenPage, TokenQuery,
+            TokenSummary, UserNameField,
         },
     },
     error::{self, ApiError},
@@ -24,15 +25,15 @@ use leptos::prelude::use_context;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    access::{AccessError, Authorized, may_serve},
+    access::{AccessError, Authorized, Pasted, may_serve},
     check::CheckError,
     clock::Timestamp,
     credential::{Access, Credential},
     health::{Seen, health, needed},
-    id::{CredentialId, RuntimeId},
+    id::{CredentialId, ProviderId, RuntimeId},
     moment::moment,
     person::{ChangeError, LinkFor, PasswordProblem, RedeemError, SignInError, SignedIn},
-    provider::Provider,
+    provider::{self, Provider},
     renew::TokensError,
     secret::Secret,
     site::Site,
@@ -65,8 +66,21 @@ pub struct Visit {
 struct KeptRefusal {
     /// None if nobody was asked.
     refusal: Option<Refusal>,
-    also: Vec<RuntimeId>,
+    #[serde(flatten)]
+    typed: Typed,
 }
+
+/// What was typed and ticked beside the token.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Typed {
+    also: Vec<RuntimeId>,
+    user_name: String,
+    end: String,
+}
+
+/// More of what was typed is not kept: no name is longer.
+const LONGEST_TYPED: usize = 254;
 
 impl Visit {
     /// The visit that this request is.
@@ -130,17 +144,24 @@ impl Visit {
     }
 
     /// Keeps a refusal for the page that shows it, and answers with its code.
-    async fn refused(&self, runtime: &RuntimeId, refusal: Option<Refusal>, also: Vec<RuntimeId>) -> ApiError {
+    async fn refused(&self, runtime: &RuntimeId, refusal: Option<Refusal>, typed: Typed) -> ApiError {
         let Ok(signed) = self.signed() else { return ApiError::SignInNeeded };
         // Only what the page can tick again: a form may name anything, and any number of it.
         let accesses = match self.accesses().await {
             Ok(accesses) => accesses,
             Err(error) => return error,
         };
-        let ticked: HashSet<RuntimeId> = also.into_iter().collect();
-        let also =
-            accesses.into_iter().map(|access| access.runtime.id).filter(|id| ticked.contains(id)).collect();
-        let kept = match serde_json::to_string(&KeptRefusal { refusal, also }) {
+        let ticked: HashSet<RuntimeId> = typed.also.into_iter().collect();
+        let typed = Typed {
+            also: accesses
+                .into_iter()
+                .map(|access| access.runtime.id)
+                .filter(|id| ticked.contains(id))
+                .collect(),
+            user_name: typed.user_name.chars().take(LONGEST_TYPED).collect(),
+            end: typed.end.chars().take(LONGEST_TYPED).collect(),
+        };
+        let kept = match serde_json::to_string(&KeptRefusal { refusal, typed }) {
             Ok(kept) => kept,
             Err(error) => return internal("write a refusal", &error),
         };
@@ -152,11 +173,11 @@ impl Visit {
     }
 
     /// Keeps what was ticked beside a token that nobody was asked about.
-    async fn mistyped(&self, runtime: &RuntimeId, error: ApiError, also: Vec<RuntimeId>) -> ApiError {
-        if also.is_empty() {
+    async fn mistyped(&self, runtime: &RuntimeId, error: ApiError, typed: Typed) -> ApiError {
+        if typed.also.is_empty() && typed.user_name.is_empty() && typed.end.is_empty() {
             return error;
         }
-        match self.refused(runtime, None, also).await {
+        match self.refused(runtime, None, typed).await {
             ApiError::Refused => error,
             other => other,
         }
@@ -180,20 +201,29 @@ impl Visit {
     async fn added(
         &self,
         runtime: RuntimeId,
-        also: Vec<RuntimeId>,
+        typed: Typed,
         outcome: Result<Authorized, AccessError>,
     ) -> Result<Added, ApiError> {
+        let mistyped = |error| self.mistyped(&runtime, error, typed.clone());
         match outcome {
             Ok(done) => Ok(Added { login: done.login, runtimes: done.runtimes, left_out: done.left_out }),
-            Err(AccessError::Refused(refusal)) => Err(self.refused(&runtime, Some(refusal), also).await),
+            Err(AccessError::Refused(refusal)) => Err(self.refused(&runtime, Some(refusal), typed).await),
             Err(AccessError::NotFound) => Err(ApiError::NotFound),
             Err(AccessError::MethodNotOffered) => Err(ApiError::MethodNotOffered),
-            Err(AccessError::Empty) => Err(self.mistyped(&runtime, ApiError::TokenEmpty, also).await),
-            Err(AccessError::TooLong) => Err(self.mistyped(&runtime, ApiError::TokenTooLong, also).await),
-            Err(AccessError::Malformed) => Err(self.mistyped(&runtime, ApiError::TokenMalformed, also).await),
+            Err(AccessError::Empty) => Err(mistyped(ApiError::TokenEmpty).await),
+            Err(AccessError::TooLong) => Err(mistyped(ApiError::TokenTooLong).await),
+            Err(AccessError::Malformed) => Err(mistyped(ApiError::TokenMalformed).await),
+            Err(AccessError::UserName) => Err(mistyped(ApiError::UserNameUnusable).await),
+            Err(AccessError::End) => Err(mistyped(ApiError::EndUnusable).await),
             Err(AccessError::Conflict | AccessError::Gone) => Err(ApiError::TokenGone),
             Err(error) => Err(internal("authorize a runtime", &error)),
         }
+    }
+
+    /// The user name that the visitor gave the last time with a token of this provider.
+    async fn last_user_name(&self, provider: &ProviderId) -> Result<String, ApiError> {
+        let name = self.site.store.user_name(&self.signed()?.user.id, provider).await;
+        Ok(name.map_err(broken("read a user name"))?.unwrap_or_default())
     }
 
     async fn kept_refusal(&self, runtime: &RuntimeId) -> Result<Option<KeptRefusal>, ApiError> {
@@ -393,20 +423,23 @@ impl Backend for Visit {
             .map(|other| AlsoRuntime {
                 id: other.runtime.id.to_string(),
                 name: name_of(other),
-                ticked: kept.as_ref().is_some_and(|kept| kept.also.contains(&other.runtime.id)),
+                ticked: kept.as_ref().is_some_and(|kept| kept.typed.also.contains(&other.runtime.id)),
             })
             .collect();
         let note = format!("Gitward: {}", access.runtime.name);
+        let user_name = match kept.as_ref().map(|kept| &kept.typed.user_name) {
+            Some(typed) if !typed.is_empty() => typed.clone(),
+            _ => self.last_user_name(&access.runtime.provider).await?,
+        };
         Ok(RuntimeAccess {
             row,
             account: access.account.name.clone(),
             oauth: access.runtime.oauth_app.as_ref().is_some_and(|app| self.site.registry.app(app).is_some()),
             needs: needs.to_vec(),
             repository: access.runtime.repository.clone(),
-            create_link: provider.create_link(&needs, &note).into(),
-            fine_grained_link: provider
-                .fine_grained_link(access.runtime.repository.as_deref(), &note)
-                .map(Into::into),
+            guide: guide(provider.guide(&needs, access.runtime.repository.as_deref(), &note)),
+            user_name,
+            end: kept.as_ref().map(|kept| kept.typed.end.clone()).unwrap_or_default(),
             reusable,
             also,
             shared_with,
@@ -431,14 +464,19 @@ impl Backend for Visit {
         let bucket = format!("paste {}", signed.user.id);
         self.may_ask(&bucket, REFUSED_PASTES, REFUSED_PASTES_WINDOW_SECONDS).await?;
         let runtime = RuntimeId(new.runtime);
-        let also: Vec<RuntimeId> = new.also.into_iter().map(RuntimeId).collect();
-        let pasted = zeroize::Zeroizing::new(new.token);
-        let outcome = self.site.authorizer.give(&signed.user.id, &runtime, &pasted, &also, new.sure).await;
+        let typed = Typed {
+            also: new.also.into_iter().map(RuntimeId).collect(),
+            user_name: new.user_name,
+            end: new.end,
+        };
+        let token = zeroize::Zeroizing::new(new.token);
+        let pasted = Pasted { token: &token, user_name: &typed.user_name, end: &typed.end, sure: new.sure };
+        let outcome = self.site.authorizer.give(&signed.user.id, &runtime, &pasted, &typed.also).await;
         if !matches!(outcome, Err(AccessError::Refused(Refusal::Unknown))) {
             // No guess: what was counted beforehand is taken back.
             self.site.store.forgive(&bucket).await.map_err(broken("empty a counter"))?;
         }
-        self.added(runtime, also, outcome).await
+        self.added(runtime, typed, outcome).await
     }
 
     async fn reuse_token(
@@ -453,7 +491,7 @@ impl Backend for Visit {
         let credential = CredentialId(credential);
         self.may_ask(&format!("ask {}", signed.user.id), QUESTIONS, QUESTIONS_WINDOW_SECONDS).await?;
         let outcome = self.site.authorizer.reuse(&signed.user.id, &runtime, &credential, &also).await;
-        self.added(runtime, also, outcome).await
+        self.added(runtime, Typed { also, ..Typed::default() }, outcome).await
     }
 
     async fn settle_account(&self, runtime: String, take: bool) -> Result<(), ApiError> {
@@ -465,7 +503,7 @@ impl Backend for Visit {
         match self.site.authorizer.settle(&signed.user.id, &runtime, take).await {
             Ok(()) => {}
             Err(AccessError::Refused(refusal)) => {
-                return Err(self.refused(&runtime, Some(refusal), Vec::new()).await);
+                return Err(self.refused(&runtime, Some(refusal), Typed::default()).await);
             }
             Err(AccessError::NotFound | AccessError::Gone) => {
                 return Err(self.gone(signed, &runtime).await?);
@@ -530,13 +568,32 @@ fn password_problem(problem: PasswordProblem) -> error::PasswordProblem {
     }
 }
 
+fn guide(guide: provider::Guide) -> Guide {
+    Guide {
+        token_word: guide.token_word.to_owned(),
+        link: guide.link.into(),
+        limited_link: guide.limited_link.map(Into::into),
+        steps: guide.steps,
+        user_name: guide.user_name.map(|field| UserNameField {
+            label: field.label.to_owned(),
+            hint: field.hint.to_owned(),
+            email: field.email,
+            optional: field.optional,
+        }),
+        asks_end: guide.asks_end,
+    }
+}
+
 fn label(provider: &dyn Provider) -> ProviderLabel {
     ProviderLabel { name: provider.name().to_owned(), host: provider.host() }
 }
 
 fn summary(credential: &Credential, provider: &dyn Provider, now: Timestamp) -> TokenSummary {
     let expiry = match (credential.expires_at, credential.renew_at) {
-        _ if credential.expiry_unknown => Expiry::Unknown,
+        _ if credential.expiry_unknown => match credential.noted_end {
+            Some(at) => Expiry::Noted(moment(at, now)),
+            None => Expiry::Unknown,
+        },
         // Gitward renews it; its own end is only worth a word when it comes near, and then the health says so.
         (_, Some(renew_at)) if renew_at <= now => Expiry::RenewsAtNextUse,
         (_, Some(renew_at)) => Expiry::RenewsItself(moment(renew_at, now)),

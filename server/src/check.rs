@@ -31,6 +31,8 @@ pub fn judge(
 ) -> Standing {
     match outcome {
         Ok(identity) => Standing::good(now, identity.evidence.clone()),
+        // A provider says what a token lacks only of one that it knows.
+        Err(ProviderError::Insufficient { evidence, .. }) => Standing::good(now, evidence.clone()),
         Err(ProviderError::Rejected(evidence)) => {
             let since = before.rejected_since.unwrap_or(now);
             let lasted = now.since(since);
@@ -72,7 +74,10 @@ fn troubled(before: &Standing, trouble: Trouble, evidence: &Evidence, now: Times
 /// Takes over what a check found out about a credential besides the verdict.
 pub fn learn(credential: &mut Credential, identity: &Identity) {
     credential.owner = identity.owner.clone();
-    credential.scopes = identity.scopes.clone();
+    credential.kind = identity.kind.clone();
+    if identity.scopes.is_some() || credential.method == crate::credential::Method::Token {
+        credential.scopes = identity.scopes.clone();
+    }
     match (credential.method, identity.expiry) {
         // A grant's end follows from what came with it, not from the identity endpoint.
         (crate::credential::Method::Oauth2, _) => {}
@@ -141,13 +146,13 @@ impl Checker {
             Err(error) => return Err(error.into()),
         };
         let age = if credential.generation == generation { Age::Settled } else { Age::Fresh };
-        let outcome = provider.identify(&tokens.access, credential.method, age).await;
+        let outcome = provider.identify(&credential.presented(&tokens), age).await;
         let noted = self.note(&mut credential, provider, &outcome).await?;
         if noted
             && outcome.is_ok()
             && let Some(repository) = &access.runtime.repository
         {
-            let push = provider.may_push(&tokens.access, repository).await;
+            let push = provider.may_push(&credential.presented(&tokens), repository).await;
             // An answer that tells nothing does not wipe out one that told something.
             if push != crate::credential::Push::Unknown {
                 self.store.record_push(&credential.id, runtime, &push).await?;
@@ -171,8 +176,13 @@ impl Checker {
             _ => false,
         };
         credential.standing = judge(&credential.standing, outcome, now, another_passed);
-        if let Ok(identity) = outcome {
-            learn(credential, identity);
+        match outcome {
+            Ok(identity) => learn(credential, identity),
+            Err(ProviderError::Insufficient { granted, missing, .. }) => {
+                let left = || credential.scopes.as_ref().map(|scopes| scopes.without(missing));
+                credential.scopes = granted.clone().or_else(left);
+            }
+            Err(_) => {}
         }
         let noted = self.store.record(credential).await?;
         if !noted {

@@ -6,6 +6,7 @@ use crate::{
     catalogue::{Account, Runtime},
     clock::Timestamp,
     id::{CredentialId, OauthAppId, ProviderId, UserId},
+    provider::Presented,
     scope::ScopeSet,
 };
 
@@ -47,18 +48,34 @@ pub struct Credential {
     pub generation: i64,
     /// Whose there.
     pub owner: ProviderAccount,
+    /// The user name that goes with it, where the provider wants one that only the user knows.
+    pub user_name: Option<String>,
     /// What it may do; `None` where the provider does not show it.
     pub scopes: Option<ScopeSet>,
     /// When the user must act; `None` if never, or unknown.
     pub expires_at: Option<Timestamp>,
     /// The end could not be read, so `expires_at` says nothing.
     pub expiry_unknown: bool,
+    /// When it ends, by the user's own word: a reminder, never a verdict.
+    pub noted_end: Option<Timestamp>,
     /// When the access token of a grant must be renewed; `None` if never.
     pub renew_at: Option<Timestamp>,
     /// What the provider last said.
     pub standing: Standing,
     /// When it was given first.
     pub created_at: Timestamp,
+}
+
+impl Credential {
+    /// As the provider is to see it.
+    pub fn presented<'a>(&'a self, tokens: &'a Tokens) -> Presented<'a> {
+        Presented {
+            token: &tokens.access,
+            method: self.method,
+            kind: Some(&self.kind),
+            user_name: self.user_name.as_deref(),
+        }
+    }
 }
 
 /// The secrets of a credential, sealed as one document.

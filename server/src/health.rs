@@ -81,7 +81,9 @@ pub fn health(access: &Access, provider: &dyn Provider, now: Timestamp) -> Seen 
         }
         _ => {}
     }
-    if let Some(at) = credential.expires_at.filter(|at| *at <= now.plus(WARNED_BEFORE)) {
+    // What the user noted is believed until it is over; then only the provider knows.
+    let end = credential.expires_at.or(credential.noted_end.filter(|at| *at > now));
+    if let Some(at) = end.filter(|at| *at <= now.plus(WARNED_BEFORE)) {
         return Seen { health: Health::Expiring { at: moment(at, now) }, since: at.minus(WARNED_BEFORE) };
     }
     Seen { health: Health::Valid { scopes_visible: credential.scopes.is_some() }, since: standing.checked_at }

@@ -6,10 +6,7 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use app::{
-    api::token::{OauthProblem, Refusal},
-    path,
-};
+use app::api::token::{OauthProblem, Refusal};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use oauth2::{
     AuthUrl, ClientId, CsrfToken, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope, basic::BasicClient,
@@ -22,9 +19,9 @@ use crate::{
     credential::{Access, Credential, Method, Push, Standing, Tokens},
     health::needed,
     id::{CredentialId, OauthAppId, ProviderId, RuntimeId, UserId},
-    provider::{Age, Grant, GrantError, Identity, OauthApp, Provider},
+    provider::{Age, Grant, GrantError, Identity, OauthApp, Presented, Provider, ProviderError},
     random::{NoEntropy, new_id, new_secret},
-    renew::dates,
+    renew::{dates, redirect_uri},
     scope::ScopeSet,
     seal::{Place, Purpose, SealError, Sealed},
     secret::{Fingerprint, Secret},
@@ -211,9 +208,9 @@ impl Logins {
 
         let (url, _) = BasicClient::new(ClientId::new(app.client_id.clone()))
             .set_auth_uri(AuthUrl::from_url(provider.oauth_endpoints().authorize))
-            .set_redirect_uri(RedirectUrl::from_url(self.redirect_uri(&app.provider)?))
+            .set_redirect_uri(RedirectUrl::from_url(redirect_uri(&self.public_url, &app.provider)?))
             .authorize_url(|| CsrfToken::new(state.expose().to_owned()))
-            .add_scopes(scopes.iter().map(|scope| Scope::new(scope.to_owned())))
+            .add_scopes(provider.oauth_scopes(&scopes).iter().map(|scope| Scope::new(scope.to_owned())))
             .set_pkce_challenge(challenge)
             .url();
         Ok(Started { url, provider: provider.name().to_owned() })
@@ -279,8 +276,8 @@ impl Logins {
         .map_err(|error| internal("open a login attempt", &error))?;
         let verifier =
             std::str::from_utf8(&verifier).map_err(|error| internal("open a login attempt", &error))?;
-        let redirect_uri =
-            self.redirect_uri(&attempt.provider).map_err(|error| internal("build an address", &error))?;
+        let redirect_uri = redirect_uri(&self.public_url, &attempt.provider)
+            .map_err(|error| internal("build an address", &error))?;
 
         let sent_at = clock.now();
         let grant =
@@ -294,10 +291,15 @@ impl Logins {
                 problem
             })?;
         let identity =
-            provider.identify(&grant.access, Method::Oauth2, Age::Fresh).await.map_err(|error| {
+            provider.identify(&presented(&grant.access, None), Age::Fresh).await.map_err(|error| {
                 tracing::warn!(provider = %attempt.provider, ?error, "A fresh grant could not be checked");
-                OauthProblem::Unreachable
+                match error {
+                    ProviderError::Insufficient { .. } => OauthProblem::TooLittle,
+                    _ => OauthProblem::Unreachable,
+                }
             })?;
+        // RFC 6749 §5.1: what the token endpoint says, where the provider shows nothing later.
+        let identity = Identity { scopes: identity.scopes.or_else(|| grant.scopes.clone()), ..identity };
         for _ in 0..TRIES {
             match self.keep(attempt, app, provider.as_ref(), &grant, &identity, sent_at).await {
                 Err(AccessError::Conflict) => {}
@@ -328,7 +330,8 @@ impl Logins {
         let access =
             store.access(&attempt.user, &attempt.runtime, now).await?.ok_or(AccessError::NotFound)?;
         let before = store.grant(&attempt.user, &app.id, &identity.owner.id).await?;
-        let passes = self.authorizer.passes(&access, provider, identity, &grant.access).await;
+        let shown = presented(&grant.access, Some(&identity.kind));
+        let passes = self.authorizer.passes(&access, provider, identity, &shown).await;
         let works = access.credential.as_ref().is_some_and(|credential| alive(credential, now));
         if let (Err(refusal), true) = (&passes, works) {
             return Err(AccessError::Refused(refusal.clone()));
@@ -358,9 +361,11 @@ impl Logins {
             oauth_app: Some(app.id.clone()),
             generation,
             owner: identity.owner.clone(),
+            user_name: None,
             scopes: identity.scopes.clone(),
             expires_at,
             expiry_unknown: false,
+            noted_end: None,
             renew_at,
             standing: Standing::good(now, identity.evidence.clone()),
             created_at,
@@ -386,14 +391,15 @@ impl Logins {
         }
         let authorized = self
             .authorizer
-            .further(&access, first, &new.credential, identity, &tokens.access, &attempt.also)
+            .further(&access, first, &new.credential, identity, &tokens, &attempt.also)
             .await?;
         Ok(Outcome::InUse { left_out: authorized.left_out.len() })
     }
+}
 
-    fn redirect_uri(&self, provider: &ProviderId) -> Result<Url, url::ParseError> {
-        self.public_url.join(&path::callback(provider.as_str()))
-    }
+/// A grant's access token as the provider is to see it.
+fn presented<'a>(access: &'a Secret, kind: Option<&'a str>) -> Presented<'a> {
+    Presented { token: access, method: Method::Oauth2, kind, user_name: None }
 }
 
 /// Whether a credential is good, as far as is known without asking.

@@ -5,21 +5,28 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use url::Url;
 
+use self::http::Outgoing;
 use crate::{
-    clock::Timestamp,
+    clock::{Clock, Timestamp},
     credential::{Evidence, Method, ProviderAccount, Push},
     id::{OauthAppId, ProviderId},
     scope::ScopeSet,
     secret::Secret,
 };
 
+pub mod address;
 pub mod bitbucket;
 pub mod bitbucket_data_center;
+pub mod git;
 pub mod gitea;
 pub mod github;
 pub mod gitlab;
+pub mod grant;
 pub mod http;
+pub mod limit;
 pub mod shape;
+#[cfg(test)]
+mod testing;
 
 /// Why the provider gave no verdict, or a bad one. The distinction is the point: a fault is never a refusal.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -30,6 +37,15 @@ pub enum ProviderError {
     RateLimited {
         /// Until when, where the provider says.
         until: Option<Timestamp>,
+        /// What came back.
+        evidence: Evidence,
+    },
+    /// It is a good credential, but may not even tell whose it is.
+    Insufficient {
+        /// What it may do, where the answer says so.
+        granted: Option<ScopeSet>,
+        /// What it would have needed to answer.
+        missing: ScopeSet,
         /// What came back.
         evidence: Evidence,
     },
@@ -90,6 +106,71 @@ pub enum Age {
     Settled,
 }
 
+/// A token, with what a provider has to know to take it.
+#[derive(Clone, Copy)]
+pub struct Presented<'a> {
+    /// The secret.
+    pub token: &'a Secret,
+    /// How the user gave it.
+    pub method: Method,
+    /// What it turned out to be before; `None` while it is being added. See [`Identity::kind`].
+    pub kind: Option<&'a str>,
+    /// The user name that goes with it, where the provider wants one that only the user knows; see
+    /// [`Guide::user_name`].
+    pub user_name: Option<&'a str>,
+}
+
+/// How a token is shown: the header of a request.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Auth {
+    /// `Authorization: Bearer` (RFC 6750).
+    Bearer,
+    /// `Authorization: Basic` (RFC 7617), the token in the place of the password.
+    Basic {
+        /// The user name.
+        user_name: String,
+    },
+}
+
+/// How a token of one kind opens the provider's doors.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Doors {
+    /// The REST API.
+    pub api: Auth,
+    /// Git over HTTP.
+    pub git: Auth,
+}
+
+/// What helps a person to get a token at the provider, in the provider's own words.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Guide {
+    /// How the provider calls such a token, to go on after "a": `personal access token`.
+    pub token_word: &'static str,
+    /// The provider's page that makes one, with what is needed filled in as far as it takes that.
+    pub link: Url,
+    /// The same for a token limited to some repositories, where the provider has such a page.
+    pub limited_link: Option<Url>,
+    /// What to do there, step by step; names of buttons and fields in “quotation marks”.
+    pub steps: Vec<String>,
+    /// What must be told besides the token.
+    pub user_name: Option<UserNameField>,
+    /// The provider does not tell when such a token ends, so the user may.
+    pub asks_end: bool,
+}
+
+/// A field for the user name that goes with a token.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct UserNameField {
+    /// `E-mail address of your Atlassian account`
+    pub label: &'static str,
+    /// Where to find it, and what it is not.
+    pub hint: &'static str,
+    /// It is an e-mail address.
+    pub email: bool,
+    /// Tokens of some kinds do without.
+    pub optional: bool,
+}
+
 /// What an authorization or a refresh brought.
 #[derive(Clone)]
 pub struct Grant {
@@ -101,6 +182,24 @@ pub struct Grant {
     pub expires_in: Option<Duration>,
     /// How long the refresh token lives, likewise.
     pub refresh_expires_in: Option<Duration>,
+    /// What was granted, where the answer says so (RFC 6749 §5.1).
+    pub scopes: Option<ScopeSet>,
+}
+
+/// What it takes to speak to a provider of any kind.
+pub struct Settings {
+    /// The key in the configuration.
+    pub id: ProviderId,
+    /// Instead of what people usually call it.
+    pub name: Option<String>,
+    /// What people see: `https://github.com`.
+    pub base_url: Url,
+    /// Where the API is, unless it follows from `base_url`.
+    pub api_url: Option<Url>,
+    /// For limits that end at a moment.
+    pub clock: Arc<dyn Clock>,
+    /// The way out.
+    pub http: Outgoing,
 }
 
 /// A client registered at a provider.
@@ -149,21 +248,25 @@ pub trait Provider: Send + Sync {
     fn default_scopes(&self) -> ScopeSet;
     /// Which of `needed` are not covered by `granted`, implied scopes counted as granted.
     fn missing(&self, granted: &ScopeSet, needed: &ScopeSet) -> ScopeSet;
-    /// The provider's page that makes a token, with what is needed filled in.
-    fn create_link(&self, needed: &ScopeSet, note: &str) -> Url;
-    /// The same for a token limited to some repositories, where the provider has such a page.
-    fn fine_grained_link(&self, repository: Option<&str>, note: &str) -> Option<Url>;
+    /// Helps a person to get a token that may do what is `needed`; `repository` and `note` fill in the provider's page.
+    fn guide(&self, needed: &ScopeSet, repository: Option<&str>, note: &str) -> Guide;
+    /// How a token opens the doors: its user name for Git, its header for the API. The one place that knows.
+    fn doors(&self, presented: &Presented<'_>) -> Doors;
 
     /// Who, what, until when.
     ///
     /// # Errors
     /// As [`ProviderError`] says.
-    async fn identify(&self, token: &Secret, method: Method, age: Age) -> Result<Identity, ProviderError>;
+    async fn identify(&self, presented: &Presented<'_>, age: Age) -> Result<Identity, ProviderError>;
     /// Whether it may push to `owner/name`, without pushing. `Push::Unknown` where the answer tells nothing.
-    async fn may_push(&self, token: &Secret, repository: &str) -> Push;
+    async fn may_push(&self, presented: &Presented<'_>, repository: &str) -> Push;
 
     /// Where users are sent to authorize, and where codes are exchanged.
     fn oauth_endpoints(&self) -> OauthEndpoints;
+    /// What to ask for there, so that a grant may do what is `needed`.
+    fn oauth_scopes(&self, needed: &ScopeSet) -> ScopeSet {
+        needed.clone()
+    }
     /// Exchanges a code for a grant.
     ///
     /// # Errors
@@ -179,7 +282,12 @@ pub trait Provider: Send + Sync {
     ///
     /// # Errors
     /// As [`GrantError`] says.
-    async fn refresh(&self, app: &OauthApp, refresh: &Secret) -> Result<Grant, GrantError>;
+    async fn refresh(
+        &self,
+        app: &OauthApp,
+        refresh: &Secret,
+        redirect_uri: &Url,
+    ) -> Result<Grant, GrantError>;
 }
 
 /// Where OAuth2 happens at a provider.

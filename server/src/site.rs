@@ -21,8 +21,8 @@ use crate::{
     login::Logins,
     person::{self, People},
     provider::{
-        Provider, Registry,
-        github::{GitHub, GitHubSettings},
+        self, Provider, Registry,
+        github::GitHub,
         http::{HttpSettings, Outgoing},
     },
     random::Entropy,
@@ -181,6 +181,7 @@ impl Site {
             Arc::clone(&keys),
             Arc::clone(&clock),
             Arc::clone(&entropy),
+            config.public_url().clone(),
             under_way.clone(),
         ));
         let authorizer = Arc::new(Authorizer {
@@ -330,16 +331,18 @@ fn provider(
         roots: settings.ca.as_ref().map(|ca| ca.pem.clone()).unwrap_or_default(),
         ..HttpSettings::default()
     })?;
-    match settings.kind {
-        ProviderKind::Github => Ok(Arc::new(GitHub::new(GitHubSettings {
-            id: settings.id.clone(),
-            name: settings.name.clone(),
-            base_url: settings.base_url.clone(),
-            api_url: settings.api_url.clone(),
-            clock: Arc::clone(clock),
-            http,
-        })?)),
-    }
+    let kind = settings.kind;
+    let settings = provider::Settings {
+        id: settings.id.clone(),
+        name: settings.name.clone(),
+        base_url: settings.base_url.clone(),
+        api_url: settings.api_url.clone(),
+        clock: Arc::clone(clock),
+        http,
+    };
+    Ok(match kind {
+        ProviderKind::Github => Arc::new(GitHub::new(settings)?),
+    })
 }
 
 fn origin(registry: &Registry, id: &ProviderId) -> String {

@@ -261,6 +261,8 @@ pub trait AccessStore: Send + Sync {
     /// Deletes the user's token of one runtime, and what was proposed in its place; attempts that would bring one back
     /// end. `None` if there is none.
     async fn delete(&self, user: &UserId, runtime: &RuntimeId) -> Result<Option<Deleted>, StoreError>;
+    /// The user name that went with the user's last token at this provider, if it wants one.
+    async fn user_name(&self, user: &UserId, provider: &ProviderId) -> Result<Option<String>, StoreError>;
     /// Hides or shows notifications of a runtime of the user, with or without a token.
     async fn mute(&self, user: &UserId, runtime: &RuntimeId, muted: bool) -> Result<(), StoreError>;
 

@@ -149,6 +149,8 @@ pub enum Expiry {
     RenewsItself(Moment),
     /// Gitward refreshes it, and the time has come: it happens when somebody needs the token.
     RenewsAtNextUse,
+    /// The provider does not say; the user noted it.
+    Noted(Moment),
     /// The provider says nothing that could be read.
     Unknown,
 }
@@ -299,10 +301,12 @@ pub struct RuntimeAccess {
     pub needs: Vec<String>,
     /// Where the runtime commits, if it says so: the token must be able to push there.
     pub repository: Option<String>,
-    /// The provider's page that makes a token, with the scopes filled in.
-    pub create_link: String,
-    /// The same for a token limited to some repositories, where the provider has it.
-    pub fine_grained_link: Option<String>,
+    /// How to get a token at the provider.
+    pub guide: Guide,
+    /// The user name that goes with the token: as typed in the last attempt, or as it was the last time.
+    pub user_name: String,
+    /// The token's end as typed in the last attempt: `2027-03-31`.
+    pub end: String,
     /// Tokens of the visitor at this provider that serve other runtimes and would serve this one.
     pub reusable: Vec<Reusable>,
     /// The visitor's other runtimes at this provider that have no token.
@@ -313,6 +317,36 @@ pub struct RuntimeAccess {
     pub foreign_shapes: Vec<(String, String)>,
     /// Why the last attempt did not end well.
     pub refusal: Option<Refusal>,
+}
+
+/// How to get a token at the provider, in the provider's own words.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Guide {
+    /// How the provider calls such a token, to go on after "a" or "an": `personal access token`.
+    pub token_word: String,
+    /// The provider's page that makes one, with what is needed filled in as far as it takes that.
+    pub link: String,
+    /// The same for a token limited to some repositories, where the provider has it.
+    pub limited_link: Option<String>,
+    /// What to do there, step by step.
+    pub steps: Vec<String>,
+    /// What must be told besides the token.
+    pub user_name: Option<UserNameField>,
+    /// The provider does not tell when such a token ends, so the user may.
+    pub asks_end: bool,
+}
+
+/// A field for the user name that goes with a token.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct UserNameField {
+    /// `E-mail address of your Atlassian account`
+    pub label: String,
+    /// Where to find it, and what it is not.
+    pub hint: String,
+    /// It is an e-mail address.
+    pub email: bool,
+    /// Tokens of some kinds do without.
+    pub optional: bool,
 }
 
 /// A token that already serves another runtime.
@@ -358,7 +392,7 @@ pub enum Refusal {
     },
     /// The provider knows it, but it may do too little.
     ScopesMissing {
-        /// Whose it is.
+        /// Whose it is; empty if it may not even tell that.
         login: String,
         /// What it may do.
         granted: Vec<String>,
@@ -401,6 +435,10 @@ pub struct NewToken {
     pub runtime: String,
     /// The secret, as pasted.
     pub token: String,
+    /// The user name that goes with it, where the provider wants one.
+    pub user_name: String,
+    /// The day on which it ends, where the provider does not tell: `2027-03-31`.
+    pub end: String,
     /// Further runtimes to authorize with it.
     pub also: Vec<String>,
     /// "Ask all the same", after [`Refusal::LooksForeign`].
@@ -556,11 +594,13 @@ pub async fn load_access(runtime: String) -> Result<RuntimeAccess, ApiError> {
 pub async fn add_token(
     runtime: String,
     #[server(default)] token: String,
+    #[server(default)] user_name: String,
+    #[server(default)] end: String,
     #[server(default)] also: Vec<String>,
     #[server(default)] sure: bool,
 ) -> Result<Added, ApiError> {
     let backend = super::backend()?;
-    let new = NewToken { runtime: runtime.clone(), token, also, sure };
+    let new = NewToken { runtime: runtime.clone(), token, user_name, end, also, sure };
     let added = super::answer(backend.add_token(new).await)?;
     super::then_go(&backend, &crate::path::row_left("added", &runtime, added.left_out.len()));
     Ok(added)

@@ -153,8 +153,9 @@ fn paste_form(access: &RuntimeAccess, refusal: Option<&Refusal>) -> AnyView {
         .collect_view();
     let label = if access.row.token.is_some() { "Replace Token" } else { "Add Token" };
     let look = if access.oauth { "plain" } else { "primary" };
-    let fine = access
-        .fine_grained_link
+    let limited = access
+        .guide
+        .limited_link
         .clone()
         .map(|link| view! { " or " {new_tab(link, "one limited to some repositories".into())} });
     let repository = access.repository.clone().map(|repository| {
@@ -163,6 +164,7 @@ fn paste_form(access: &RuntimeAccess, refusal: Option<&Refusal>) -> AnyView {
     view! {
         <form method="post" action=AddToken::url()>
             <input type="hidden" name="runtime" value=access.row.id.clone()/>
+            {user_name_field(access)}
             <div class="field">
                 <label for="token">"Git Personal Access Token"</label>
                 <div class="reveal">
@@ -196,17 +198,76 @@ fn paste_form(access: &RuntimeAccess, refusal: Option<&Refusal>) -> AnyView {
                 <p>"Scopes it needs"</p>
                 <ul class="scopes">{scopes(access, refusal)}</ul>
             </div>
-            <p class="hint">
-                {new_tab(access.create_link.clone(), ["Make a token at ", provider].concat())}
-                {fine}
-                ". The link fills in what it can; the token is shown there only once."
-            </p>
+            <details class="guide">
+                <summary>"How to get one"</summary>
+                <ol>
+                    <li>
+                        {new_tab(access.guide.link.clone(), ["Make a ", &access.guide.token_word, " at ", provider].concat())}
+                        {limited} "."
+                    </li>
+                    {access.guide.steps.iter().map(|step| view! { <li>{step.clone()}</li> }).collect_view()}
+                </ol>
+            </details>
             {repository}
+            {end_field(access)}
             {also(access, "Use it for these as well")}
             <div class="buttons">{submit(label.into(), ["Asking ", provider, "…"].concat(), look)}</div>
         </form>
     }
     .into_any()
+}
+
+/// The user name that goes with the token, where the provider wants one.
+fn user_name_field(access: &RuntimeAccess) -> Option<AnyView> {
+    let field = access.guide.user_name.clone()?;
+    let wrong = error().is_some_and(|error| error.blames("user_name"));
+    let optional = field.optional.then_some(" (for some tokens)");
+    Some(
+        view! {
+            <div class="field">
+                <label for="user_name">{field.label} {optional}</label>
+                <input
+                    id="user_name"
+                    name="user_name"
+                    type=if field.email { "email" } else { "text" }
+                    value=access.user_name.clone()
+                    autocomplete=if field.email { "email" } else { "username" }
+                    autocapitalize="none"
+                    spellcheck="false"
+                    maxlength="254"
+                    required=!field.optional
+                    aria-describedby="user_name-hint problem"
+                    aria-invalid=wrong.then_some("true")
+                />
+                <p class="hint" id="user_name-hint">{field.hint}</p>
+            </div>
+        }
+        .into_any(),
+    )
+}
+
+/// The day on which the token ends, where only the user can know.
+fn end_field(access: &RuntimeAccess) -> Option<AnyView> {
+    let wrong = error().is_some_and(|error| error.blames("end"));
+    access.guide.asks_end.then(|| {
+        view! {
+            <div class="field">
+                <label for="end">"Last day (if you like)"</label>
+                <input
+                    id="end"
+                    name="end"
+                    type="date"
+                    value=access.end.clone()
+                    aria-describedby="end-hint problem"
+                    aria-invalid=wrong.then_some("true")
+                />
+                <p class="hint" id="end-hint">
+                    {access.row.provider.name.clone()} " tells nobody when a token ends. Note the day that you chose there, and the list will remind you."
+                </p>
+            </div>
+        }
+        .into_any()
+    })
 }
 
 /// The scopes that a token needs and, after a refusal for their sake, which of them it had.

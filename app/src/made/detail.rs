@@ -19,6 +19,7 @@ pub(crate) fn html(access: &RuntimeAccess) -> String {
             Expiry::At(at) => view! { {day(at)} ", " {at.relative.clone()} }.into_any(),
             Expiry::RenewsItself(at) => view! { "Renews itself, next " {ago(at)} }.into_any(),
             Expiry::RenewsAtNextUse => "Renewed when it is next used".into_any(),
+            Expiry::Noted(at) => view! { {day(at)} ", by your own note" }.into_any(),
             Expiry::Unknown => "Unknown: the provider does not say".into_any(),
         };
         let scopes = match &token.scopes {

@@ -14,6 +14,10 @@ fn heading(refusal: &Refusal, provider: &str) -> AnyView {
         Refusal::LooksForeign { label } => ["This looks like a token of ", label, ", not of ", provider, "."].concat().into_any(),
         Refusal::NotAUserToken => "This token does not stand for a person.".into_any(),
         Refusal::Expired { at } => ["This token ended on ", &at.date, "."].concat().into_any(),
+        Refusal::ScopesMissing { login, missing, .. } if login.is_empty() => view! {
+            {provider.to_owned()} " knows this token, but it lacks " {codes(missing)} "."
+        }
+        .into_any(),
         Refusal::ScopesMissing { login, missing, .. } => view! {
             {provider.to_owned()} " accepted the token of " {login.clone()} ", but it lacks " {codes(missing)} "."
         }
@@ -54,8 +58,10 @@ fn advice(refusal: &Refusal, provider: &str, create_link: String) -> AnyView {
         }
         .into_any(),
         Refusal::Expired { .. } => view! { "Make a new one at " {page} " and paste it here." }.into_any(),
-        Refusal::ScopesMissing { granted, missing, .. } => {
-            let has = if granted.is_empty() {
+        Refusal::ScopesMissing { login, granted, missing } => {
+            let has = if granted.is_empty() && login.is_empty() {
+                ().into_any()
+            } else if granted.is_empty() {
                 " It has no scopes at all.".into_any()
             } else {
                 view! { " It has " {codes(granted)} "." }.into_any()
@@ -102,7 +108,7 @@ pub(crate) fn view(refusal: &Refusal, access: &RuntimeAccess) -> AnyView {
     let provider = &access.row.provider.name;
     view! {
         <p><b>{heading(refusal, provider)}</b></p>
-        <p>{advice(refusal, provider, access.create_link.clone())}</p>
+        <p>{advice(refusal, provider, access.guide.link.clone())}</p>
     }
     .into_any()
 }

@@ -134,6 +134,7 @@ fn expires(row: &RuntimeRow) -> AnyView {
         Some(Expiry::RenewsAtNextUse) => {
             view! { "Renews itself" <small>"when it is next used"</small> }.into_any()
         }
+        Some(Expiry::Noted(at)) => view! { {day(at)} <small>"by your own note"</small> }.into_any(),
         Some(Expiry::Unknown) => view! { "Unknown" <small>"the provider doesn't say"</small> }.into_any(),
     }
 }

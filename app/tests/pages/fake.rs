@@ -159,8 +159,16 @@ impl Fake {
             oauth: self.oauth.load(Ordering::Relaxed),
             needs: vec!["repo".into(), "read:user".into()],
             repository: Some("acme/infra-live".into()),
-            create_link: "https://github.com/settings/tokens/new?scopes=repo&description=Gitward".into(),
-            fine_grained_link: Some("https://github.com/settings/personal-access-tokens/new".into()),
+            guide: Guide {
+                token_word: "personal access token".into(),
+                link: "https://github.com/settings/tokens/new?scopes=repo&description=Gitward".into(),
+                limited_link: Some("https://github.com/settings/personal-access-tokens/new".into()),
+                steps: vec!["“Generate token” shows it.".into()],
+                user_name: None,
+                asks_end: false,
+            },
+            user_name: String::new(),
+            end: String::new(),
             reusable: if row.token.is_none() {
                 vec![Reusable {
                     credential: "c1".into(),
@@ -297,7 +305,15 @@ impl Backend for Visit {
         credential: String,
         also: Vec<String>,
     ) -> Result<Added, ApiError> {
-        self.add_token(NewToken { runtime, token: credential, also, sure: false }).await
+        self.add_token(NewToken {
+            runtime,
+            token: credential,
+            user_name: String::new(),
+            end: String::new(),
+            also,
+            sure: false,
+        })
+        .await
     }
     async fn settle_account(&self, runtime: String, _take: bool) -> Result<(), ApiError> {
         self.fake.change(&runtime, |row| row.health = Health::Valid { scopes_visible: true })

@@ -94,10 +94,14 @@ CREATE TABLE credentials (
     generation INTEGER NOT NULL,
     owner_id TEXT NOT NULL,
     owner_login TEXT NOT NULL,
+    -- Goes with the token, where the provider wants a name that only the user knows.
+    user_name TEXT,
     -- JSON array; null means the provider does not show them, which is not the same as none.
     scopes TEXT,
     expires_at INTEGER,
     expiry_unknown INTEGER NOT NULL CHECK (expiry_unknown IN (0, 1)),
+    -- The user's own word, for providers that do not tell: kept apart from what the provider says.
+    noted_end INTEGER,
     renew_at INTEGER,
     -- JSON: what the provider last said is read and written as a whole.
     standing TEXT NOT NULL,
@@ -118,6 +122,14 @@ CREATE INDEX credentials_that_passed ON credentials (provider_id, last_good_at);
 -- One grant per person, app and account at the provider: GitHub ends the oldest of more than ten tokens, and two rows
 -- for one grant would each believe that they hold it. Tokens that were pasted have no app and may be many.
 CREATE UNIQUE INDEX one_grant ON credentials (user_id, oauth_app, owner_id) WHERE oauth_app IS NOT NULL;
+
+-- Remembered for the next token, also when the last one is gone.
+CREATE TABLE user_names (
+    user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    provider_id TEXT NOT NULL REFERENCES providers (id),
+    user_name TEXT NOT NULL,
+    PRIMARY KEY (user_id, provider_id)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE assignments (
     user_id TEXT NOT NULL REFERENCES users (id),

@@ -1,30 +1,33 @@
 //! GitHub: github.com, its data residency (`ghe.com`), and Enterprise Server.
 //!
-//! What it answers, and what that means, is in [`answer`]; the OAuth2 part in [`grant`]; scopes in [`scopes`].
+//! What it answers, and what that means, is in [`answer`]; scopes in [`scopes`].
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use http::{HeaderMap, HeaderName, HeaderValue, Method as Verb, StatusCode, header::ACCEPT};
+use oauth2::AuthType;
 use url::Url;
 
 use self::answer::{Account, Sso};
 use super::{
-    Grant, GrantError, Identity, OauthApp, OauthEndpoints, Provider, ProviderError, Shape,
-    http::{Fault, Gate, OriginError, Outgoing, Question, Reply},
+    Age, Auth, Doors, Grant, GrantError, Guide, Identity, OauthApp, OauthEndpoints, Presented, Provider,
+    ProviderError, Settings, Shape,
+    address::{self, below},
+    git::{self, Advertisement},
+    grant::{self, Dialect},
+    http::{Fault, Gate, OriginError, Question, Reply},
     shape::Family,
 };
 use crate::{
     clock::Clock,
     credential::{Evidence, Method, ProviderAccount, Push},
     id::ProviderId,
-    provider::Age,
     scope::ScopeSet,
     secret::Secret,
 };
 
 mod answer;
-mod grant;
 mod scopes;
 #[cfg(test)]
 mod tests;
@@ -55,21 +58,17 @@ const FRESH_TOKEN_PAUSES: [Duration; 6] = [
 /// The longest name that the page for fine-grained tokens takes.
 const FINE_GRAINED_NAME: usize = 40;
 
-/// What it takes to speak to one.
-pub struct GitHubSettings {
-    /// The key in the configuration.
-    pub id: ProviderId,
-    /// Instead of `GitHub` or `GitHub Enterprise`.
-    pub name: Option<String>,
-    /// What people see: `https://github.com`.
-    pub base_url: Url,
-    /// Where the API is, unless it follows from `base_url`.
-    pub api_url: Option<Url>,
-    /// For limits that end at a moment.
-    pub clock: Arc<dyn Clock>,
-    /// The way out.
-    pub http: Outgoing,
-}
+/// Its token endpoint
+/// (<https://docs.github.com/en/apps/oauth-apps/maintaining-oauth-apps/troubleshooting-oauth-app-access-token-request-errors>).
+const DIALECT: Dialect = Dialect {
+    label: "POST /login/oauth/access_token",
+    client_auth: AuthType::RequestBody,
+    // https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/refreshing-user-access-tokens
+    documented_life: Duration::from_secs(8 * 60 * 60),
+    refused: &["bad_refresh_token", "bad_verification_code", "unverified_user_email"],
+    app_refused: &["application_suspended", "incorrect_client_credentials", "redirect_uri_mismatch"],
+    limit: answer::limit,
+};
 
 /// GitHub at one address.
 pub struct GitHub {
@@ -134,7 +133,7 @@ impl GitHub {
     ///
     /// # Errors
     /// If credentials must not go to one of the addresses.
-    pub fn new(settings: GitHubSettings) -> Result<Self, OriginError> {
+    pub fn new(settings: Settings) -> Result<Self, OriginError> {
         let base = settings.base_url;
         let web_gate = settings.http.gate(&base)?;
         let edition = Edition::of(&base);
@@ -165,7 +164,8 @@ impl GitHub {
         (label, self.api_gate.send(question).await)
     }
 
-    async fn identify_once(&self, token: &Secret, method: Method) -> Result<Identity, ProviderError> {
+    async fn identify_once(&self, presented: &Presented<'_>) -> Result<Identity, ProviderError> {
+        let Presented { token, method, .. } = *presented;
         let (label, reply) = self.ask_api(["user"], token).await;
         let reply = reply.map_err(|fault| ProviderError::Unreachable(fault.evidence(&label)))?;
         if reply.status != StatusCode::OK {
@@ -228,15 +228,11 @@ impl Provider for GitHub {
     }
 
     fn host(&self) -> String {
-        let host = self.base.host_str().unwrap_or_default();
-        self.base.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+        address::host(&self.base)
     }
 
     fn origin(&self) -> String {
-        let mut origins = [self.api_gate.origin(), self.web_gate.origin()].to_vec();
-        origins.sort_unstable();
-        origins.dedup();
-        origins.join(" ")
+        address::origin([&self.api_gate, &self.web_gate])
     }
 
     fn shape(&self, token: &Secret) -> Shape {
@@ -262,34 +258,38 @@ impl Provider for GitHub {
     }
 
     /// <https://docs.github.com/en/authentication/keeping-your-account-and-data-secure/managing-your-personal-access-tokens>
-    fn create_link(&self, needed: &ScopeSet, note: &str) -> Url {
-        let mut page = below(&self.base, ["settings", "tokens", "new"]);
-        page.query_pairs_mut().append_pair("description", note).append_pair("scopes", &needed.join(","));
-        page
+    fn guide(&self, needed: &ScopeSet, repository: Option<&str>, note: &str) -> Guide {
+        let mut link = below(&self.base, ["settings", "tokens", "new"]);
+        link.query_pairs_mut().append_pair("description", note).append_pair("scopes", &needed.join(","));
+        Guide {
+            token_word: "personal access token",
+            link,
+            limited_link: self.fine_grained_link(repository, note),
+            steps: vec![
+                "The page has name and scopes filled in. Choose under “Expiration” how long the token may live."
+                    .to_owned(),
+                "“Generate token” at the end of the page shows it. Copy it and paste it here.".to_owned(),
+                "If your organization uses single sign-on, choose “Configure SSO” beside the new token, \
+                 and authorize it."
+                    .to_owned(),
+            ],
+            user_name: None,
+            asks_end: false,
+        }
     }
 
-    /// Contents: read and write. The repositories cannot be filled in, only their owner.
-    fn fine_grained_link(&self, repository: Option<&str>, note: &str) -> Option<Url> {
-        if !self.prefills_fine_grained {
-            return None;
-        }
-        let name: String = note.chars().take(FINE_GRAINED_NAME).collect();
-        let mut page = below(&self.base, ["settings", "personal-access-tokens", "new"]);
-        page.query_pairs_mut().append_pair("name", name.trim_end());
-        if let Some((owner, _)) = repository.and_then(split_repository) {
-            page.query_pairs_mut().append_pair("target_name", owner);
-        }
-        page.query_pairs_mut().append_pair("contents", "write").append_pair("metadata", "read");
-        Some(page)
+    /// Any user name does for Git, as long as there is one.
+    fn doors(&self, _: &Presented<'_>) -> Doors {
+        Doors { api: Auth::Bearer, git: Auth::Basic { user_name: "x-access-token".to_owned() } }
     }
 
-    async fn identify(&self, token: &Secret, method: Method, age: Age) -> Result<Identity, ProviderError> {
+    async fn identify(&self, presented: &Presented<'_>, age: Age) -> Result<Identity, ProviderError> {
         let mut pauses = match age {
             Age::Fresh => self.fresh_token_pauses.iter(),
             Age::Settled => [].iter(),
         };
         loop {
-            let answer = self.identify_once(token, method).await;
+            let answer = self.identify_once(presented).await;
             match (&answer, pauses.next()) {
                 (Err(ProviderError::Rejected(_)), Some(pause)) => tokio::time::sleep(*pause).await,
                 _ => return answer,
@@ -297,29 +297,28 @@ impl Provider for GitHub {
         }
     }
 
-    async fn may_push(&self, token: &Secret, repository: &str) -> Push {
+    async fn may_push(&self, presented: &Presented<'_>, repository: &str) -> Push {
         let Some((owner, name)) = split_repository(repository) else { return Push::Unknown };
-        let mut url = below(&self.base, [owner, &format!("{name}.git"), "info", "refs"]);
-        url.set_query(Some("service=git-receive-pack"));
-        // What comes is a list of all branches and tags: long, and of no interest.
-        let question =
-            Question::new(Verb::GET, url, "GET info/refs").basic("x-access-token", token).headers_only();
-        let Ok(reply) = self.web_gate.send(question).await else { return Push::Unknown };
-        let content_type = reply.content_type().unwrap_or_default();
-        match reply.status {
-            StatusCode::OK if content_type == "application/x-git-receive-pack-advertisement" => Push::Allowed,
-            StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
-                if let Some(push) = self.sso(&reply) {
-                    return push;
-                }
-                // A page for people is somebody else's: a gateway's, for instance.
-                if content_type == "text/html" || answer::limit(&reply, self.clock.now()).is_some() {
-                    return Push::Unknown;
-                }
-                self.why_not(token, owner, name, reply.status).await
-            }
-            _ => Push::Unknown,
+        let clone_url = below(&self.base, [owner, &format!("{name}.git")]);
+        let auth = self.doors(presented).git;
+        let reply = match git::ask(&self.web_gate, &clone_url, &auth, presented.token).await {
+            Advertisement::MayPush => return Push::Allowed,
+            Advertisement::Nothing(_) => return Push::Unknown,
+            Advertisement::Other(reply) => reply,
+        };
+        if !matches!(reply.status, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND) {
+            return Push::Unknown;
         }
+        if let Some(push) = self.sso(&reply) {
+            return push;
+        }
+        // A page for people is somebody else's: a gateway's, for instance.
+        if reply.content_type().as_deref() == Some("text/html")
+            || answer::limit(&reply, self.clock.now()).is_some()
+        {
+            return Push::Unknown;
+        }
+        self.why_not(presented.token, owner, name, reply.status).await
     }
 
     /// The issuer is GitHub's own word for itself since 2026:
@@ -342,14 +341,34 @@ impl Provider for GitHub {
         grant::exchange(&self.token_door(), app, code, verifier, redirect_uri).await
     }
 
-    async fn refresh(&self, app: &OauthApp, refresh: &Secret) -> Result<Grant, GrantError> {
-        grant::refresh(&self.token_door(), app, refresh).await
+    async fn refresh(&self, app: &OauthApp, refresh: &Secret, _: &Url) -> Result<Grant, GrantError> {
+        grant::refresh(&self.token_door(), app, refresh, None).await
     }
 }
 
 impl GitHub {
+    /// Contents: read and write. The repositories cannot be filled in, only their owner.
+    fn fine_grained_link(&self, repository: Option<&str>, note: &str) -> Option<Url> {
+        if !self.prefills_fine_grained {
+            return None;
+        }
+        let name: String = note.chars().take(FINE_GRAINED_NAME).collect();
+        let mut page = below(&self.base, ["settings", "personal-access-tokens", "new"]);
+        page.query_pairs_mut().append_pair("name", name.trim_end());
+        if let Some((owner, _)) = repository.and_then(split_repository) {
+            page.query_pairs_mut().append_pair("target_name", owner);
+        }
+        page.query_pairs_mut().append_pair("contents", "write").append_pair("metadata", "read");
+        Some(page)
+    }
+
     fn token_door(&self) -> grant::TokenDoor<'_> {
-        grant::TokenDoor { gate: &self.web_gate, url: self.oauth_endpoints().token, clock: &*self.clock }
+        grant::TokenDoor {
+            gate: &self.web_gate,
+            url: self.oauth_endpoints().token,
+            clock: &*self.clock,
+            dialect: &DIALECT,
+        }
     }
 }
 
@@ -420,25 +439,10 @@ impl Kind {
     }
 }
 
-/// The owner and the name, if they are such (<https://docs.github.com/en/repositories>): nothing that could change
-/// the path of an address.
+/// The owner and the name (<https://docs.github.com/en/repositories>).
 fn split_repository(repository: &str) -> Option<(&str, &str)> {
-    let (owner, name) = repository.split_once('/')?;
-    let name = name.strip_suffix(".git").unwrap_or(name);
-    let fits = |part: &str| {
-        !matches!(part, "" | "." | "..")
-            && part.len() <= 100
-            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
-    };
-    (fits(owner) && fits(name)).then_some((owner, name))
-}
-
-/// An address below another, which may have a path of its own.
-fn below<const N: usize>(base: &Url, path: [&str; N]) -> Url {
-    let mut url = base.clone();
-    // Fails for addresses like `mailto:` only, which no gate leads to.
-    if let Ok(mut segments) = url.path_segments_mut() {
-        segments.pop_if_empty().extend(path);
+    match address::repository_parts(repository)?.as_slice() {
+        [owner, name] => Some((owner, name)),
+        _ => None,
     }
-    url
 }

@@ -16,6 +16,7 @@ use url::{Host, Url};
 use zeroize::Zeroizing;
 
 use self::address::{Forbidden, Guard, Lookup, SystemLookup, Unknown};
+use super::Auth;
 use crate::{credential::Evidence, secret::Secret};
 
 pub mod address;
@@ -336,6 +337,15 @@ impl Question {
         let pair = Zeroizing::new(format!("{user}:{}", password.expose()));
         let value = Zeroizing::new(format!("Basic {}", BASE64_STANDARD.encode(pair.as_bytes())));
         self.authorization(&value)
+    }
+
+    /// As [`Auth`] says.
+    #[must_use]
+    pub fn auth(self, auth: &Auth, token: &Secret) -> Self {
+        match auth {
+            Auth::Bearer => self.bearer(token),
+            Auth::Basic { user_name } => self.basic(user_name, token),
+        }
     }
 
     fn authorization(mut self, value: &str) -> Self {

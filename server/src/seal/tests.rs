@@ -93,6 +93,8 @@ fn credential() -> Credential {
         scopes: None,
         expires_at: None,
         expiry_unknown: false,
+        noted_end: None,
+        user_name: None,
         renew_at: None,
         standing: Standing::good(now, Evidence { request: "GET /user".into(), answer: "200".into() }),
         created_at: now,

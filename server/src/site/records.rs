@@ -188,6 +188,8 @@ runtime = [{ name = "production", provider = "github" }]
             scopes: None,
             expires_at: None,
             expiry_unknown: false,
+            noted_end: None,
+            user_name: None,
             renew_at: None,
             standing: Standing::good(now, Evidence { request: "GET /user".into(), answer: "200".into() }),
             created_at: now,

@@ -237,6 +237,8 @@ pub(crate) fn token(id: &str, user: &str, provider: &str) -> NewCredential {
             scopes: Some(ScopeSet::parse("repo")),
             expires_at: None,
             expiry_unknown: false,
+            noted_end: None,
+            user_name: None,
             renew_at: None,
             standing: Standing::good(NOW, evidence("200")),
             created_at: NOW,

@@ -3,21 +3,16 @@
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use time::{
-    OffsetDateTime, PrimitiveDateTime,
-    format_description::{BorrowedFormatItem, well_known::Rfc2822},
-    macros::format_description,
+    OffsetDateTime, PrimitiveDateTime, format_description::BorrowedFormatItem, macros::format_description,
 };
 use url::Url;
 
 use crate::{
     clock::Timestamp,
     credential::Evidence,
-    provider::{ProviderError, TokenExpiry, http::Reply},
+    provider::{ProviderError, TokenExpiry, http::Reply, limit},
     scope::ScopeSet,
 };
-
-/// GitHub counts in windows of one hour; what claims to last longer than two is not believed.
-const LONGEST_LIMIT_SECONDS: i64 = 2 * 60 * 60;
 
 /// `GET /user`: <https://docs.github.com/en/rest/users/users#get-the-authenticated-user>.
 #[derive(Deserialize)]
@@ -84,21 +79,9 @@ pub(super) fn limit(reply: &Reply, now: Timestamp) -> Option<Option<Timestamp>> 
         _ => false,
     };
     limited.then(|| {
-        let retry_after = reply.header("retry-after").and_then(|value| retry_after(value, now));
-        let reset = || reply.header("x-ratelimit-reset").and_then(|value| value.trim().parse().ok());
-        let until = retry_after.or_else(|| reset().filter(|_| spent).map(Timestamp::from_seconds))?;
-        let longest = Timestamp::from_seconds(now.seconds().saturating_add(LONGEST_LIMIT_SECONDS));
-        (until > now).then(|| until.min(longest))
+        let reset = || limit::reset(reply, "x-ratelimit-reset").filter(|_| spent);
+        limit::believed(limit::retry_after(reply, now).or_else(reset)?, now)
     })
-}
-
-/// Seconds, or a date (RFC 9110, section 10.2.3).
-pub(super) fn retry_after(value: &str, now: Timestamp) -> Option<Timestamp> {
-    let value = value.trim();
-    if let Ok(seconds) = value.parse::<u32>() {
-        return Some(Timestamp::from_seconds(now.seconds().saturating_add(i64::from(seconds))));
-    }
-    OffsetDateTime::parse(value, &Rfc2822).ok().map(Timestamp::from)
 }
 
 /// `X-OAuth-Scopes`: `None` if the answer has no such header, or one that is no text.

@@ -1,27 +1,26 @@
 //! GitHub on good days and on bad ones.
 
-use std::fmt;
-
 use proptest::prelude::{any, prop_oneof};
 use proptest::strategy::Strategy;
 use serde_json::json;
 use tokio::time::Instant;
 use wiremock::{
     Mock, MockServer, Request, ResponseTemplate,
-    matchers::{any as any_request, header, method, path},
+    matchers::{self, header, method, path},
 };
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::{
-    clock::{TestClock, Timestamp},
-    id::OauthAppId,
-    provider::{
-        TokenExpiry,
-        http::{
-            HttpSettings,
-            tests::{BadServer, Misdeed},
-        },
+use crate::clock::Timestamp;
+use crate::provider::{
+    TokenExpiry,
+    http::{
+        Outgoing,
+        tests::{BadServer, Misdeed},
+    },
+    testing::{
+        Day, Fault, SECRETS, Samples, Word, app, days_of_any_host, endure, exchange, granted, mount, now,
+        oauth_error, outgoing, page, pasted, plain, redirect_uri, says, sent, settings, status,
     },
 };
 
@@ -42,155 +41,30 @@ fn fine_grained() -> Secret {
     Secret::new(["github", "_pat_", &"1".repeat(22), "_", &"b".repeat(59)].concat())
 }
 
-fn app() -> OauthApp {
-    OauthApp {
-        id: OauthAppId::from("forge"),
-        provider: ProviderId::from("github"),
-        client_id: "Iv1.0123456789abcdef".to_owned(),
-        client_secret: Secret::new("app-secret-0123456789"),
-    }
-}
-
-fn settings(base: &str, http: &Outgoing) -> GitHubSettings {
-    GitHubSettings {
-        id: ProviderId::from("github"),
-        name: None,
-        base_url: Url::parse(base).unwrap(),
-        api_url: None,
-        clock: Arc::new(TestClock::new()),
-        http: http.clone(),
-    }
-}
-
 const SHORT_PAUSES: [Duration; FRESH_TOKEN_PAUSES.len()] =
     [Duration::from_millis(1); FRESH_TOKEN_PAUSES.len()];
 
 /// At a server of the test, whose API is at the root.
 fn github(base: &str, http: &Outgoing) -> GitHub {
     let settings = settings(base, http);
-    let mut github =
-        GitHub::new(GitHubSettings { api_url: Some(settings.base_url.clone()), ..settings }).unwrap();
+    let mut github = GitHub::new(Settings { api_url: Some(settings.base_url.clone()), ..settings }).unwrap();
     github.fresh_token_pauses = &SHORT_PAUSES;
     github
 }
 
-fn outgoing() -> Outgoing {
-    Outgoing::new(&HttpSettings::default()).unwrap()
-}
-
-async fn exchange(github: &GitHub) -> Result<Grant, GrantError> {
-    let redirect = Url::parse("https://gitward.example.com/callback").unwrap();
-    github.exchange(&app(), &Secret::new("code-0123"), &Secret::new("verifier-0123"), &redirect).await
-}
-
 async fn refresh(github: &GitHub) -> Result<Grant, GrantError> {
-    github.refresh(&app(), &token("ghr_")).await
-}
-
-fn now() -> Timestamp {
-    TestClock::new().now()
-}
-
-/// The outcomes, in one word each.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Word {
-    Valid,
-    Rejected,
-    Limited,
-    Unreachable,
-    Refused,
-    AppRefused,
-    Granted,
-    Allowed,
-    Denied,
-    Hidden,
-    NeedsSso,
-    Unknown,
-}
-
-impl From<Result<Identity, ProviderError>> for Word {
-    fn from(outcome: Result<Identity, ProviderError>) -> Self {
-        match outcome {
-            Ok(_) => Self::Valid,
-            Err(ProviderError::Rejected(_)) => Self::Rejected,
-            Err(ProviderError::RateLimited { .. }) => Self::Limited,
-            Err(ProviderError::Unreachable(_)) => Self::Unreachable,
-        }
-    }
-}
-
-impl From<Push> for Word {
-    fn from(outcome: Push) -> Self {
-        match outcome {
-            Push::Allowed => Self::Allowed,
-            Push::Denied => Self::Denied,
-            Push::Hidden => Self::Hidden,
-            Push::NeedsSso { .. } => Self::NeedsSso,
-            Push::Unknown => Self::Unknown,
-        }
-    }
-}
-
-impl From<Result<Grant, GrantError>> for Word {
-    fn from(outcome: Result<Grant, GrantError>) -> Self {
-        match outcome {
-            Ok(_) => Self::Granted,
-            Err(GrantError::Refused(_)) => Self::Refused,
-            Err(GrantError::AppRefused(_)) => Self::AppRefused,
-            Err(GrantError::RateLimited { .. }) => Self::Limited,
-            Err(GrantError::Unreachable(_)) => Self::Unreachable,
-        }
-    }
-}
-
-/// What a bad day looks like.
-enum Fault {
-    Answer(ResponseTemplate),
-    /// After ten times the time that there is.
-    TooLate(ResponseTemplate),
-    Misdeed(Misdeed),
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Answer(_) => f.write_str("answer"),
-            Self::TooLate(_) => f.write_str("too late"),
-            Self::Misdeed(misdeed) => write!(f, "{misdeed:?}"),
-        }
-    }
-}
-
-fn status(code: u16) -> ResponseTemplate {
-    ResponseTemplate::new(code)
-}
-
-fn says(code: u16, message: &str) -> ResponseTemplate {
-    status(code).set_body_json(json!({ "message": message, "documentation_url": "https://docs.example.com" }))
-}
-
-fn page(code: u16) -> ResponseTemplate {
-    status(code).set_body_raw("<!doctype html><title>Sorry</title>", "text/html; charset=utf-8")
-}
-
-fn plain(code: u16, text: &str) -> ResponseTemplate {
-    status(code).set_body_raw(text, "text/plain; charset=utf-8")
-}
-
-fn oauth_error(code: u16, error: &str) -> ResponseTemplate {
-    status(code)
-        .set_body_json(json!({ "error": error, "error_description": "Words.", "error_uri": "https://x" }))
+    github.refresh(&app(), &token("ghr_"), &redirect_uri()).await
 }
 
 fn octocat() -> serde_json::Value {
     json!({ "login": "octocat", "id": 583_231, "type": "User", "name": "The Octocat" })
 }
 
-/// What each fault means: to a question about a token, to one about a repository, to one for a token.
+/// What GitHub's own answers mean.
 ///
 /// `Rejected`, `Refused` and `AppRefused` take something from a user; they stand here only where GitHub itself
 /// says so.
-fn bad_days(elsewhere: &str) -> Vec<(&'static str, Fault, Word, Word, Word)> {
+fn bad_days(elsewhere: &str) -> Vec<Day> {
     use Word::{AppRefused, Denied, Hidden, Limited, NeedsSso, Refused, Rejected, Unknown, Unreachable};
     let answer = Fault::Answer;
     let reset = now().plus(Duration::from_secs(60)).seconds().to_string();
@@ -203,9 +77,6 @@ fn bad_days(elsewhere: &str) -> Vec<(&'static str, Fault, Word, Word, Word)> {
         "error=bad_verification_code&error_description=Words",
         "application/x-www-form-urlencoded; charset=utf-8",
     );
-    let tokens = |access: serde_json::Value, kind: &str| {
-        status(200).set_body_json(json!({ "access_token": access, "token_type": kind }))
-    };
     #[rustfmt::skip]
     let days = vec![
         // GitHub's own refusals.
@@ -253,152 +124,32 @@ fn bad_days(elsewhere: &str) -> Vec<(&'static str, Fault, Word, Word, Word)> {
         ("429 date", answer(status(429).insert_header("retry-after", "Sun, 22 Nov 2026 13:00:00 GMT")), Limited, Unknown, Limited),
         ("429 junk", answer(status(429).insert_header("retry-after", "soon")), Limited, Unknown, Limited),
         ("429 HTML", answer(page(429)), Limited, Unknown, Limited),
-        // Others on the way.
-        ("401 HTML", answer(page(401)), Unreachable, Unknown, Unreachable),
-        ("401 empty", answer(status(401)), Unreachable, Unknown, Unreachable),
-        ("401 text", answer(plain(401, "Bad credentials")), Unreachable, Unknown, Unreachable),
-        ("401 string", answer(status(401).set_body_json("Bad credentials")), Unreachable, Unknown, Unreachable),
         ("401 unsent", answer(says(401, "Requires authentication")), Unreachable, Unknown, Unreachable),
-        ("401 other JSON", answer(oauth_error(401, "proxy")), Unreachable, Unknown, Unreachable),
-        ("403 HTML", answer(page(403)), Unreachable, Unknown, Unreachable),
-        ("404 HTML", answer(page(404)), Unreachable, Unknown, Unreachable),
-        ("407", answer(page(407)), Unreachable, Unknown, Unreachable),
-        ("511", answer(page(511)), Unreachable, Unknown, Unreachable),
-        // The host itself.
         ("400", answer(says(400, "Problems parsing JSON")), Unreachable, Unknown, Unreachable),
-        ("406", answer(says(406, "Not Acceptable")), Unreachable, Unknown, Unreachable),
-        ("408", answer(says(408, "Request Timeout")), Unreachable, Unknown, Unreachable),
         ("409", answer(says(409, "Conflict")), Unreachable, Unknown, Unreachable),
-        ("410", answer(says(410, "Gone")), Unreachable, Unknown, Unreachable),
         ("422", answer(says(422, "Validation Failed")), Unreachable, Unknown, Unreachable),
         ("451", answer(says(451, "Repository access blocked")), Unreachable, Unknown, Unreachable),
-        ("500", answer(says(500, "Server Error")), Unreachable, Unknown, Unreachable),
-        ("502", answer(page(502)), Unreachable, Unknown, Unreachable),
-        ("503 HTML", answer(page(503)), Unreachable, Unknown, Unreachable),
         ("503 credentials", answer(says(503, "Bad credentials")), Unreachable, Unknown, Unreachable),
-        ("504", answer(status(504)), Unreachable, Unknown, Unreachable),
-        // 200, and yet no answer.
-        ("200 HTML", answer(page(200)), Unreachable, Unknown, Unreachable),
-        ("200 garbage", answer(plain(200, "{\"id\": 1, \"log")), Unreachable, Unknown, Unreachable),
-        ("200 bytes", answer(status(200).set_body_bytes([0xff, 0xfe, 0, 0x80])), Unreachable, Unknown, Unreachable),
-        ("200 empty", answer(status(200)), Unreachable, Unknown, Unreachable),
-        ("200 array", answer(status(200).set_body_json(json!([octocat()]))), Unreachable, Unknown, Unreachable),
-        ("200 null", answer(status(200).set_body_json(json!(null))), Unreachable, Unknown, Unreachable),
-        ("200 object", answer(status(200).set_body_json(json!({}))), Unreachable, Unknown, Unreachable),
-        ("200 deep", answer(plain(200, &"[".repeat(100_000))), Unreachable, Unknown, Unreachable),
         ("200 no id", answer(status(200).set_body_json(json!({ "login": "a" }))), Unreachable, Unknown, Unreachable),
         ("200 no name", answer(status(200).set_body_json(json!({ "id": 1, "login": "" }))), Unreachable, Unknown, Unreachable),
         ("200 text for id", answer(status(200).set_body_json(json!({ "id": "1", "login": "a" }))), Unreachable, Unknown, Unreachable),
         ("200 odd name", answer(status(200).set_body_json(json!({ "id": 1, "login": "a\u{202e}b" }))), Unreachable, Unknown, Unreachable),
-        ("200 odd tokens", answer(tokens(json!("a\nb"), "bearer")), Unreachable, Unknown, Unreachable),
-        ("200 number for token", answer(tokens(json!(7), "bearer")), Unreachable, Unknown, Unreachable),
-        ("200 empty token", answer(tokens(json!(""), "bearer")), Unreachable, Unknown, Unreachable),
-        ("200 odd type", answer(tokens(json!("a"), "mac")), Unreachable, Unknown, Unreachable),
-        ("203 JSON", answer(status(203).set_body_json(octocat())), Unreachable, Unknown, Unreachable),
-        ("204", answer(status(204)), Unreachable, Unknown, Unreachable),
-        ("206 JSON", answer(status(206).set_body_json(octocat())), Unreachable, Unknown, Unreachable),
-        // Elsewhere.
-        ("301", answer(status(301).insert_header("location", elsewhere)), Unreachable, Unknown, Unreachable),
-        ("302", answer(status(302).insert_header("location", elsewhere)), Unreachable, Unknown, Unreachable),
-        ("303", answer(status(303).insert_header("location", elsewhere)), Unreachable, Unknown, Unreachable),
-        ("307", answer(status(307).insert_header("location", elsewhere)), Unreachable, Unknown, Unreachable),
-        ("308", answer(status(308).insert_header("location", elsewhere)), Unreachable, Unknown, Unreachable),
-        // Time and size.
-        ("late 200", Fault::TooLate(status(200).set_body_json(octocat())), Unreachable, Unknown, Unreachable),
         ("late 401", Fault::TooLate(says(401, "Bad credentials")), Unreachable, Unknown, Unreachable),
-        ("silence", Fault::Misdeed(Misdeed::Silence), Unreachable, Unknown, Unreachable),
-        ("slow body", Fault::Misdeed(Misdeed::Drip), Unreachable, Unknown, Unreachable),
-        ("endless body", Fault::Misdeed(Misdeed::Endless), Unreachable, Unknown, Unreachable),
-        ("10 GB", Fault::Misdeed(Misdeed::Huge), Unreachable, Unknown, Unreachable),
-        ("endless headers", Fault::Misdeed(Misdeed::EndlessHeaders), Unreachable, Unknown, Unreachable),
-        ("hung up", Fault::Misdeed(Misdeed::HangUp), Unreachable, Unknown, Unreachable),
-        ("half a body", Fault::Misdeed(Misdeed::HalfBody), Unreachable, Unknown, Unreachable),
-        ("no HTTP", Fault::Misdeed(Misdeed::Gibberish), Unreachable, Unknown, Unreachable),
     ];
-    days
+    days.into_iter().chain(days_of_any_host(&octocat(), elsewhere)).collect()
 }
 
 #[tokio::test]
 async fn a_bad_day_takes_nothing_from_anyone() {
-    let elsewhere = BadServer::start(Misdeed::HangUp).await;
-    let patient = outgoing();
-    let hasty =
-        Outgoing::new(&HttpSettings { timeout: Duration::from_millis(200), ..HttpSettings::default() })
-            .unwrap();
-    let mut wrong = Vec::new();
-    let mut cells = 0;
-    for (name, fault, identity, push, grant) in bad_days(elsewhere.url.as_str()) {
-        let mock = MockServer::start().await;
-        let (url, http) = match fault {
-            Fault::Answer(answer) => {
-                Mock::given(any_request()).respond_with(answer).mount(&mock).await;
-                (mock.uri(), &patient)
-            }
-            Fault::TooLate(answer) => {
-                let answer = answer.set_delay(Duration::from_secs(2));
-                Mock::given(any_request()).respond_with(answer).mount(&mock).await;
-                (mock.uri(), &hasty)
-            }
-            Fault::Misdeed(misdeed) => {
-                let server = BadServer::start(misdeed).await;
-                (server.url.to_string(), &hasty)
-            }
-        };
-        let github = github(&url, http);
-        let (pat, oauth) = (classic(), of_oauth_app());
-        let outcomes: [(&str, Word, Word); 6] = [
-            ("identify a PAT", github.identify(&pat, Method::Token, Age::Settled).await.into(), identity),
-            ("identify a grant", github.identify(&oauth, Method::Oauth2, Age::Fresh).await.into(), identity),
-            ("push with a PAT", github.may_push(&pat, "o/r").await.into(), push),
-            ("push with a grant", github.may_push(&oauth, "o/r").await.into(), push),
-            ("exchange", exchange(&github).await.into(), grant),
-            ("refresh", refresh(&github).await.into(), grant),
-        ];
-        for (question, outcome, expected) in outcomes {
-            cells += 1;
-            if outcome != expected {
-                wrong.push(format!("{name}, {question}: {outcome:?} instead of {expected:?}"));
-            }
-        }
-        let requests = mock.received_requests().await.unwrap_or_default();
-        let posts = requests.iter().filter(|request| request.method.as_str() == "POST").count();
-        if !requests.is_empty() && posts != 2 {
-            wrong.push(format!("{name}: {posts} posts for one exchange and one refresh"));
-        }
-        for request in &requests {
-            if holds_a_secret(request.url.as_str()) {
-                wrong.push(format!("{name}: a secret in an address"));
-            }
-        }
-    }
-    assert!(wrong.is_empty(), "{} of {cells} cells:\n{}", wrong.len(), wrong.join("\n"));
+    let samples = Samples {
+        token: classic(),
+        user_name: None,
+        access: of_oauth_app(),
+        refresh: token("ghr_"),
+        repository: "o/r",
+    };
+    let cells = endure(bad_days, &samples, github).await;
     assert!(cells >= 360, "{cells} cells");
-    assert_eq!(
-        elsewhere.connections.load(std::sync::atomic::Ordering::SeqCst),
-        0,
-        "no redirect was followed"
-    );
-}
-
-fn holds_a_secret(text: &str) -> bool {
-    [
-        classic(),
-        of_oauth_app(),
-        token("ghr_"),
-        app().client_secret,
-        Secret::new("code-0123"),
-        Secret::new("verifier-0123"),
-    ]
-    .iter()
-    .any(|secret| text.contains(secret.expose()))
-}
-
-fn sent(request: &Request, name: &str) -> String {
-    request.headers.get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
-}
-
-async fn mount(mock: &MockServer, verb: &str, at: &str, answer: ResponseTemplate) {
-    Mock::given(method(verb)).and(path(at)).respond_with(answer).mount(mock).await;
 }
 
 #[tokio::test]
@@ -410,7 +161,7 @@ async fn a_classic_token_shows_whose_it_is_what_it_may_and_when_it_ends() {
         .insert_header("github-authentication-token-expiration", "2027-10-12 09:00:00 UTC");
     mount(&mock, "GET", "/user", answer).await;
     let identity =
-        github(&mock.uri(), &outgoing()).identify(&classic(), Method::Token, Age::Settled).await.unwrap();
+        github(&mock.uri(), &outgoing()).identify(&pasted(&classic()), Age::Settled).await.unwrap();
     assert_eq!(identity.owner, ProviderAccount { id: "583231".to_owned(), login: "octocat".to_owned() });
     assert_eq!(identity.kind, "classic");
     assert_eq!(identity.scopes.unwrap().to_vec(), ["admin:repo_hook", "repo"]);
@@ -461,7 +212,8 @@ async fn kinds_are_told_apart_by_prefix_and_by_what_the_answer_shows() {
         }
         mount(&mock, "GET", "/user", answer).await;
         let github = github(&mock.uri(), &http);
-        let identity = github.identify(token, *how, Age::Settled).await.unwrap();
+        let identity =
+            github.identify(&Presented { method: *how, ..pasted(token) }, Age::Settled).await.unwrap();
         assert_eq!(identity.kind, *kind, "row {row}");
         let shown = identity.scopes.as_ref().map(ScopeSet::to_vec);
         assert_eq!(shown, scopes.map(|scopes| scopes.iter().map(|s| (*s).to_owned()).collect()), "row {row}");
@@ -477,13 +229,13 @@ async fn a_fresh_grant_may_be_unknown_for_a_moment() {
     Mock::given(path("/user")).respond_with(refusal).up_to_n_times(3).with_priority(1).mount(&mock).await;
     mount(&mock, "GET", "/user", status(200).set_body_json(octocat())).await;
     let github = github(&mock.uri(), &outgoing());
-    assert!(github.identify(&of_oauth_app(), Method::Oauth2, Age::Fresh).await.is_ok());
+    assert!(github.identify(&granted(&of_oauth_app()), Age::Fresh).await.is_ok());
     assert_eq!(mock.received_requests().await.unwrap().len(), 4);
 
     // Then it is really unknown: asked again a few times, and no more.
     mock.reset().await;
     mount(&mock, "GET", "/user", says(401, "Bad credentials")).await;
-    let error = github.identify(&of_oauth_app(), Method::Oauth2, Age::Fresh).await.unwrap_err();
+    let error = github.identify(&granted(&of_oauth_app()), Age::Fresh).await.unwrap_err();
     let evidence = Evidence { request: "GET /user".to_owned(), answer: "401".to_owned() };
     assert_eq!(error, ProviderError::Rejected(evidence));
     assert_eq!(mock.received_requests().await.unwrap().len(), 1 + FRESH_TOKEN_PAUSES.len());
@@ -491,7 +243,7 @@ async fn a_fresh_grant_may_be_unknown_for_a_moment() {
     // Personal tokens are not that fresh, and hosts lock out who asks too often.
     mock.reset().await;
     mount(&mock, "GET", "/user", says(401, "Bad credentials")).await;
-    assert!(github.identify(&classic(), Method::Token, Age::Settled).await.is_err());
+    assert!(github.identify(&pasted(&classic()), Age::Settled).await.is_err());
     assert_eq!(mock.received_requests().await.unwrap().len(), 1);
 
     let whole: Duration = FRESH_TOKEN_PAUSES.iter().sum();
@@ -538,10 +290,10 @@ async fn a_limit_ends_when_the_host_says() {
         for (name, value) in *headers {
             answer = answer.insert_header(*name, *value);
         }
-        Mock::given(any_request()).respond_with(answer).mount(&mock).await;
+        Mock::given(matchers::any()).respond_with(answer).mount(&mock).await;
         let github = github(&mock.uri(), &http);
         let Err(ProviderError::RateLimited { until, .. }) =
-            github.identify(&classic(), Method::Token, Age::Settled).await
+            github.identify(&pasted(&classic()), Age::Settled).await
         else {
             panic!("row {row}");
         };
@@ -566,8 +318,8 @@ async fn git_is_asked_whether_it_would_take_a_push() {
     // Longer than any body that is read.
     mount(&mock, "GET", REFS, advertisement()).await;
     let github = github(&mock.uri(), &outgoing());
-    assert_eq!(github.may_push(&classic(), "o/r").await, Push::Allowed);
-    assert_eq!(github.may_push(&classic(), "o/r.git").await, Push::Allowed);
+    assert_eq!(github.may_push(&pasted(&classic()), "o/r").await, Push::Allowed);
+    assert_eq!(github.may_push(&pasted(&classic()), "o/r.git").await, Push::Allowed);
     let requests = mock.received_requests().await.unwrap();
     assert_eq!(requests.len(), 2);
     let pair = base64::Engine::encode(
@@ -616,7 +368,7 @@ async fn the_api_tells_why_git_takes_none() {
         let mock = MockServer::start().await;
         mount(&mock, "GET", REFS, git).await;
         mount(&mock, "GET", "/repos/o/r", api).await;
-        let outcome = github(&mock.uri(), &http).may_push(&fine_grained(), "o/r").await;
+        let outcome = github(&mock.uri(), &http).may_push(&pasted(&fine_grained()), "o/r").await;
         assert_eq!(Word::from(outcome), expected, "row {row}");
     }
 }
@@ -641,7 +393,7 @@ async fn a_link_to_single_sign_on_leads_to_the_known_host_only() {
         mock.reset().await;
         mount(&mock, "GET", REFS, plain(403, "No.").insert_header("x-github-sso", value.as_str())).await;
         let expected = Push::NeedsSso { link: link.map(str::to_owned) };
-        assert_eq!(github.may_push(&classic(), "o/r").await, expected, "{value}");
+        assert_eq!(github.may_push(&pasted(&classic()), "o/r").await, expected, "{value}");
     }
 }
 
@@ -672,10 +424,10 @@ async fn only_names_of_repositories_become_addresses() {
         "o:p/r",
         "o/...git",
     ] {
-        assert_eq!(github.may_push(&classic(), name).await, Push::Unknown, "{name:?}");
+        assert_eq!(github.may_push(&pasted(&classic()), name).await, Push::Unknown, "{name:?}");
     }
     assert_eq!(server.connections.load(std::sync::atomic::Ordering::SeqCst), 0);
-    assert!(github.may_push(&classic(), "o-1/r.x_y").await == Push::Unknown);
+    assert!(github.may_push(&pasted(&classic()), "o-1/r.x_y").await == Push::Unknown);
     assert!(
         server.requests.lock().unwrap()[0]
             .starts_with("GET /o-1/r.x_y.git/info/refs?service=git-receive-pack ")
@@ -708,12 +460,12 @@ async fn a_code_is_exchanged_with_one_post() {
     let fields = form_of(&requests[0]);
     let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let expected = [
-        ("client_id", "Iv1.0123456789abcdef"),
+        ("client_id", "client-0123456789abcdef"),
         ("client_secret", "app-secret-0123456789"),
         ("code", "code-0123"),
         ("code_verifier", "verifier-0123"),
         ("grant_type", "authorization_code"),
-        ("redirect_uri", "https://gitward.example.com/callback"),
+        ("redirect_uri", "https://gitward.example.com/callback/here"),
     ];
     assert_eq!(fields, expected);
     assert_eq!(sent(&requests[0], "authorization"), "");
@@ -801,12 +553,13 @@ async fn evidence_quotes_nothing() {
         for code in [200, 400, 401, 403, 404, 500] {
             mock.reset().await;
             let answer = status(code).set_body_raw(body.clone(), "application/json");
-            Mock::given(any_request()).respond_with(answer).mount(&mock).await;
+            Mock::given(matchers::any()).respond_with(answer).mount(&mock).await;
             let github = github(&mock.uri(), &outgoing());
-            let identity = github.identify(&secret, Method::Oauth2, Age::Fresh).await;
+            let identity = github.identify(&granted(&secret), Age::Fresh).await;
             let grants = [exchange(&github).await.err(), refresh(&github).await.err()];
             let shown = format!("{identity:?} {grants:?}");
-            assert!(!holds_a_secret(&shown), "{code}: {shown}");
+            assert!(!shown.contains(secret.expose()), "{code}: {shown}");
+            assert!(!SECRETS.iter().any(|secret| shown.contains(secret)), "{code}: {shown}");
         }
     }
 }
@@ -875,7 +628,7 @@ fn each_edition_has_its_addresses() {
     let named = |name: Option<&str>, api: &str| {
         let settings = settings("http://localhost:4001", &http);
         let (name, api_url) = (name.map(str::to_owned), Some(Url::parse(api).unwrap()));
-        GitHub::new(GitHubSettings { name, api_url, ..settings })
+        GitHub::new(Settings { name, api_url, ..settings })
     };
     let demo = named(Some("Forge"), "http://localhost:4001").unwrap();
     assert_eq!((demo.name(), demo.host().as_str()), ("Forge", "localhost:4001"));
@@ -892,7 +645,7 @@ fn links_fill_in_what_is_needed() {
     let github = GitHub::new(settings("https://github.com", &outgoing())).unwrap();
     let needed = ScopeSet::parse("workflow repo");
     assert_eq!(
-        github.create_link(&needed, "Gitward: team & co").as_str(),
+        github.guide(&needed, None, "Gitward: team & co").link.as_str(),
         "https://github.com/settings/tokens/new?description=Gitward%3A+team+%26+co&scopes=repo%2Cworkflow"
     );
     let note = "Gitward for a runtime with a really long name";
@@ -1067,7 +820,7 @@ proptest::proptest! {
             let _ = reply.json::<Account>().is_some_and(|account| account.is_usable());
             let rejected = matches!(answer::refusal("GET /user", &reply, now()), ProviderError::Rejected(_));
             assert!(!rejected || code == 401);
-            let normal = grant::normalise(&reply);
+            let normal = DIALECT.normalise(&reply);
             assert!(normal.is_err() || matches!(code, 200 | 400 | 401));
         });
     }

@@ -52,6 +52,8 @@ pub(crate) async fn everything_about_a_credential_comes_back(bench: &Bench) {
     let mut full = grant("g", "alice", "1");
     full.credential.expires_at = Some(NOW.plus(MINUTE));
     full.credential.expiry_unknown = true;
+    full.credential.user_name = Some("jane@example.com".to_owned());
+    full.credential.noted_end = Some(NOW.plus(2 * MINUTE));
     full.credential.standing = Standing {
         refusals: 2,
         invalid: true,

@@ -313,6 +313,15 @@ impl AccessStore for SqliteStore {
         Ok(Some(Deleted { credential_gone }))
     }
 
+    async fn user_name(&self, user: &UserId, provider: &ProviderId) -> Result<Option<String>, StoreError> {
+        sqlx::query_scalar("SELECT user_name FROM user_names WHERE user_id = $1 AND provider_id = $2")
+            .bind(user.as_str())
+            .bind(provider.as_str())
+            .fetch_optional(&self.readers)
+            .await
+            .doing("read a user name")
+    }
+
     async fn mute(&self, user: &UserId, runtime: &RuntimeId, muted: bool) -> Result<(), StoreError> {
         let statement = if muted {
             concat!(

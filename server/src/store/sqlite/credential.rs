@@ -23,7 +23,7 @@ use crate::{
 macro_rules! credential_columns {
     () => {
         "c.id, c.user_id, c.provider_id, c.method, c.kind, c.oauth_app, c.generation, c.owner_id, c.owner_login, \
-         c.scopes, c.expires_at, c.expiry_unknown, c.renew_at, c.standing, c.created_at"
+         c.scopes, c.expires_at, c.expiry_unknown, c.renew_at, c.standing, c.created_at, c.user_name, c.noted_end"
     };
 }
 pub(super) use credential_columns;
@@ -32,7 +32,7 @@ pub(super) use credential_columns;
 macro_rules! checked {
     () => {
         "method = $5, kind = $6, oauth_app = $7, owner_id = $8, owner_login = $9, scopes = $10, expires_at = $11, \
-         expiry_unknown = $12, renew_at = $13, standing = $14, last_good_at = $15"
+         expiry_unknown = $12, renew_at = $13, standing = $14, last_good_at = $15, user_name = $16, noted_end = $17"
     };
 }
 
@@ -182,14 +182,27 @@ pub(super) async fn write(
     new: &NewCredential,
     doing: &'static str,
 ) -> Result<bool, StoreError> {
+    if let Some(user_name) = &new.credential.user_name {
+        sqlx::query(
+            "INSERT INTO user_names (user_id, provider_id, user_name) VALUES ($1, $2, $3)
+             ON CONFLICT (user_id, provider_id) DO UPDATE SET user_name = excluded.user_name",
+        )
+        .bind(new.credential.user.as_str())
+        .bind(new.credential.provider.as_str())
+        .bind(user_name)
+        .execute(&mut *step)
+        .await
+        .doing(doing)?;
+    }
     if replace(step, new, doing).await? {
         return Ok(true);
     }
     let added = bind(
         sqlx::query(
             "INSERT INTO credentials (id, user_id, provider_id, generation, method, kind, oauth_app, owner_id,
-                 owner_login, scopes, expires_at, expiry_unknown, renew_at, standing, last_good_at, sealed, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+                 owner_login, scopes, expires_at, expiry_unknown, renew_at, standing, last_good_at, user_name, noted_end,
+                 sealed, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
              ON CONFLICT DO NOTHING",
         ),
         &new.credential,
@@ -211,7 +224,7 @@ async fn replace(
     let statement = concat!(
         "UPDATE credentials SET generation = $4, ",
         checked!(),
-        ", sealed = $16, lease_until = NULL
+        ", sealed = $18, lease_until = NULL
          WHERE id = $1 AND user_id = $2 AND provider_id = $3 AND generation = $4 - 1"
     );
     let replaced =
@@ -242,7 +255,7 @@ pub(super) async fn forget_unused(step: &mut SqliteConnection, user: &UserId) ->
 
 type Statement<'q> = Query<'q, Sqlite, SqliteArguments>;
 
-/// `$1` to `$15`.
+/// `$1` to `$17`.
 fn bind<'q>(query: Statement<'q>, credential: &'q Credential) -> Result<Statement<'q>, StoreError> {
     Ok(query
         .bind(credential.id.as_str())
@@ -262,7 +275,9 @@ fn bind<'q>(query: Statement<'q>, credential: &'q Credential) -> Result<Statemen
         .bind(i64::from(credential.expiry_unknown))
         .bind(micros(credential.renew_at))
         .bind(json("credentials.standing", &credential.standing)?)
-        .bind(micros(credential.standing.last_good_at)))
+        .bind(micros(credential.standing.last_good_at))
+        .bind(credential.user_name.as_deref())
+        .bind(micros(credential.noted_end)))
 }
 
 /// What `credential_columns!` selects.
@@ -294,6 +309,8 @@ fn read(columns: &mut Columns<'_>) -> Result<Credential, StoreError> {
         renew_at: columns.optional_time("credentials.renew_at")?,
         standing: columns.json("credentials.standing")?,
         created_at: columns.time("credentials.created_at")?,
+        user_name: columns.read("credentials.user_name")?,
+        noted_end: columns.optional_time("credentials.noted_end")?,
     })
 }
 
@@ -315,6 +332,8 @@ pub(super) struct Packed {
     renew_at: Option<Timestamp>,
     standing: String,
     created_at: Timestamp,
+    user_name: Option<String>,
+    noted_end: Option<Timestamp>,
 }
 
 impl Packed {
@@ -334,6 +353,8 @@ impl Packed {
             renew_at: self.renew_at,
             standing: parse("credentials.standing", &self.standing)?,
             created_at: self.created_at,
+            user_name: self.user_name,
+            noted_end: self.noted_end,
         })
     }
 }
