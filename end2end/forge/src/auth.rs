@@ -1,4 +1,4 @@
-//! What a request presents in its `Authorization` header.
+//! What a request presents as its credential.
 
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
@@ -20,12 +20,19 @@ pub enum Presented {
         /// After the colon.
         password: String,
     },
+    /// A header of its own, such as `Private-Token: T`.
+    Header {
+        /// How the list of requests calls it.
+        name: &'static str,
+        /// Its value.
+        secret: String,
+    },
     /// A header that cannot be read.
     Unreadable,
 }
 
 impl Presented {
-    /// Reads the header.
+    /// Reads `Authorization`.
     pub fn read(headers: &HeaderMap) -> Self {
         let Some(value) = headers.get(AUTHORIZATION) else { return Self::Nothing };
         let Some((scheme, rest)) = value.to_str().ok().and_then(|value| value.split_once(' ')) else {
@@ -53,6 +60,7 @@ impl Presented {
             Self::Bearer(_) => Some("Bearer"),
             Self::Token(_) => Some("token"),
             Self::Basic { .. } => Some("Basic"),
+            Self::Header { name, .. } => Some(name),
             Self::Unreadable => Some("other"),
         }
     }
@@ -60,7 +68,7 @@ impl Presented {
     /// The part that a token would be in.
     pub fn secret(&self) -> Option<&str> {
         match self {
-            Self::Bearer(secret) | Self::Token(secret) => Some(secret),
+            Self::Bearer(secret) | Self::Token(secret) | Self::Header { secret, .. } => Some(secret),
             Self::Basic { password, .. } => Some(password),
             Self::Nothing | Self::Unreadable => None,
         }

@@ -2,14 +2,10 @@
 
 use time::format_description::BorrowedFormatItem;
 use time::format_description::well_known::Rfc3339;
-use time::macros::{format_description, offset};
+use time::macros::format_description;
 use time::{Duration, OffsetDateTime};
 
-const EXPIRY_UTC: &[BorrowedFormatItem<'_>] =
-    format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC");
-const EXPIRY_OFFSET: &[BorrowedFormatItem<'_>] = format_description!(
-    "[year]-[month]-[day] [hour]:[minute]:[second] [offset_hour sign:mandatory][offset_minute]"
-);
+const DATE: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]");
 
 /// Tells the time; `POST /_forge/clock` moves it.
 #[derive(Clone, Copy, Default)]
@@ -47,26 +43,26 @@ pub fn parse_rfc3339(text: &str) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(text, &Rfc3339).ok()
 }
 
-/// `2027-10-12 09:00:00 UTC`.
-pub fn expiry_in_utc(instant: OffsetDateTime) -> String {
-    instant.to_offset(time::UtcOffset::UTC).format(EXPIRY_UTC).unwrap_or_default()
+/// `2027-10-12`.
+pub fn date(instant: OffsetDateTime) -> String {
+    instant.to_offset(time::UtcOffset::UTC).date().format(DATE).unwrap_or_default()
 }
 
-/// `2027-03-31 00:00:00 +0900`.
-pub fn expiry_with_offset(instant: OffsetDateTime) -> String {
-    instant.to_offset(offset!(+9)).format(EXPIRY_OFFSET).unwrap_or_default()
+/// Midnight in UTC, at which the day `2027-10-12` begins.
+pub fn parse_date(text: &str) -> Option<OffsetDateTime> {
+    Some(time::Date::parse(text, DATE).ok()?.midnight().assume_utc())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Clock, expiry_in_utc, expiry_with_offset, parse_rfc3339};
+    use super::{Clock, date, parse_date, parse_rfc3339};
 
     #[test]
-    fn an_expiry_is_written_in_both_shapes_of_the_header() {
-        let first = parse_rfc3339("2027-10-12T09:00:00Z").unwrap();
-        let second = parse_rfc3339("2027-03-30T15:00:00Z").unwrap();
-        assert_eq!(expiry_in_utc(first), "2027-10-12 09:00:00 UTC");
-        assert_eq!(expiry_with_offset(second), "2027-03-31 00:00:00 +0900");
+    fn a_day_begins_at_midnight_in_utc() {
+        let instant = parse_rfc3339("2027-03-31T05:00:00+09:00").unwrap();
+        assert_eq!(date(instant), "2027-03-30");
+        assert_eq!(parse_date("2027-03-30"), parse_rfc3339("2027-03-30T00:00:00Z"));
+        assert_eq!(parse_date("2027-3-30"), None);
     }
 
     #[test]

@@ -8,13 +8,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use serde::{Deserialize, Deserializer};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::clock;
 use crate::fault::{Fault, Order};
-use crate::host::{Role, SharedHost, SingleSignOn, State as HostState};
+use crate::host::{Role, SharedHost, State as HostState};
+use crate::own::Own;
 use crate::scope::Scopes;
-use crate::token::{ExpiryShape, Kind, Level, Permissions, Refresh, Token, mint_refresh};
+use crate::token::{Permissions, Token};
 
 /// The routes.
 pub fn router() -> Router<SharedHost> {
@@ -40,11 +41,11 @@ fn refuse(sentence: &str) -> Response {
     (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({ "error": sentence }))).into_response()
 }
 
+/// Members that are not named here are the dialect's, or refused.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct NewToken {
     user: String,
-    kind: Kind,
+    kind: Option<String>,
     #[serde(default)]
     note: String,
     #[serde(default)]
@@ -54,13 +55,13 @@ struct NewToken {
     repositories: Option<Vec<String>>,
     #[serde(default, deserialize_with = "given")]
     expires_at: Option<Option<String>>,
-    #[serde(default)]
-    expiry_shape: ExpiryShape,
     client_id: Option<String>,
-    sso: Option<bool>,
+    #[serde(flatten)]
+    own: Map<String, Value>,
 }
 
 async fn create_token(State(host): State<SharedHost>, Json(wanted): Json<NewToken>) -> Response {
+    let dialect = host.dialect();
     let mut state = host.state();
     let Some(person) = state.person_named(&wanted.user).map(|person| person.id) else {
         return refuse("user: nobody has this name");
@@ -71,24 +72,30 @@ async fn create_token(State(host): State<SharedHost>, Json(wanted): Json<NewToke
         Some(Some(Some(end))) => Some(Some(end)),
         Some(Some(None)) => return refuse("expires_at: not a time in RFC 3339"),
     };
-    let token = match wanted.kind {
-        Kind::Oauth | Kind::GithubApp => {
-            let usual = if wanted.kind == Kind::Oauth { "gitward-demo" } else { "Iv1.gitwarddemo" };
-            let Some(app) = state.app(wanted.client_id.as_deref().unwrap_or(usual)).cloned() else {
-                return refuse("client_id: no app has this one");
-            };
-            state.issue_for_app(&app, person, Scopes::literal(&wanted.scopes))
-        }
-        kind => state.issue(kind, person, |_| {}),
+    let kind = match &wanted.kind {
+        Some(name) => state.kind(name),
+        None => dialect.kinds().first(),
+    };
+    let Some(kind) = kind else { return refuse("kind: this host has no such kind of token") };
+    if let Err(sentence) = Own::start(dialect.token_members()).change(dialect.token_members(), &wanted.own) {
+        return refuse(&sentence);
+    }
+    let token = if kind.for_apps {
+        let app = match &wanted.client_id {
+            Some(client_id) => state.app(client_id),
+            None => state.apps.iter().find(|app| app.kind == kind),
+        };
+        let Some(app) = app.cloned() else { return refuse("client_id: no app has this one") };
+        state.issue_for_app(&app, person, Scopes::literal(&wanted.scopes))
+    } else {
+        state.issue(kind, person, |_| {})
     };
     let Some(made) = state.token_by_id_mut(token.id) else { return refuse("kind: does not fit the app") };
     made.accepted_from = None;
-    made.expiry_shape = wanted.expiry_shape;
     if made.kind.has_scopes() {
         made.scopes = Scopes::literal(&wanted.scopes);
-    } else if !wanted.permissions.is_empty() || made.kind == Kind::FineGrained {
+    } else if !wanted.permissions.is_empty() || !made.kind.for_apps {
         made.permissions = wanted.permissions;
-        made.permissions.entry("metadata".to_owned()).or_insert(Level::Read);
     }
     if wanted.repositories.is_some() {
         made.repositories = wanted.repositories;
@@ -99,10 +106,13 @@ async fn create_token(State(host): State<SharedHost>, Json(wanted): Json<NewToke
     if let Some(end) = expires_at {
         made.expires_at = end;
     }
-    if let Some(sso) = wanted.sso {
-        made.single_sign_on = sso;
+    if let Err(sentence) = made.own.change(dialect.token_members(), &wanted.own) {
+        return refuse(&sentence);
     }
-    let made = made.clone();
+    dialect.made(&mut state, token.id);
+    let Some(made) = state.token_by_id_mut(token.id).cloned() else {
+        return refuse("kind: does not fit the app");
+    };
     (StatusCode::CREATED, Json(with_secrets(&state, &made))).into_response()
 }
 
@@ -116,7 +126,7 @@ fn with_secrets(state: &HostState, token: &Token) -> Value {
 }
 
 fn describe(state: &HostState, token: &Token) -> Value {
-    json!({
+    let mut shown = json!({
         "id": token.id,
         "kind": token.kind,
         "user": state.person(token.person).map(|person| &person.login),
@@ -126,11 +136,11 @@ fn describe(state: &HostState, token: &Token) -> Value {
         "permissions": token.permissions,
         "repositories": token.repositories,
         "expires_at": token.expires_at.map(clock::rfc3339),
-        "expiry_shape": token.expiry_shape,
-        "sso": token.single_sign_on,
         "revoked": token.revoked,
         "works": token.works(state.now()),
-    })
+    });
+    token.own.show_in(&mut shown);
+    shown
 }
 
 async fn tokens(State(host): State<SharedHost>) -> Json<Value> {
@@ -138,8 +148,8 @@ async fn tokens(State(host): State<SharedHost>) -> Json<Value> {
     Json(state.tokens.iter().map(|token| describe(&state, token)).collect())
 }
 
+/// Members that are not named here are the dialect's, or refused.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct TokenChange {
     token: Option<String>,
     id: Option<u64>,
@@ -149,16 +159,16 @@ struct TokenChange {
     repositories: Option<Option<Vec<String>>>,
     #[serde(default, deserialize_with = "given")]
     expires_at: Option<Option<String>>,
-    expiry_shape: Option<ExpiryShape>,
     user: Option<String>,
-    sso: Option<bool>,
     revoked: Option<bool>,
     refresh_token: Option<bool>,
+    #[serde(flatten)]
+    own: Map<String, Value>,
 }
 
 async fn change_token(State(host): State<SharedHost>, Json(change): Json<TokenChange>) -> Response {
+    let dialect = host.dialect();
     let mut state = host.state();
-    let now = state.now();
     let person = match change.user.as_deref().map(|login| state.person_named(login).map(|person| person.id)) {
         Some(None) => return refuse("user: nobody has this name"),
         Some(found) => found,
@@ -171,11 +181,17 @@ async fn change_token(State(host): State<SharedHost>, Json(change): Json<TokenCh
         Some(Some(None)) => return refuse("expires_at: not a time in RFC 3339"),
     };
     let found = match (&change.token, change.id) {
-        (Some(secret), _) => state.token_mut(secret),
-        (None, Some(id)) => state.token_by_id_mut(id),
+        (Some(secret), _) => state.token(secret).map(|token| token.id),
+        (None, Some(id)) => Some(id),
         (None, None) => return refuse("token: say which, by token or by id"),
     };
-    let Some(token) = found else { return refuse("token: no such token") };
+    let refresh = state.any_refresh();
+    let Some(token) = found.and_then(|id| state.token_by_id_mut(id)) else {
+        return refuse("token: no such token");
+    };
+    if let Err(sentence) = token.own.change(dialect.token_members(), &change.own) {
+        return refuse(&sentence);
+    }
     if let Some(scopes) = change.scopes {
         token.scopes = Scopes::literal(scopes);
     }
@@ -188,19 +204,16 @@ async fn change_token(State(host): State<SharedHost>, Json(change): Json<TokenCh
     if let Some(end) = expires_at {
         token.expires_at = end;
     }
-    token.expiry_shape = change.expiry_shape.unwrap_or(token.expiry_shape);
     token.person = person.unwrap_or(token.person);
-    token.single_sign_on = change.sso.unwrap_or(token.single_sign_on);
     token.revoked = change.revoked.unwrap_or(token.revoked);
     match change.refresh_token {
         Some(false) => token.refresh = None,
-        Some(true) => {
-            let expires_at = now + crate::host::APP_REFRESH_LIFE;
-            token.refresh = Some(Refresh { secret: mint_refresh(), expires_at });
-        }
+        Some(true) => token.refresh = refresh,
         None => {}
     }
-    let changed = token.clone();
+    let id = token.id;
+    dialect.made(&mut state, id);
+    let Some(changed) = state.token_by_id_mut(id).cloned() else { return refuse("token: no such token") };
     Json(with_secrets(&state, &changed)).into_response()
 }
 
@@ -248,21 +261,16 @@ async fn forget_fault(State(host): State<SharedHost>, Path(id): Path<u64>) -> St
     StatusCode::NO_CONTENT
 }
 
+/// Members that are not named here are the dialect's, or refused.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct SettingsChange {
     fresh_token_401_ms: Option<u64>,
     #[serde(default, deserialize_with = "given")]
     iss: Option<Option<String>>,
-    sso: Option<SingleSignOn>,
-    #[serde(default, deserialize_with = "given")]
-    sso_url: Option<Option<String>>,
     rate_limits: Option<bool>,
     rate_limit: Option<u64>,
-    unverified_email: Option<bool>,
-    app_suspended: Option<bool>,
-    #[serde(default, deserialize_with = "given")]
-    max_bad_logins: Option<Option<u64>>,
+    #[serde(flatten)]
+    own: Map<String, Value>,
 }
 
 async fn settings(State(host): State<SharedHost>) -> Response {
@@ -271,17 +279,16 @@ async fn settings(State(host): State<SharedHost>) -> Response {
 
 async fn change_settings(State(host): State<SharedHost>, Json(change): Json<SettingsChange>) -> Response {
     let mut state = host.state();
-    let kept = state.settings.clone();
     let settings = &mut state.settings;
-    settings.fresh_token_401_ms = change.fresh_token_401_ms.unwrap_or(kept.fresh_token_401_ms);
-    settings.iss = change.iss.unwrap_or(kept.iss);
-    settings.sso = change.sso.unwrap_or(kept.sso);
-    settings.sso_url = change.sso_url.unwrap_or(kept.sso_url);
-    settings.rate_limits = change.rate_limits.unwrap_or(kept.rate_limits);
-    settings.rate_limit = change.rate_limit.unwrap_or(kept.rate_limit);
-    settings.unverified_email = change.unverified_email.unwrap_or(kept.unverified_email);
-    settings.app_suspended = change.app_suspended.unwrap_or(kept.app_suspended);
-    settings.max_bad_logins = change.max_bad_logins.unwrap_or(kept.max_bad_logins);
+    if let Err(sentence) = settings.own.change(host.dialect().settings(), &change.own) {
+        return refuse(&sentence);
+    }
+    settings.fresh_token_401_ms = change.fresh_token_401_ms.unwrap_or(settings.fresh_token_401_ms);
+    settings.rate_limits = change.rate_limits.unwrap_or(settings.rate_limits);
+    settings.rate_limit = change.rate_limit.unwrap_or(settings.rate_limit);
+    if let Some(iss) = change.iss {
+        settings.iss = iss;
+    }
     Json(&state.settings).into_response()
 }
 

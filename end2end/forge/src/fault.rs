@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION};
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -13,8 +13,8 @@ use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::auth::Presented;
-use crate::host::{self, SharedHost};
+use crate::dialect::Limit;
+use crate::host::{Host, Rate, SharedHost};
 
 /// How much an endless body has before it ends after all.
 const ENDLESS: u64 = 10_000_000_000;
@@ -92,9 +92,9 @@ impl Default for Place {
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Room {
-    /// `GET /user`
+    /// The door that says whose a token is.
     User,
-    /// `POST /login/oauth/access_token`
+    /// The token endpoint of OAuth.
     Token,
     /// Everything about a repository in REST.
     Repos,
@@ -132,7 +132,7 @@ pub enum Mishap {
     SlowBody,
     /// A redirect.
     Redirect,
-    /// An OAuth error with status 200.
+    /// An OAuth error with the status that errors have there.
     OauthError,
 }
 
@@ -150,13 +150,13 @@ pub const MISHAPS: &[(&str, &str)] = &[
     ("empty", "Answer with nothing"),
     ("slow_body", "Answer byte by byte"),
     ("redirect", "Redirect elsewhere"),
-    ("oauth_error", "OAuth error bad_refresh_token with status 200"),
+    ("oauth_error", "OAuth error"),
 ];
 
 impl Place {
-    fn contains(&self, api_prefix: &str, method: &Method, path: &str) -> bool {
+    fn contains(&self, host: &Host, method: &Method, path: &str) -> bool {
         match self {
-            Self::Room(room) => room.contains(api_prefix, method, path),
+            Self::Room(room) => room.contains(host, method, path),
             Self::Exact { method: wanted, path_prefix } => {
                 let method_fits =
                     wanted.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method.as_str()));
@@ -167,28 +167,24 @@ impl Place {
 }
 
 impl Room {
-    fn contains(self, api_prefix: &str, method: &Method, path: &str) -> bool {
-        let rest = path.strip_prefix(api_prefix).unwrap_or(path);
-        let token = path == "/login/oauth/access_token" && method == Method::POST;
-        let git =
-            ["/info/refs", "/git-upload-pack", "/git-receive-pack"].iter().any(|end| path.ends_with(end));
-        let repos = rest.starts_with("/repos/");
-        match self {
-            Self::User => rest == "/user",
-            Self::Token => token,
-            Self::Repos => repos,
-            Self::Git => git,
-            Self::Any => {
-                let others = ["/user", "/rate_limit", "/meta", "/applications/", "/credentials/"];
-                token || git || repos || others.iter().any(|start| rest.starts_with(start))
-            }
-        }
+    fn contains(self, host: &Host, method: &Method, path: &str) -> bool {
+        let dialect = host.dialect();
+        let path = path.strip_prefix(host.context.as_str()).unwrap_or(path);
+        let git = ["/info/refs", "/git-upload-pack", "/git-receive-pack"];
+        let found = if path == dialect.oauth().token && method == Method::POST {
+            Some(Self::Token)
+        } else if git.iter().any(|end| path.ends_with(end)) {
+            Some(Self::Git)
+        } else {
+            dialect.room(method, path)
+        };
+        found.is_some_and(|found| self == found || self == Self::Any)
     }
 }
 
 /// The middleware: strikes requests outside `/_forge`.
 pub async fn middleware(State(host): State<SharedHost>, request: Request, next: Next) -> Response {
-    let orders = strike(&mut host.state(), host.shape.api_prefix(), request.method(), request.uri().path());
+    let orders = strike(&host, request.method(), request.uri().path());
     let mut terminal = None;
     for order in orders {
         if order.fault != Mishap::SlowBody {
@@ -210,16 +206,17 @@ pub async fn middleware(State(host): State<SharedHost>, request: Request, next: 
 }
 
 /// All delays that fit, then the oldest other fault that fits. Each that is returned counts as struck.
-fn strike(state: &mut host::State, api_prefix: &str, method: &Method, path: &str) -> Vec<Order> {
+fn strike(host: &Host, method: &Method, path: &str) -> Vec<Order> {
     if path.starts_with("/_forge") {
         return Vec::new();
     }
     let mut struck = Vec::new();
     let mut ended = false;
+    let mut state = host.state();
     for fault in &mut state.faults {
         let terminal = fault.order.fault != Mishap::Delay;
         let spent = fault.order.times == Some(0);
-        if spent || (terminal && ended) || !fault.order.on.contains(api_prefix, method, path) {
+        if spent || (terminal && ended) || !fault.order.on.contains(host, method, path) {
             continue;
         }
         ended |= terminal;
@@ -248,16 +245,7 @@ fn instead(host: &SharedHost, request: &Request, order: &Order) -> Response {
             let message = status.canonical_reason().unwrap_or("Simulated fault");
             (status, axum::Json(json!({ "message": message }))).into_response()
         }
-        Mishap::RateLimit => rate_limited(host, request, order, status(StatusCode::FORBIDDEN)),
-        Mishap::SecondaryRateLimit => {
-            let body = json!({
-                "message": "You have exceeded a secondary rate limit. Please wait before you try again.",
-                "documentation_url": format!("{}/overview/rate-limits-for-the-rest-api", host.shape.documentation()),
-            });
-            let seconds = order.retry_after_seconds.unwrap_or(60);
-            let headers = [(RETRY_AFTER, HeaderValue::from(seconds))];
-            (status(StatusCode::FORBIDDEN), headers, axum::Json(body)).into_response()
-        }
+        Mishap::RateLimit | Mishap::SecondaryRateLimit => limited(host, request, order),
         Mishap::Html => {
             let page =
                 "<!DOCTYPE html><html lang=\"en\"><title>Sign in</title><h1>Sign in to the network</h1>\n";
@@ -275,36 +263,41 @@ fn instead(host: &SharedHost, request: &Request, order: &Order) -> Response {
             (status(StatusCode::FOUND), headers).into_response()
         }
         Mishap::OauthError => {
-            let error = order.error.as_deref().unwrap_or("bad_refresh_token");
+            let (usual, error) = host.dialect().oauth_fault();
+            let error = order.error.as_deref().unwrap_or(error);
             let body = json!({ "error": error, "error_description": "Simulated fault." });
-            (status(StatusCode::OK), axum::Json(body)).into_response()
+            (status(usual), axum::Json(body)).into_response()
         }
     }
 }
 
-fn rate_limited(host: &SharedHost, request: &Request, order: &Order, status: StatusCode) -> Response {
-    let state = host.state();
-    let presented = Presented::read(request.headers());
-    let person = presented.secret().and_then(|secret| state.token(secret)).map_or(0, |token| token.person);
-    let limit = state.rate_limit(person);
-    let reset = state.now().unix_timestamp() + order.retry_after_seconds.unwrap_or(3_600);
-    limit_reached(host, status, person, limit, reset)
+fn limited(host: &SharedHost, request: &Request, order: &Order) -> Response {
+    let burst = order.fault == Mishap::SecondaryRateLimit;
+    let retry_after = order.retry_after_seconds.unwrap_or(if burst { 60 } else { 3_600 });
+    let dialect = host.dialect();
+    let limit = {
+        let state = host.state();
+        let presented = dialect.presented(request.headers());
+        let token = presented.secret().and_then(|secret| state.token(secret));
+        let person = token.map_or(0, |token| token.person);
+        Limit {
+            status: order.status.and_then(|status| StatusCode::from_u16(status).ok()),
+            burst,
+            person,
+            limit: state.rate_limit(person),
+            reset: state.now().unix_timestamp() + retry_after,
+            retry_after,
+        }
+    };
+    dialect.limited(host, &limit)
 }
 
-/// The answer to a request beyond the limit of the hour.
-pub fn limit_reached(host: &SharedHost, status: StatusCode, person: u64, limit: u64, reset: i64) -> Response {
-    let body = json!({
-        "message": format!("API rate limit exceeded for user ID {person}."),
-        "documentation_url": format!("{}/overview/rate-limits-for-the-rest-api", host.shape.documentation()),
-    });
-    let headers = [
-        (HeaderName::from_static("x-ratelimit-limit"), HeaderValue::from(limit)),
-        (HeaderName::from_static("x-ratelimit-remaining"), HeaderValue::from(0)),
-        (HeaderName::from_static("x-ratelimit-used"), HeaderValue::from(limit)),
-        (HeaderName::from_static("x-ratelimit-reset"), HeaderValue::from(reset)),
-        (HeaderName::from_static("x-ratelimit-resource"), HeaderValue::from_static("core")),
-    ];
-    (status, headers, axum::Json(body)).into_response()
+/// The answer to a request beyond the limit of the window.
+pub fn limit_reached(host: &Host, person: u64, rate: Rate) -> Response {
+    let retry_after = rate.reset - host.state().now().unix_timestamp();
+    let limit =
+        Limit { status: None, burst: false, person, limit: rate.limit, reset: rate.reset, retry_after };
+    host.dialect().limited(host, &limit)
 }
 
 /// A JSON string that goes on and on.

@@ -3,23 +3,22 @@
 use axum::Router;
 use axum::extract::{Path, Query, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
-use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
 
-use crate::auth::Presented;
+use crate::dialect::Denied;
 use crate::host::{Host, Need, Refusal, SharedHost};
-use crate::token::Token;
 
 const HEAD: &str = "7fd1a60b01f91b314f59955a4e4d4e80d8edf11d";
 
-/// The routes.
-pub fn router() -> Router<SharedHost> {
+/// The routes, below what the dialect puts in front.
+pub fn router(root: &str) -> Router<SharedHost> {
     Router::new()
-        .route("/{owner}/{name}/info/refs", get(info_refs))
-        .route("/{owner}/{name}/git-upload-pack", post(pack))
-        .route("/{owner}/{name}/git-receive-pack", post(pack))
+        .route(&format!("{root}/{{owner}}/{{name}}/info/refs"), get(info_refs))
+        .route(&format!("{root}/{{owner}}/{{name}}/git-upload-pack"), post(pack))
+        .route(&format!("{root}/{{owner}}/{{name}}/git-receive-pack"), post(pack))
 }
 
 #[derive(Deserialize)]
@@ -52,59 +51,33 @@ fn open(
     (owner, name): (&str, &str),
     need: Need,
 ) -> Result<(), Box<Response>> {
-    let mut state = host.state();
-    let token = match Presented::read(headers) {
-        Presented::Nothing => None,
-        Presented::Basic { user, password } if !user.is_empty() => match state.authenticate(&password) {
-            Some(token) => Some(token),
-            None => return Err(unauthorized("Invalid username or token.")),
-        },
-        _ => return Err(unauthorized("Invalid username or token.")),
+    let dialect = host.dialect();
+    let token = dialect.git_caller(host, headers)?;
+    let (verdict, login) = {
+        let state = host.state();
+        let verdict = match state.repository(owner, name) {
+            Some(found) => state.allow(token.as_ref(), found, need),
+            None => Err(Refusal::Hidden),
+        };
+        let person = token.as_ref().and_then(|token| state.person(token.person));
+        (verdict, person.map_or_else(|| "nobody".to_owned(), |person| person.login.clone()))
     };
-    let full_name = format!("{owner}/{name}");
-    let verdict = match state.repository(owner, name).cloned() {
-        Some(found) => state.allow(token.as_ref(), &found, need),
-        None => Err(Refusal::Hidden),
-    };
-    match (verdict, token) {
-        (Ok(()), _) => Ok(()),
-        (Err(_), None) => Err(unauthorized("No anonymous access.")),
-        (Err(refusal), Some(token)) => {
-            let login =
-                state.person(token.person).map_or("nobody", |person| person.login.as_str()).to_owned();
-            Err(match refusal {
-                Refusal::Hidden => text(StatusCode::NOT_FOUND, "Repository not found."),
-                Refusal::Role => {
-                    let message = format!("Permission to {full_name}.git denied to {login}.");
-                    text(StatusCode::FORBIDDEN, &message)
-                }
-                Refusal::Permission => text(StatusCode::FORBIDDEN, "Write access to repository not granted."),
-                Refusal::SingleSignOn => single_sign_on(host, &mut state, &token, owner),
-            })
-        }
-    }
+    verdict.map_err(|refusal| {
+        let denied = Denied { token: token.as_ref(), login: &login, refusal, need, owner, name };
+        Box::new(dialect.git_refusal(host, &denied))
+    })
 }
 
-fn single_sign_on(
-    host: &Host,
-    state: &mut crate::host::State,
-    token: &Token,
-    organization: &str,
-) -> Box<Response> {
-    let link = state.single_sign_on_link(host, token, organization);
-    let header = [(HeaderName::from_static("x-github-sso"), format!("required; url={link}"))];
-    let message = format!("The organization {organization} wants single sign-on for this token: {link}");
-    Box::new((header, *text(StatusCode::FORBIDDEN, &message)).into_response())
-}
-
-fn unauthorized(message: &str) -> Box<Response> {
-    let header = [(WWW_AUTHENTICATE, "Basic realm=\"GitHub\"")];
-    Box::new((header, *text(StatusCode::UNAUTHORIZED, message)).into_response())
+/// Tells Git to ask the person for a name and a password.
+pub fn unauthorized(realm: &str, message: &str) -> Response {
+    let challenge = HeaderValue::from_str(&format!("Basic realm=\"{realm}\""));
+    let header = challenge.map(|challenge| [(WWW_AUTHENTICATE, challenge)]).ok();
+    (header, text(StatusCode::UNAUTHORIZED, message)).into_response()
 }
 
 /// A refusal that Git shows to the person, line by line after `remote:`.
-fn text(status: StatusCode, message: &str) -> Box<Response> {
-    Box::new((status, [(CONTENT_TYPE, "text/plain; charset=utf-8")], format!("{message}\n")).into_response())
+pub fn text(status: StatusCode, message: &str) -> Response {
+    (status, [(CONTENT_TYPE, "text/plain; charset=utf-8")], format!("{message}\n")).into_response()
 }
 
 fn advertise(service: &str) -> Response {
@@ -133,5 +106,5 @@ fn packet(line: &str) -> String {
 }
 
 async fn pack() -> Response {
-    *text(StatusCode::NOT_IMPLEMENTED, "This simulated host has no objects to send and takes none.")
+    text(StatusCode::NOT_IMPLEMENTED, "This simulated host has no objects to send and takes none.")
 }

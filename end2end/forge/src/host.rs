@@ -1,5 +1,6 @@
 //! Everything the host knows: people, repositories, apps, tokens, and how it was told to misbehave.
 
+use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -7,68 +8,26 @@ use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 
 use crate::clock::{self, Clock};
+use crate::dialect::{Dialect, Shape};
 use crate::fault::Fault;
-use crate::random;
+use crate::own::Own;
 use crate::record::Record;
 use crate::scope::Scopes;
-use crate::token::{ExpiryShape, Kind, Level, Permissions, Refresh, Token, mint_refresh};
+use crate::token::{Kind, Permissions, Refresh, RefreshKind, Token};
 
-/// How long an authorization code can be exchanged.
-const CODE_LIFE: Duration = Duration::minutes(10);
-/// How long a GitHub App's token works.
-pub const APP_TOKEN_LIFE: Duration = Duration::hours(8);
-/// How long the refresh token of a GitHub App works.
-pub const APP_REFRESH_LIFE: Duration = Duration::seconds(15_897_600);
-/// How long a link to single sign-on works.
-const SINGLE_SIGN_ON_LIFE: Duration = Duration::hours(1);
-/// As many tokens one person can have of one OAuth app with one set of scopes.
-const TOKENS_PER_SCOPES: usize = 10;
 /// As many requests are remembered.
 const RECORDS: usize = 10_000;
-
-/// Which product the host behaves like.
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Shape {
-    /// The public host: REST at the root.
-    Github,
-    /// GitHub Enterprise Server: REST under `/api/v3`.
-    Ghes,
-}
-
-impl Shape {
-    /// Its name on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Github => "github",
-            Self::Ghes => "ghes",
-        }
-    }
-
-    /// Where REST begins.
-    pub fn api_prefix(self) -> &'static str {
-        match self {
-            Self::Github => "",
-            Self::Ghes => "/api/v3",
-        }
-    }
-
-    /// Where its REST reference begins.
-    pub fn documentation(self) -> &'static str {
-        match self {
-            Self::Github => "https://docs.github.com/rest",
-            Self::Ghes => "https://docs.github.com/enterprise-server@3.19/rest",
-        }
-    }
-}
 
 /// A host: what it was started with, and its state.
 pub struct Host {
     /// Which product it behaves like.
     pub shape: Shape,
-    /// The origin that browsers and clients use, without a slash at the end.
+    /// The address that browsers and clients use, without a slash at the end.
     pub public_url: String,
     /// Where the apps may send people back to.
     pub redirect_uris: Vec<String>,
+    /// The path of the public address: everything but the control room is below it. Empty, or like `/path`.
+    pub context: String,
     state: Mutex<State>,
 }
 
@@ -76,15 +35,29 @@ pub struct Host {
 pub type SharedHost = Arc<Host>;
 
 impl Host {
-    /// A host with the seeds. Without redirect URIs any port of `localhost` and `127.0.0.1` will do.
+    /// A host with the seeds. Without redirect URIs any port of `localhost` and `127.0.0.1` will do. Below a public URL
+    /// without a path it lives where the product usually does.
     pub fn new(shape: Shape, public_url: &str, redirect_uris: Vec<String>) -> Self {
         let redirect_uris = if redirect_uris.is_empty() {
             vec!["http://127.0.0.1:*".to_owned(), "http://localhost:*".to_owned()]
         } else {
             redirect_uris
         };
-        let public_url = public_url.trim_end_matches('/').to_owned();
-        Self { shape, public_url, redirect_uris, state: Mutex::new(State::seeded(shape)) }
+        let public_url = public_url.trim_end_matches('/');
+        let given = url::Url::parse(public_url).map(|url| url.path().trim_end_matches('/').to_owned());
+        let (public_url, context) = match given {
+            Ok(path) if !path.is_empty() => (public_url.to_owned(), path),
+            _ => {
+                let usual = shape.dialect().context_path();
+                (format!("{public_url}{usual}"), usual.to_owned())
+            }
+        };
+        Self { shape, public_url, redirect_uris, context, state: Mutex::new(State::seeded(shape)) }
+    }
+
+    /// What it speaks.
+    pub fn dialect(&self) -> &'static dyn Dialect {
+        self.shape.dialect()
     }
 
     /// The state, for as long as the guard lives. Do not hold it across an await.
@@ -97,14 +70,19 @@ impl Host {
         *self.state() = State::seeded(self.shape);
     }
 
-    /// The address of a REST resource.
-    pub fn api(&self, path: &str) -> String {
-        format!("{}{}{path}", self.public_url, self.shape.api_prefix())
-    }
-
-    /// The address of a page.
+    /// The whole address of a path of this host.
     pub fn page(&self, path: &str) -> String {
         format!("{}{path}", self.public_url)
+    }
+
+    /// A path of this host as links and forms on its pages carry it.
+    pub fn path(&self, path: &str) -> String {
+        format!("{}{path}", self.context)
+    }
+
+    /// The path and query that somebody asked for, as a browser knows them.
+    pub fn here(&self, uri: &axum::http::Uri) -> String {
+        self.path(uri.path_and_query().map_or("/", |here| here.as_str()))
     }
 
     /// The name of the session cookie: browsers share cookies between ports, so it carries the port.
@@ -123,8 +101,12 @@ pub struct Person {
     pub login: String,
     /// What the profile calls the person.
     pub name: String,
+    /// The account's address.
+    pub email: String,
     /// What opens the account.
     pub password: String,
+    /// Whether it stands for a token that belongs to nobody; nobody signs in as such.
+    pub bot: bool,
 }
 
 /// An organisation.
@@ -134,8 +116,6 @@ pub struct Organization {
     pub id: u64,
     /// Its name.
     pub login: String,
-    /// Whether it enforces single sign-on.
-    pub single_sign_on: bool,
     /// The numbers of its members.
     pub members: Vec<u64>,
 }
@@ -182,15 +162,6 @@ impl Repository {
     }
 }
 
-/// Which dialect of OAuth an app speaks.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum AppKind {
-    /// Scopes, tokens without an end.
-    OauthApp,
-    /// Permissions of an installation, tokens of eight hours with a refresh token.
-    GithubApp,
-}
-
 /// An app that asks people for access.
 #[derive(Clone)]
 pub struct App {
@@ -202,11 +173,13 @@ pub struct App {
     pub client_secret: String,
     /// What people see.
     pub name: String,
-    /// Which dialect it speaks.
-    pub kind: AppKind,
-    /// What a GitHub App's installation permits.
+    /// Which kind of tokens it gets.
+    pub kind: &'static Kind,
+    /// The scopes it was registered with, where that matters.
+    pub scopes: Option<Scopes>,
+    /// What its installation permits, for kinds without scopes.
     pub permissions: Permissions,
-    /// What a GitHub App's installation reaches.
+    /// What its installation reaches, for kinds without scopes.
     pub repositories: Vec<String>,
 }
 
@@ -223,8 +196,10 @@ pub struct Code {
     pub scopes: Scopes,
     /// Where the person was sent.
     pub redirect_uri: String,
-    /// SHA-256 of the verifier, in base64url.
+    /// SHA-256 of the verifier in base64url, or the verifier itself.
     pub challenge: Option<String>,
+    /// Whether the challenge is the verifier itself.
+    pub plain: bool,
     /// When it stops working.
     pub expires_at: OffsetDateTime,
 }
@@ -240,18 +215,6 @@ pub struct Grant {
     pub scopes: Scopes,
 }
 
-/// Which tokens an organisation with single sign-on refuses until they were authorized.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SingleSignOn {
-    /// Those that were not authorized; at their creation only classic and old ones are not.
-    Classic,
-    /// All.
-    Every,
-    /// None.
-    Off,
-}
-
 /// Switches that `POST /_forge/settings` turns.
 #[derive(Clone, Serialize)]
 pub struct Settings {
@@ -259,39 +222,45 @@ pub struct Settings {
     pub fresh_token_401_ms: u64,
     /// Added to the callback as `iss`.
     pub iss: Option<String>,
-    /// Which tokens need single sign-on.
-    pub sso: SingleSignOn,
-    /// Shown instead of the host's own link to single sign-on.
-    pub sso_url: Option<String>,
     /// Whether there are rate limits and their headers.
     pub rate_limits: bool,
-    /// Requests per hour and person.
+    /// Requests per window and person.
     pub rate_limit: u64,
-    /// Whether the token endpoint answers `unverified_user_email`.
-    pub unverified_email: bool,
-    /// Whether authorizing sends back `application_suspended`.
-    pub app_suspended: bool,
-    /// After so many bad credentials all are refused with 403, until a reset.
-    pub max_bad_logins: Option<u64>,
+    /// Those that only this dialect has.
+    #[serde(flatten)]
+    pub own: Own,
 }
 
-/// A link to single sign-on that was handed out for a token.
-pub struct SsoRequest {
-    /// The part of the link that cannot be guessed.
-    pub key: String,
-    /// Which token asked.
-    pub token: u64,
-    /// When the link stops working.
-    pub expires_at: OffsetDateTime,
-}
-
-/// Requests of one person in the current hour.
+/// Requests of one person in the current window.
 #[derive(Clone, Copy)]
 pub struct Window {
-    /// When the hour ends.
+    /// When the window ends.
     pub reset: OffsetDateTime,
     /// How many there were.
     pub used: u64,
+}
+
+/// How many requests a person has made and may make.
+#[derive(Clone, Copy)]
+pub struct Rate {
+    /// In one window.
+    pub limit: u64,
+    /// Until now.
+    pub used: u64,
+    /// When the window ends, in seconds since 1970.
+    pub reset: i64,
+}
+
+impl Rate {
+    /// How many are left.
+    pub fn remaining(self) -> u64 {
+        self.limit.saturating_sub(self.used)
+    }
+
+    /// Whether there were too many.
+    pub fn is_exceeded(self) -> bool {
+        self.used > self.limit
+    }
 }
 
 /// What a request wants from a repository.
@@ -307,48 +276,30 @@ pub enum Need {
     Hooks,
 }
 
-impl Need {
-    /// The permission that a token without scopes needs.
-    pub fn permission(self) -> (&'static str, Level) {
-        match self {
-            Self::Metadata => ("metadata", Level::Read),
-            Self::ReadContents => ("contents", Level::Read),
-            Self::WriteContents => ("contents", Level::Write),
-            Self::Hooks => ("repository_hooks", Level::Read),
-        }
-    }
-
-    /// The value of `X-Accepted-GitHub-Permissions`.
-    pub fn accepted_permissions(self) -> &'static str {
-        match self {
-            Self::Metadata => "metadata=read",
-            Self::ReadContents => "contents=read",
-            Self::WriteContents => "contents=write",
-            Self::Hooks => "repository_hooks=read",
-        }
-    }
-
-    /// The value of `X-Accepted-OAuth-Scopes`.
-    pub fn accepted_scopes(self) -> &'static str {
-        match self {
-            Self::Metadata => "repo",
-            Self::ReadContents | Self::WriteContents => "",
-            Self::Hooks => "admin:repo_hook, public_repo, read:repo_hook, repo, write:repo_hook",
-        }
-    }
-}
-
 /// Why a request may not have what it wants from a repository.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
     /// As if it did not exist.
     Hidden,
-    /// The organisation wants single sign-on first.
-    SingleSignOn,
-    /// The token lacks a permission.
+    /// The owner's rules keep the token out until somebody does something about it.
+    Rules,
+    /// The token lacks a scope or permission.
     Permission,
-    /// The person or the scopes do not reach so far.
+    /// The person does not reach so far.
     Role,
+}
+
+/// Why a secret opens nothing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Dead {
+    /// No token has it.
+    Unknown,
+    /// Its token has expired.
+    Expired,
+    /// Its token was revoked.
+    Revoked,
+    /// Its token is so fresh that it does not work yet.
+    Fresh,
 }
 
 /// All that a reset forgets.
@@ -371,8 +322,6 @@ pub struct State {
     pub grants: Vec<Grant>,
     /// Who is signed in, by cookie.
     pub sessions: BTreeMap<String, u64>,
-    /// Links to single sign-on.
-    pub sso_requests: Vec<SsoRequest>,
     /// How it was told to misbehave.
     pub faults: Vec<Fault>,
     /// Other switches.
@@ -383,73 +332,75 @@ pub struct State {
     pub windows: BTreeMap<u64, Window>,
     /// How many bad credentials were shown.
     pub bad_logins: u64,
+    /// What only this dialect has to remember.
+    pub own: Box<dyn Any + Send>,
+    dialect: &'static dyn Dialect,
     last_id: u64,
 }
 
-const OCTOCAT: u64 = 583_231;
-const HUBOT: u64 = 2;
+/// The number of `octocat`.
+pub const OCTOCAT: u64 = 583_231;
+/// The number of `hubot`.
+pub const HUBOT: u64 = 2;
 
 impl State {
+    /// The seeds of every dialect, and then its own.
     fn seeded(shape: Shape) -> Self {
-        Self {
+        let dialect = shape.dialect();
+        let mut state = Self {
             clock: Clock::default(),
             people: vec![person(OCTOCAT, "octocat", "The Octocat"), person(HUBOT, "hubot", "Hubot")],
-            organizations: vec![
-                organization(9_001, "acme", false, &[OCTOCAT, HUBOT]),
-                organization(9_002, "acme-sso", true, &[OCTOCAT]),
-            ],
+            organizations: vec![organization(9_001, "acme", &[OCTOCAT, HUBOT])],
             repositories: vec![
                 repository(1_001, "acme", "infra", true, &[(OCTOCAT, Role::Admin)]),
                 repository(1_002, "acme", "public", false, &[(OCTOCAT, Role::Push)]),
                 repository(1_003, "acme", "secret-ops", true, &[(HUBOT, Role::Push)]),
                 repository(1_004, "acme", "readonly", true, &[(OCTOCAT, Role::Read)]),
-                repository(1_005, "acme-sso", "ops", true, &[(OCTOCAT, Role::Push)]),
             ],
-            apps: vec![
-                App {
-                    id: 101,
-                    client_id: "gitward-demo".to_owned(),
-                    client_secret: "gitward-demo-secret".to_owned(),
-                    name: "Gitward demo".to_owned(),
-                    kind: AppKind::OauthApp,
-                    permissions: Permissions::new(),
-                    repositories: Vec::new(),
-                },
-                App {
-                    id: 102,
-                    client_id: "Iv1.gitwarddemo".to_owned(),
-                    client_secret: "gitward-demo-app-secret".to_owned(),
-                    name: "Gitward demo app".to_owned(),
-                    kind: AppKind::GithubApp,
-                    permissions: Permissions::from([
-                        ("contents".to_owned(), Level::Write),
-                        ("metadata".to_owned(), Level::Read),
-                    ]),
-                    repositories: vec!["acme/infra".to_owned(), "acme/readonly".to_owned()],
-                },
-            ],
+            apps: Vec::new(),
             tokens: Vec::new(),
             codes: Vec::new(),
             grants: Vec::new(),
             sessions: BTreeMap::new(),
-            sso_requests: Vec::new(),
             faults: Vec::new(),
             settings: Settings {
                 fresh_token_401_ms: 0,
                 iss: None,
-                sso: SingleSignOn::Classic,
-                sso_url: None,
-                rate_limits: shape == Shape::Github,
+                rate_limits: false,
                 rate_limit: 5_000,
-                unverified_email: false,
-                app_suspended: false,
-                max_bad_logins: None,
+                own: Own::start(dialect.settings()),
             },
             records: VecDeque::new(),
             windows: BTreeMap::new(),
             bad_logins: 0,
+            own: Box::new(()),
+            dialect,
             last_id: 0,
+        };
+        if let Some(kind) = dialect.kinds().iter().find(|kind| kind.for_apps) {
+            state.apps.push(App {
+                id: 101,
+                client_id: "gitward-demo".to_owned(),
+                client_secret: "gitward-demo-secret".to_owned(),
+                name: "Gitward demo".to_owned(),
+                kind,
+                scopes: None,
+                permissions: Permissions::new(),
+                repositories: Vec::new(),
+            });
         }
+        dialect.seed(&mut state);
+        state
+    }
+
+    /// What this host speaks.
+    pub fn dialect(&self) -> &'static dyn Dialect {
+        self.dialect
+    }
+
+    /// What only this dialect has to remember, if it is of this type.
+    pub fn own<T: 'static>(&mut self) -> Option<&mut T> {
+        self.own.downcast_mut()
     }
 
     /// The time.
@@ -471,6 +422,11 @@ impl State {
     /// The person with this account name.
     pub fn person_named(&self, login: &str) -> Option<&Person> {
         self.people.iter().find(|person| person.login.eq_ignore_ascii_case(login))
+    }
+
+    /// The kind of tokens with this name.
+    pub fn kind(&self, name: &str) -> Option<&'static Kind> {
+        self.dialect.kinds().iter().find(|kind| kind.name == name)
     }
 
     /// The repository at `owner/name`.
@@ -505,96 +461,101 @@ impl State {
         self.tokens.iter_mut().find(|token| token.id == id)
     }
 
-    /// The working token with this secret.
-    pub fn authenticate(&mut self, secret: &str) -> Option<Token> {
+    /// The working token with this secret, or why there is none. What opens nothing is counted.
+    pub fn authenticate(&mut self, secret: &str) -> Result<Token, Dead> {
         let now = self.now();
-        let found = self.token(secret).filter(|token| token.works(now)).cloned();
-        if found.is_none() {
+        let verdict = match self.token_mut(secret) {
+            None => Err(Dead::Unknown),
+            Some(token) if token.revoked => Err(Dead::Revoked),
+            Some(token) if token.has_expired(now) => Err(Dead::Expired),
+            Some(token) if !token.works(now) => Err(Dead::Fresh),
+            Some(token) => {
+                let shown = token.clone();
+                token.used_at = Some(now);
+                Ok(shown)
+            }
+        };
+        if verdict.is_err() {
             self.bad_logins += 1;
         }
-        found
-    }
-
-    /// Whether so many bad credentials were shown that even good ones are refused.
-    pub fn locked_out(&self) -> bool {
-        self.settings.max_bad_logins.is_some_and(|most| self.bad_logins >= most)
+        verdict
     }
 
     /// Makes a token with nothing in it but its secret, and remembers it.
-    pub fn issue(&mut self, kind: Kind, person: u64, fill: impl FnOnce(&mut Token)) -> Token {
+    pub fn issue(&mut self, kind: &'static Kind, person: u64, fill: impl FnOnce(&mut Token)) -> Token {
         let mut token = Token {
             id: self.next_id(),
-            secret: kind.mint(),
+            secret: (kind.mint)(),
             kind,
             person,
             note: String::new(),
+            description: String::new(),
             client_id: None,
+            redirect_uri: None,
             scopes: Scopes::default(),
             permissions: Permissions::new(),
             repositories: None,
-            single_sign_on: !matches!(kind, Kind::Classic | Kind::Legacy),
             created_at: self.now(),
             accepted_from: None,
+            used_at: None,
             expires_at: None,
-            expiry_shape: ExpiryShape::Utc,
             revoked: false,
             refresh: None,
+            own: Own::start(self.dialect.token_members()),
         };
+        self.dialect.begin(&mut token);
         fill(&mut token);
         self.tokens.push(token.clone());
         token
     }
 
-    /// Issues what an app gets for a code: an eleventh token with the same scopes ends the oldest.
+    /// Issues what an app gets for a code or a refresh token.
     pub fn issue_for_app(&mut self, app: &App, person: u64, scopes: Scopes) -> Token {
         let now = self.now();
         let patience = i64::try_from(self.settings.fresh_token_401_ms).unwrap_or(i64::MAX);
         let accepted_from = now.checked_add(Duration::milliseconds(patience));
-        let kind = match app.kind {
-            AppKind::OauthApp => Kind::Oauth,
-            AppKind::GithubApp => Kind::GithubApp,
-        };
-        let issued = self.issue(kind, person, |token| {
+        let refresh = self.mint_refresh(app.kind);
+        let issued = self.issue(app.kind, person, |token| {
             token.note = app.name.clone();
             token.client_id = Some(app.client_id.clone());
             token.accepted_from = accepted_from.filter(|start| *start > now);
-            match app.kind {
-                AppKind::OauthApp => token.scopes = scopes,
-                AppKind::GithubApp => {
-                    token.permissions = app.permissions.clone();
-                    token.repositories = Some(app.repositories.clone());
-                    token.expires_at = Some(now + APP_TOKEN_LIFE);
-                    token.refresh =
-                        Some(Refresh { secret: mint_refresh(), expires_at: now + APP_REFRESH_LIFE });
-                }
+            token.expires_at = app.kind.life.map(|life| now + life);
+            token.refresh = refresh;
+            if app.kind.has_scopes() {
+                token.scopes = scopes;
+            } else {
+                token.permissions = app.permissions.clone();
+                token.repositories = Some(app.repositories.clone());
             }
         });
-        if app.kind == AppKind::OauthApp {
-            self.keep_the_newest(&issued);
-        }
+        self.dialect.issued(self, &issued);
         issued
     }
 
-    fn keep_the_newest(&mut self, issued: &Token) {
-        let alike = self.tokens.iter_mut().rev().filter(|token| {
-            !token.revoked
-                && token.person == issued.person
-                && token.client_id == issued.client_id
-                && token.scopes == issued.scopes
-        });
-        alike.skip(TOKENS_PER_SCOPES).for_each(|token| token.revoked = true);
+    /// A new refresh token for this kind, if it has such.
+    pub fn mint_refresh(&self, kind: &Kind) -> Option<Refresh> {
+        let RefreshKind { mint, life } = kind.refresh?;
+        let expires_at = life.map(|life| self.now() + life);
+        Some(Refresh { secret: mint(), expires_at, spent: false })
     }
 
-    /// Makes a code that can be exchanged for ten minutes.
+    /// A refresh token as any kind of this dialect has it.
+    pub fn any_refresh(&self) -> Option<Refresh> {
+        self.dialect.kinds().iter().find_map(|kind| self.mint_refresh(kind))
+    }
+
+    /// Makes a code that can be exchanged for as long as the dialect says.
     pub fn issue_code(&mut self, fill: impl FnOnce(&mut Code)) -> String {
+        let oauth = self.dialect.oauth();
         let mut code = Code {
-            code: random::hex::<10>(),
+            code: (oauth.mint_code)(),
             client_id: String::new(),
             person: 0,
             scopes: Scopes::default(),
             redirect_uri: String::new(),
             challenge: None,
-            expires_at: self.now() + CODE_LIFE,
+            plain: false,
+            expires_at: self.now() + oauth.code_life,
         };
         fill(&mut code);
         let value = code.code.clone();
@@ -616,10 +577,11 @@ impl State {
 
     /// Remembers what a person agrees to.
     pub fn remember_grant(&mut self, person: u64, client_id: &str, scopes: &Scopes) {
+        let dialect = self.dialect;
         let known =
             self.grants.iter_mut().find(|grant| grant.person == person && grant.client_id == client_id);
         match known {
-            Some(grant) => grant.scopes = grant.scopes.union(scopes),
+            Some(grant) => grant.scopes = dialect.normalise(grant.scopes.union(scopes)),
             None => {
                 self.grants.push(Grant { person, client_id: client_id.to_owned(), scopes: scopes.clone() })
             }
@@ -646,47 +608,31 @@ impl State {
         if role == Role::None {
             return Err(Refusal::Hidden);
         }
-        if self.needs_single_sign_on(token, &repository.owner) {
-            return Err(Refusal::SingleSignOn);
-        }
-        if token.kind.has_scopes() {
-            allow_by_scopes(token, repository, need)?;
-        } else {
-            allow_by_permissions(token, repository, need)?;
-        }
+        self.dialect.allow(self, token, repository, need)?;
         match need {
             Need::WriteContents if role < Role::Push => Err(Refusal::Role),
-            Need::Hooks if role < Role::Admin => Err(Refusal::Hidden),
+            Need::Hooks if role < Role::Admin => Err(Refusal::Role),
             _ => Ok(()),
         }
     }
 
-    /// Whether an organisation refuses the token until it was authorized.
-    pub fn needs_single_sign_on(&self, token: &Token, organization: &str) -> bool {
-        let enforced = self.organization(organization).is_some_and(|found| found.single_sign_on);
-        enforced
-            && match self.settings.sso {
-                SingleSignOn::Off => false,
-                SingleSignOn::Every => true,
-                SingleSignOn::Classic => !token.single_sign_on,
-            }
-    }
-
-    /// A link where the person can authorize a token for an organisation; it works for an hour.
-    pub fn single_sign_on_link(&mut self, host: &Host, token: &Token, organization: &str) -> String {
-        if let Some(link) = &self.settings.sso_url {
-            return link.clone();
+    /// Counts a request, unless it is free; `None` when there are no limits. 0 stands for nobody.
+    pub fn charge(&mut self, person: u64, free: bool) -> Option<Rate> {
+        if !self.settings.rate_limits {
+            return None;
         }
-        let key = random::alphanumeric(40);
-        let expires_at = self.now() + SINGLE_SIGN_ON_LIFE;
-        self.sso_requests.push(SsoRequest { key: key.clone(), token: token.id, expires_at });
-        host.page(&format!("/orgs/{organization}/sso?authorization_request={key}"))
+        let mut window = self.count_request(person);
+        if free {
+            window.used -= 1;
+            self.windows.insert(person, window);
+        }
+        let limit = self.rate_limit(person);
+        Some(Rate { limit, used: window.used, reset: window.reset.unix_timestamp() })
     }
 
-    /// Counts a request and tells how many there were in this hour.
-    pub fn count_request(&mut self, person: u64) -> Window {
+    fn count_request(&mut self, person: u64) -> Window {
         let now = self.now();
-        let fresh = Window { reset: now + Duration::hours(1), used: 0 };
+        let fresh = Window { reset: now + self.dialect.rate_window(), used: 0 };
         let window = self.windows.entry(person).or_insert(fresh);
         if now >= window.reset {
             *window = fresh;
@@ -695,7 +641,7 @@ impl State {
         *window
     }
 
-    /// As many requests a person may make in an hour, 0 standing for nobody.
+    /// As many requests a person may make in a window, 0 standing for nobody.
     pub fn rate_limit(&self, person: u64) -> u64 {
         if person == 0 { 60 } else { self.settings.rate_limit }
     }
@@ -714,42 +660,25 @@ impl State {
     }
 }
 
-fn allow_by_scopes(token: &Token, repository: &Repository, need: Need) -> Result<(), Refusal> {
-    let full = token.scopes.allow("repo");
-    if repository.private && !full {
-        return Err(Refusal::Hidden);
-    }
-    match need {
-        Need::WriteContents if !token.scopes.allow("public_repo") => Err(Refusal::Role),
-        Need::Hooks if !full && !token.scopes.allow("read:repo_hook") => Err(Refusal::Hidden),
-        _ => Ok(()),
-    }
-}
-
-fn allow_by_permissions(token: &Token, repository: &Repository, need: Need) -> Result<(), Refusal> {
-    let selected = token.selects(&repository.full_name());
-    if repository.private && !selected {
-        return Err(Refusal::Hidden);
-    }
-    let open = !repository.private && matches!(need, Need::Metadata | Need::ReadContents);
-    let (permission, level) = need.permission();
-    // Whoever selects a repository gets its metadata without asking.
-    if open || need == Need::Metadata || (selected && token.permits(permission, level)) {
-        Ok(())
-    } else {
-        Err(Refusal::Permission)
-    }
-}
-
 fn person(id: u64, login: &str, name: &str) -> Person {
-    Person { id, login: login.to_owned(), name: name.to_owned(), password: login.to_owned() }
+    let email = format!("{login}@forge.example");
+    Person {
+        id,
+        login: login.to_owned(),
+        name: name.to_owned(),
+        email,
+        password: login.to_owned(),
+        bot: false,
+    }
 }
 
-fn organization(id: u64, login: &str, single_sign_on: bool, members: &[u64]) -> Organization {
-    Organization { id, login: login.to_owned(), single_sign_on, members: members.to_vec() }
+/// An organisation with these members.
+pub fn organization(id: u64, login: &str, members: &[u64]) -> Organization {
+    Organization { id, login: login.to_owned(), members: members.to_vec() }
 }
 
-fn repository(id: u64, owner: &str, name: &str, private: bool, members: &[(u64, Role)]) -> Repository {
+/// A repository with these members.
+pub fn repository(id: u64, owner: &str, name: &str, private: bool, members: &[(u64, Role)]) -> Repository {
     let members = members.iter().copied().collect();
     Repository { id, owner: owner.to_owned(), name: name.to_owned(), private, members }
 }

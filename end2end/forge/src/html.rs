@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, REFERRER_POLICY, X_FRAME_OPTIONS};
 use axum::response::{Html, IntoResponse, Response};
 
-use crate::host::Person;
+use crate::host::{Host, Person};
 
 const STYLE: &str = "\
 :root{color-scheme:light dark;--line:#8886}\
@@ -35,14 +35,16 @@ pub fn escape(text: &str) -> String {
 }
 
 /// A whole page. `main` is HTML, `title` is text.
-pub fn page(title: &str, person: Option<&Person>, main: &str) -> Response {
+pub fn page(host: &Host, title: &str, person: Option<&Person>, main: &str) -> Response {
     let title = escape(title);
     let account = match person {
         Some(person) => format!(
-            "<span>Signed in as <b>{}</b></span><a href=\"/settings/tokens\">Tokens</a><a href=\"/logout\">Sign out</a>",
-            escape(&person.login)
+            "<span>Signed in as <b>{}</b></span><a href=\"{}\">Tokens</a><a href=\"{}\">Sign out</a>",
+            escape(&person.login),
+            host.path(host.dialect().token_page().list),
+            host.path("/logout"),
         ),
-        None => "<a href=\"/login\">Sign in</a>".to_owned(),
+        None => format!("<a href=\"{}\">Sign in</a>", host.path("/login")),
     };
     let html = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -57,8 +59,8 @@ pub fn page(title: &str, person: Option<&Person>, main: &str) -> Response {
 }
 
 /// A page that says what went wrong.
-pub fn problem(status: StatusCode, title: &str, sentence: &str) -> Response {
-    (status, page(title, None, &format!("<p role=\"alert\">{}</p>", escape(sentence)))).into_response()
+pub fn problem(host: &Host, status: StatusCode, title: &str, sentence: &str) -> Response {
+    (status, page(host, title, None, &format!("<p role=\"alert\">{}</p>", escape(sentence)))).into_response()
 }
 
 /// A labelled line to type in.

@@ -22,11 +22,12 @@
 //! --redirect-uri (an address ending in :* fits any port; others fit their path and those below). With a fixed address
 //! among them, a wrong redirect_uri sends the person there with redirect_uri_mismatch; otherwise a page says so.
 //!
-//! ROOMS OF THE SOURCE. host: all state and the rules who may do what. api: REST. oauth: the web flow. git: Git over HTTP.
-//! pages: sign-in and tokens for people. control: the control room described below. fault: misbehaviour, as a layer
-//! around everything. record: the list of requests, as a layer around that. token, scope, clock, random, auth, form, html:
-//! the nouns they share. serve: the server, which can drop a connection. To add an answer, write it in its room; to add a
-//! misbehaviour, add a variant to Mishap in fault.
+//! ROOMS OF THE SOURCE. dialect: everything in which hosts differ, a file per provider; no other file knows one by name.
+//! host: all state and the rules who may do what. oauth: the web flow. git: Git over HTTP. pages: sign-in and tokens for
+//! people. control: the control room described below. fault: misbehaviour, as a layer around everything. record: the list
+//! of requests, as a layer around that. token, scope, own, clock, random, mint, auth, form, html: the nouns they share.
+//! serve: the server, which can drop a connection. To add a provider, see dialect; to add a misbehaviour, add a variant to
+//! Mishap in fault.
 //!
 //! REST. GET /user, /user/orgs, /user/installations, /rate_limit, /meta, /repos/O/R, /repos/O/R/contents/,
 //! /repos/O/R/contents/README.md, /repos/O/R/hooks. POST, PATCH, DELETE /applications/CLIENT_ID/token and DELETE
@@ -96,16 +97,18 @@
 //! POST /_forge/clock: advance_seconds, which may be negative. Answer 200: now, ahead_seconds. GET shows the same.
 //! POST /_forge/reset: back to the seeds, settings and clock included. Answer 204.
 
-mod api;
 mod auth;
 mod clock;
 mod control;
+mod dialect;
 mod fault;
 mod form;
 mod git;
 mod host;
 mod html;
+mod mint;
 mod oauth;
+mod own;
 mod pages;
 mod random;
 mod record;
@@ -122,22 +125,20 @@ use axum::http::Uri;
 use axum::middleware;
 use axum::response::Response;
 
-pub use host::{Host, Shape, SharedHost};
+pub use dialect::Shape;
+pub use host::{Host, SharedHost};
 pub use serve::serve;
 
 /// The whole host as one service.
 pub fn router(host: &SharedHost) -> Router {
-    let api = api::router(host);
-    let api = match host.shape {
-        Shape::Github => api,
-        Shape::Ghes => Router::new().nest(host.shape.api_prefix(), api),
-    };
-    Router::new()
-        .merge(api)
-        .merge(oauth::router())
-        .merge(git::router())
-        .merge(pages::router(host.shape))
-        .merge(control::router())
+    let dialect = host.dialect();
+    let site = Router::new()
+        .merge(dialect.routes(host))
+        .merge(oauth::router(dialect.oauth()))
+        .merge(git::router(dialect.git_root()))
+        .merge(pages::router(dialect.token_page()));
+    let site = if host.context.is_empty() { site } else { Router::new().nest(&host.context, site) };
+    site.merge(control::router())
         .fallback(nothing_here)
         .layer(middleware::from_fn_with_state(Arc::clone(host), fault::middleware))
         .layer(middleware::from_fn_with_state(Arc::clone(host), record::middleware))
@@ -145,15 +146,9 @@ pub fn router(host: &SharedHost) -> Router {
 }
 
 async fn nothing_here(State(host): State<SharedHost>, uri: Uri) -> Response {
-    let rest = uri.path();
-    let api = match host.shape {
-        Shape::Github => ["/repos/", "/user", "/users/", "/orgs/", "/applications/"]
-            .iter()
-            .any(|start| rest.starts_with(start)),
-        Shape::Ghes => rest.starts_with(host.shape.api_prefix()),
-    };
-    if api {
-        return api::not_found(&host);
-    }
-    html::problem(StatusCode::NOT_FOUND, "Nothing here", "This simulated host has no such page.")
+    let inside = uri.path().strip_prefix(host.context.as_str());
+    let answer = inside.and_then(|path| host.dialect().not_found(&host, path));
+    answer.unwrap_or_else(|| {
+        html::problem(&host, StatusCode::NOT_FOUND, "Nothing here", "This simulated host has no such page.")
+    })
 }

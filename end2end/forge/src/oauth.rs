@@ -1,36 +1,30 @@
 //! The OAuth web flow: people agree to an app, the app exchanges the code and refreshes.
 
-use std::collections::BTreeMap;
-
+use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Query, State};
-use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use url::Url;
 
 use crate::auth::Presented;
-use crate::host::{self, APP_REFRESH_LIFE, APP_TOKEN_LIFE, App, AppKind, Host, Person, SharedHost};
+use crate::dialect::{Oauth, Parameters, Refreshing, TokenError, WishError};
+use crate::host::{self, App, Code, Host, Person, SharedHost};
 use crate::html;
 use crate::pages;
 use crate::scope::Scopes;
-use crate::token::Token;
-
-/// Where the real host explains errors.
-const TROUBLESHOOTING: &str = "https://docs.github.com/apps/managing-oauth-apps";
+use crate::token::Refresh;
 
 /// The routes.
-pub fn router() -> Router<SharedHost> {
-    Router::new()
-        .route("/login/oauth/authorize", get(authorize).post(decide))
-        .route("/login/oauth/access_token", post(access_token))
+pub fn router(oauth: &Oauth) -> Router<SharedHost> {
+    Router::new().route(oauth.authorize, get(authorize).post(decide)).route(oauth.token, post(access_token))
 }
 
 /// What an app asks for; unknown parameters are ignored.
@@ -39,6 +33,7 @@ struct Wish {
     #[serde(default)]
     client_id: String,
     redirect_uri: Option<String>,
+    response_type: Option<String>,
     #[serde(default)]
     scope: String,
     state: Option<String>,
@@ -53,6 +48,7 @@ struct Checked {
     wish: Wish,
     app: App,
     redirect_uri: Url,
+    asked: Scopes,
 }
 
 impl Checked {
@@ -69,9 +65,10 @@ impl Checked {
         Redirect::to(target.as_str()).into_response()
     }
 
-    fn refuse(&self, host: &Host, error: &str, description: &str, anchor: &str) -> Response {
-        let explained = format!("{TROUBLESHOOTING}/troubleshooting-authorization-request-errors/#{anchor}");
-        let parameters = [("error", error), ("error_description", description), ("error_uri", &explained)];
+    fn refuse(&self, host: &Host, error: &WishError) -> Response {
+        let parameters = host.dialect().wish_refusal(error);
+        let parameters: Vec<(&str, &str)> =
+            parameters.iter().map(|(name, value)| (*name, value.as_str())).collect();
         self.answer(host, &parameters)
     }
 
@@ -85,6 +82,7 @@ impl Checked {
                 code.scopes = scopes;
                 code.redirect_uri = self.redirect_uri.to_string();
                 code.challenge = self.wish.code_challenge.clone();
+                code.plain = self.wish.code_challenge_method.as_deref() == Some("plain");
             })
         };
         self.answer(host, &[("code", &code)])
@@ -93,9 +91,10 @@ impl Checked {
 
 /// Checks everything that must be right before the person is asked.
 fn check(host: &Host, wish: Wish) -> Result<Checked, Box<Response>> {
+    let rules = host.dialect().oauth();
     let Some(app) = host.state().app(&wish.client_id).cloned() else {
         let sentence = "No app with this client id is registered here.";
-        return Err(Box::new(html::problem(StatusCode::NOT_FOUND, "Unknown app", sentence)));
+        return Err(Box::new(html::problem(host, StatusCode::NOT_FOUND, "Unknown app", sentence)));
     };
     let registered = host.redirect_uris.iter().filter_map(|pattern| Url::parse(pattern).ok()).next();
     let wanted =
@@ -103,40 +102,48 @@ fn check(host: &Host, wish: Wish) -> Result<Checked, Box<Response>> {
     let (redirect_uri, fits) = match (wanted, registered) {
         (Some(Some(wanted)), _) => (wanted, true),
         (None, Some(registered)) => (registered, true),
-        (Some(None), Some(registered)) => (registered, false),
-        (_, None) => {
+        (Some(None), Some(registered)) if rules.mismatch_returns => (registered, false),
+        _ => {
             let sentence = "The redirect_uri is not registered for this app.";
-            return Err(Box::new(html::problem(StatusCode::BAD_REQUEST, "Wrong redirect", sentence)));
+            return Err(Box::new(html::problem(host, StatusCode::BAD_REQUEST, "Wrong redirect", sentence)));
         }
     };
-    let checked = Checked { wish, app, redirect_uri };
-    if !fits {
-        let description = "The redirect_uri MUST match the registered callback URL for this application.";
-        let anchor = "redirect-uri-mismatch";
-        return Err(Box::new(checked.refuse(host, "redirect_uri_mismatch", description, anchor)));
-    }
-    let suspended = host.state().settings.app_suspended;
-    if suspended {
-        let description = "Your application has been suspended. Contact support.";
-        let anchor = "application-suspended";
-        return Err(Box::new(checked.refuse(host, "application_suspended", description, anchor)));
-    }
-    if checked.wish.code_challenge.is_some() && checked.wish.code_challenge_method.as_deref() != Some("S256")
-    {
-        let description = "The code_challenge_method must be S256.";
-        return Err(Box::new(checked.refuse(host, "invalid_request", description, "pkce")));
-    }
-    Ok(checked)
+    let asked = Scopes::parse(&wish.scope, rules.separators);
+    let mut checked = Checked { wish, app, redirect_uri, asked: Scopes::default() };
+    let challenge = checked.wish.code_challenge.is_some();
+    let plain = rules.plain_challenge && checked.wish.code_challenge_method.as_deref() == Some("plain");
+    let sha256 = checked.wish.code_challenge_method.as_deref() == Some("S256");
+    let code = checked.wish.response_type.as_deref() == Some("code");
+    let error = if !fits {
+        WishError::RedirectMismatch
+    } else if rules.response_type && !code {
+        WishError::ResponseType
+    } else {
+        let allowed = host.dialect().ask(&host.state(), &checked.app, asked);
+        match allowed {
+            Err(error) => error,
+            Ok(_) if challenge && !sha256 && !plain => WishError::Challenge,
+            Ok(allowed) => {
+                checked.asked = allowed;
+                return Ok(checked);
+            }
+        }
+    };
+    Err(Box::new(checked.refuse(host, &error)))
 }
 
 /// Whether one of the registered patterns lets the host send people there.
 fn may_return(host: &Host, wanted: &Url) -> bool {
-    host.redirect_uris.iter().any(|pattern| matches(pattern, wanted))
+    let exact = host.dialect().oauth().exact_redirect;
+    host.redirect_uris.iter().any(|pattern| matches(pattern, wanted, exact))
 }
 
-/// `http://localhost:*` fits any port and path; other patterns fit paths at and below theirs.
-fn matches(pattern: &str, wanted: &Url) -> bool {
+/// `http://localhost:*` fits any port and path; other patterns fit themselves, or paths at and below theirs.
+fn matches(pattern: &str, wanted: &Url, exact: bool) -> bool {
     let any_port = pattern.ends_with(":*");
+    if exact && !any_port {
+        return Url::parse(pattern).is_ok_and(|registered| registered == *wanted);
+    }
     let Ok(registered) = Url::parse(pattern.trim_end_matches(":*")) else { return false };
     let loopback = matches!(registered.host_str(), Some("127.0.0.1" | "[::1]"));
     let below = registered.path().trim_end_matches('/');
@@ -159,26 +166,28 @@ async fn authorize(
         Ok(checked) => checked,
         Err(refusal) => return *refusal,
     };
+    let here = host.here(&uri);
     let Some(person) = pages::signed_in(&host, &headers) else {
-        let here = uri.path_and_query().map_or("/", |here| here.as_str());
-        return pages::to_sign_in(here, checked.wish.login.as_deref());
+        return pages::to_sign_in(&host, &here, checked.wish.login.as_deref());
     };
+    let dialect = host.dialect();
     let known = host.state().grant(person.id, &checked.app.client_id).map(|grant| grant.scopes.clone());
-    let asked = Scopes::normalised(Scopes::parse(&checked.wish.scope).iter());
-    let ask_again = matches!(checked.wish.prompt.as_deref(), Some("consent" | "select_account"));
-    match known {
-        // An app that asks for nothing gets what it got before.
-        Some(known) if !ask_again && asked.is_empty() => checked.agree(&host, &person, known),
-        Some(known) if !ask_again && known.cover(&asked) => checked.agree(&host, &person, asked),
-        _ => consent(&person, &checked, &asked, uri.path_and_query().map_or("/", |here| here.as_str())),
+    let prompt = checked.wish.prompt.as_deref();
+    let ask_again = prompt.is_some_and(|prompt| dialect.oauth().prompts.contains(&prompt));
+    match known.and_then(|known| dialect.known(&known, &checked.asked)) {
+        Some(granted) if !ask_again => checked.agree(&host, &person, granted),
+        _ => consent(&host, &person, &checked, &here),
     }
 }
 
-fn consent(person: &Person, checked: &Checked, asked: &Scopes, here: &str) -> Response {
-    let wish = &checked.wish;
-    let mut form = String::from("<form method=\"post\" action=\"/login/oauth/authorize\">\n");
+fn consent(host: &Host, person: &Person, checked: &Checked, here: &str) -> Response {
+    let rules = host.dialect().oauth();
+    let (wish, asked) = (&checked.wish, &checked.asked);
+    let mut form = format!("<form method=\"post\" action=\"{}\">\n", host.path(rules.authorize));
     let carried = [
         ("client_id", Some(&wish.client_id)),
+        ("response_type", wish.response_type.as_ref()),
+        ("scope", Some(&wish.scope).filter(|_| !rules.may_untick)),
         ("redirect_uri", wish.redirect_uri.as_ref()),
         ("state", wish.state.as_ref()),
         ("code_challenge", wish.code_challenge.as_ref()),
@@ -189,14 +198,18 @@ fn consent(person: &Person, checked: &Checked, asked: &Scopes, here: &str) -> Re
             form.push_str(&html::hidden(name, value));
         }
     }
-    if checked.app.kind == AppKind::GithubApp {
+    if !checked.app.kind.has_scopes() {
         form.push_str("<p>It acts within its installation:</p><ul>");
         for repository in &checked.app.repositories {
             form.push_str(&format!("<li>{}</li>", html::escape(repository)));
         }
         form.push_str("</ul>\n");
     } else if asked.is_empty() {
-        form.push_str("<p>It asks for no scope: it only learns who you are.</p>\n");
+        form.push_str(&format!("<p>{}</p>\n", html::escape(rules.no_scope)));
+    } else if !rules.may_untick {
+        form.push_str("<p>It asks for these scopes:</p><ul>");
+        asked.iter().for_each(|scope| form.push_str(&format!("<li>{}</li>", html::escape(scope))));
+        form.push_str("</ul>\n");
     } else {
         form.push_str("<fieldset><legend>Scopes to grant</legend>\n");
         asked.iter().for_each(|scope| form.push_str(&html::checkbox(scope, "grant", scope, true)));
@@ -212,9 +225,9 @@ fn consent(person: &Person, checked: &Checked, asked: &Scopes, here: &str) -> Re
         html::escape(&checked.app.name),
         html::escape(&person.login),
         html::escape(&checked.redirect_uri.origin().ascii_serialization()),
-        html::button("/logout", "Use another account", &html::hidden("return_to", here)),
+        html::button(&host.path("/logout"), "Use another account", &html::hidden("return_to", here)),
     );
-    html::page(&format!("Authorize {}", checked.app.name), Some(person), &main)
+    html::page(host, &format!("Authorize {}", checked.app.name), Some(person), &main)
 }
 
 async fn decide(State(host): State<SharedHost>, headers: HeaderMap, body: Bytes) -> Response {
@@ -223,6 +236,8 @@ async fn decide(State(host): State<SharedHost>, headers: HeaderMap, body: Bytes)
     let wish = Wish {
         client_id: value("client_id").unwrap_or_default(),
         redirect_uri: value("redirect_uri"),
+        response_type: value("response_type"),
+        scope: value("scope").unwrap_or_default(),
         state: value("state"),
         code_challenge: value("code_challenge"),
         code_challenge_method: value("code_challenge_method"),
@@ -232,179 +247,155 @@ async fn decide(State(host): State<SharedHost>, headers: HeaderMap, body: Bytes)
         Ok(checked) => checked,
         Err(refusal) => return *refusal,
     };
-    let Some(person) = pages::signed_in(&host, &headers) else { return pages::to_sign_in("/", None) };
+    let Some(person) = pages::signed_in(&host, &headers) else {
+        return pages::to_sign_in(&host, &host.path("/"), None);
+    };
     if value("decision").as_deref() != Some("authorize") {
-        let description = "The user has denied your application access.";
-        return checked.refuse(&host, "access_denied", description, "access-denied");
+        return checked.refuse(&host, &WishError::Denied);
     }
-    let granted = pairs.iter().filter(|(name, _)| name == "grant").map(|(_, scope)| scope);
-    checked.agree(&host, &person, Scopes::normalised(granted))
-}
-
-/// What the token endpoint refuses, always with status 200.
-#[derive(Clone, Copy)]
-enum TokenError {
-    IncorrectClient,
-    BadCode,
-    RedirectMismatch,
-    UnverifiedEmail,
-    BadRefreshToken,
-    UnsupportedGrant,
-}
-
-impl TokenError {
-    fn parts(self) -> (&'static str, &'static str) {
-        match self {
-            Self::IncorrectClient => {
-                ("incorrect_client_credentials", "The client_id and/or client_secret passed are incorrect.")
-            }
-            Self::BadCode => ("bad_verification_code", "The code passed is incorrect or expired."),
-            Self::RedirectMismatch => (
-                "redirect_uri_mismatch",
-                "The redirect_uri MUST match the registered callback URL for this application.",
-            ),
-            Self::UnverifiedEmail => {
-                ("unverified_user_email", "The user must have a verified primary email.")
-            }
-            Self::BadRefreshToken => {
-                ("bad_refresh_token", "The refresh token passed is incorrect or expired.")
-            }
-            Self::UnsupportedGrant => ("unsupported_grant_type", "The grant_type is not supported."),
-        }
+    let dialect = host.dialect();
+    let granted = if dialect.oauth().may_untick {
+        let granted = pairs.iter().filter(|(name, _)| name == "grant").map(|(_, scope)| scope);
+        dialect.normalise(Scopes::literal(granted))
+    } else {
+        checked.asked.clone()
+    };
+    let known = host.state().grant(person.id, &checked.app.client_id).map(|grant| grant.scopes.clone());
+    if let Err(error) = dialect.vet_agreement(known.as_ref(), &granted) {
+        return checked.refuse(&host, &error);
     }
-
-    fn body(self) -> Map<String, Value> {
-        let (error, description) = self.parts();
-        let anchor = error.replace('_', "-");
-        let explained =
-            format!("{TROUBLESHOOTING}/troubleshooting-oauth-app-access-token-request-errors/#{anchor}");
-        object(json!({ "error": error, "error_description": description, "error_uri": explained }))
-    }
+    checked.agree(&host, &person, granted)
 }
 
 async fn access_token(
     State(host): State<SharedHost>,
     headers: HeaderMap,
-    Query(query): Query<BTreeMap<String, String>>,
+    Query(query): Query<Parameters>,
     body: Bytes,
 ) -> Response {
-    let parameters = parameters(&headers, query, &body);
-    let reply = exchange(&mut host.state(), &headers, &parameters).unwrap_or_else(TokenError::body);
-    let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    if accept.contains("application/json") {
-        return Json(reply).into_response();
-    }
-    let mut form = url::form_urlencoded::Serializer::new(String::new());
-    for (name, value) in &reply {
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        form.append_pair(name, &text);
-    }
-    ([(CONTENT_TYPE, "application/x-www-form-urlencoded; charset=utf-8")], form.finish()).into_response()
+    let dialect = host.dialect();
+    let parameters = parameters(dialect.oauth(), &headers, query, &body);
+    let (status, reply) = match exchange(&mut host.state(), &headers, &parameters) {
+        Ok(reply) => (StatusCode::OK, reply),
+        Err(error) => dialect.token_refusal(&error),
+    };
+    dialect.token_answer(&headers, status, reply)
 }
 
-/// Parameters may come in the query, in a form or in JSON.
-fn parameters(
-    headers: &HeaderMap,
-    mut query: BTreeMap<String, String>,
-    body: &Bytes,
-) -> BTreeMap<String, String> {
+/// Parameters come in a form and, where the host takes them so, in the query or in JSON.
+pub fn parameters(rules: &Oauth, headers: &HeaderMap, query: Parameters, body: &Bytes) -> Parameters {
+    let mut parameters = if rules.query { query } else { Parameters::new() };
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    if kind.starts_with("application/json") {
-        query.extend(serde_json::from_slice::<BTreeMap<String, String>>(body).unwrap_or_default());
-    } else {
-        query.extend(url::form_urlencoded::parse(body).into_owned());
+    if !kind.starts_with("application/json") {
+        parameters.extend(url::form_urlencoded::parse(body).into_owned());
+    } else if rules.json {
+        parameters.extend(serde_json::from_slice::<Parameters>(body).unwrap_or_default());
     }
-    query
+    parameters
+}
+
+/// The app that the request proves to come from.
+pub fn client(state: &host::State, headers: &HeaderMap, parameters: &Parameters) -> Option<App> {
+    let rules = state.dialect().oauth();
+    let value = |name: &str| parameters.get(name).cloned().unwrap_or_default();
+    let (client_id, secret) = match Presented::read(headers) {
+        Presented::Basic { user, password } if rules.client_in_basic => (user, password),
+        _ if rules.client_in_body => (value("client_id"), value("client_secret")),
+        _ => return None,
+    };
+    state.app(&client_id).filter(|app| app.client_secret == secret).cloned()
 }
 
 fn exchange(
     state: &mut host::State,
     headers: &HeaderMap,
-    parameters: &BTreeMap<String, String>,
+    parameters: &Parameters,
 ) -> Result<Map<String, Value>, TokenError> {
-    let value = |name: &str| parameters.get(name).map(String::as_str);
-    let (client_id, secret) = match Presented::read(headers) {
-        Presented::Basic { user, password } => (user, password),
-        _ => (
-            value("client_id").unwrap_or_default().to_owned(),
-            value("client_secret").unwrap_or_default().to_owned(),
-        ),
-    };
-    let app = state.app(&client_id).filter(|app| app.client_secret == secret).cloned();
-    let app = app.ok_or(TokenError::IncorrectClient)?;
-    match value("grant_type") {
-        None | Some("authorization_code") => redeem(state, &app, parameters),
-        Some("refresh_token") => refresh(state, &app, value("refresh_token").unwrap_or_default()),
-        Some(_) => Err(TokenError::UnsupportedGrant),
+    let app = client(state, headers, parameters).ok_or(TokenError::Client)?;
+    let by_default = state.dialect().oauth().code_by_default;
+    match parameters.get("grant_type").map(String::as_str) {
+        None if by_default => redeem(state, &app, parameters),
+        Some("authorization_code") => redeem(state, &app, parameters),
+        Some("refresh_token") => refresh(state, &app, parameters),
+        _ => Err(TokenError::GrantType),
     }
 }
 
 fn redeem(
     state: &mut host::State,
     app: &App,
-    parameters: &BTreeMap<String, String>,
+    parameters: &Parameters,
 ) -> Result<Map<String, Value>, TokenError> {
-    let code = parameters.get("code").and_then(|code| state.take_code(code)).ok_or(TokenError::BadCode)?;
+    let dialect = state.dialect();
+    let code = parameters.get("code").and_then(|code| state.take_code(code)).ok_or(TokenError::Code)?;
     if code.client_id != app.client_id {
-        return Err(TokenError::BadCode);
+        return Err(TokenError::Code);
     }
-    if let Some(wanted) = parameters.get("redirect_uri")
-        && Url::parse(wanted).ok().map(|wanted| wanted.to_string()).as_ref() != Some(&code.redirect_uri)
-    {
+    let repeated = match parameters.get("redirect_uri") {
+        Some(redirect) => same_redirect(redirect, &code.redirect_uri),
+        None => !dialect.oauth().repeat_redirect,
+    };
+    if !repeated {
         return Err(TokenError::RedirectMismatch);
     }
-    if let Some(challenge) = &code.challenge {
-        let verifier = parameters.get("code_verifier").map(String::as_str).unwrap_or_default();
-        if URL_SAFE_NO_PAD.encode(Sha256::digest(verifier)) != challenge.trim_end_matches('=') {
-            return Err(TokenError::BadCode);
+    verify(&code, parameters.get("code_verifier").map(String::as_str).unwrap_or_default())?;
+    dialect.vet_exchange(state, app)?;
+    let mut issued = state.issue_for_app(app, code.person, code.scopes);
+    if let Some(token) = state.token_by_id_mut(issued.id) {
+        token.redirect_uri = Some(code.redirect_uri);
+        issued = token.clone();
+    }
+    Ok(dialect.token_reply(state, &issued))
+}
+
+/// Whether both spellings name the same address.
+pub fn same_redirect(given: &str, known: &str) -> bool {
+    Url::parse(given).is_ok_and(|given| given.as_str() == known)
+}
+
+fn verify(code: &Code, verifier: &str) -> Result<(), TokenError> {
+    let fits = match &code.challenge {
+        None => true,
+        Some(challenge) if code.plain => challenge == verifier,
+        Some(challenge) => {
+            URL_SAFE_NO_PAD.encode(Sha256::digest(verifier)) == challenge.trim_end_matches('=')
         }
-    }
-    if state.settings.unverified_email {
-        return Err(TokenError::UnverifiedEmail);
-    }
-    Ok(pair(&state.issue_for_app(app, code.person, code.scopes)))
+    };
+    if fits { Ok(()) } else { Err(TokenError::Verifier) }
 }
 
-/// Exchanges a refresh token once: the old pair is dead afterwards.
-fn refresh(state: &mut host::State, app: &App, secret: &str) -> Result<Map<String, Value>, TokenError> {
-    let now = state.now();
+/// Exchanges a refresh token. What dies with it is the dialect's word.
+fn refresh(
+    state: &mut host::State,
+    app: &App,
+    parameters: &Parameters,
+) -> Result<Map<String, Value>, TokenError> {
+    let dialect = state.dialect();
+    let (now, refreshing) = (state.now(), dialect.refreshing(state));
+    let secret = parameters.get("refresh_token").map(String::as_str).unwrap_or_default();
+    let fits = |refresh: &Refresh| refresh.secret == secret && refresh.expires_at.is_none_or(|end| now < end);
     let old = state.tokens.iter_mut().find(|token| {
-        let fits = |refresh: &crate::token::Refresh| refresh.secret == secret && now < refresh.expires_at;
-        !token.revoked
-            && token.client_id.as_deref() == Some(&app.client_id)
-            && token.refresh.as_ref().is_some_and(fits)
+        token.client_id.as_deref() == Some(&app.client_id) && token.refresh.as_ref().is_some_and(fits)
     });
-    let old = old.ok_or(TokenError::BadRefreshToken)?;
-    old.revoked = true;
-    let (person, scopes, permissions, repositories) =
-        (old.person, old.scopes.clone(), old.permissions.clone(), old.repositories.clone());
-    let issued = state.issue_for_app(app, person, scopes);
+    let old = old.filter(|token| !token.revoked).ok_or(TokenError::Refresh)?;
+    if old.refresh.as_ref().is_some_and(|refresh| refresh.spent) {
+        return Err(TokenError::SpentRefresh);
+    }
+    dialect.vet_refresh(old, parameters)?;
+    match refreshing {
+        Refreshing::Pair => old.revoked = true,
+        Refreshing::Refresh => old.refresh.iter_mut().for_each(|refresh| refresh.spent = true),
+        Refreshing::Nothing => {}
+    }
+    let old = old.clone();
+    let mut issued = state.issue_for_app(app, old.person, old.scopes);
     if let Some(next) = state.token_by_id_mut(issued.id) {
-        next.permissions = permissions;
-        next.repositories = repositories;
+        next.permissions = old.permissions;
+        next.repositories = old.repositories;
+        next.redirect_uri = old.redirect_uri;
+        issued = next.clone();
     }
-    Ok(pair(&issued))
-}
-
-fn pair(token: &Token) -> Map<String, Value> {
-    let mut reply = object(json!({
-        "access_token": token.secret,
-        "scope": token.scopes.join(","),
-        "token_type": "bearer",
-    }));
-    if let Some(refresh) = &token.refresh {
-        reply.insert("expires_in".to_owned(), json!(APP_TOKEN_LIFE.whole_seconds()));
-        reply.insert("refresh_token".to_owned(), json!(refresh.secret));
-        reply.insert("refresh_token_expires_in".to_owned(), json!(APP_REFRESH_LIFE.whole_seconds()));
-    }
-    reply
-}
-
-fn object(value: Value) -> Map<String, Value> {
-    match value {
-        Value::Object(object) => object,
-        _ => Map::new(),
-    }
+    Ok(dialect.token_reply(state, &issued))
 }
 
 #[cfg(test)]
@@ -414,12 +405,20 @@ mod tests {
 
     #[test]
     fn a_redirect_must_lie_at_or_below_a_registered_address() {
-        let fits = |pattern, wanted: &str| matches(pattern, &Url::parse(wanted).unwrap());
+        let fits = |pattern, wanted: &str| matches(pattern, &Url::parse(wanted).unwrap(), false);
         assert!(fits("http://localhost:*", "http://localhost:3000/callback/github"));
         assert!(fits("https://gitward.example/callback", "https://gitward.example/callback/github"));
         assert!(!fits("https://gitward.example/callback", "https://gitward.example/callback-evil"));
         assert!(!fits("https://gitward.example/callback", "https://gitward.example:8443/callback"));
         assert!(!fits("http://localhost:*", "http://localhost.evil.example/"));
         assert!(!fits("http://localhost:*", "https://localhost/"));
+    }
+
+    #[test]
+    fn a_strict_host_takes_a_registered_address_as_it_is() {
+        let fits = |pattern, wanted: &str| matches(pattern, &Url::parse(wanted).unwrap(), true);
+        assert!(fits("http://localhost:*", "http://localhost:3000/callback/demo"));
+        assert!(fits("https://gitward.example/callback", "https://gitward.example/callback"));
+        assert!(!fits("https://gitward.example/callback", "https://gitward.example/callback/demo"));
     }
 }

@@ -14,13 +14,23 @@ pub fn bytes<const N: usize>() -> [u8; N] {
 
 /// Random letters and digits.
 pub fn alphanumeric(length: usize) -> String {
+    letters(BASE62, length)
+}
+
+/// Random letters out of these, of which there are at most 256.
+pub fn letters(alphabet: &[u8], length: usize) -> String {
     let mut text = String::with_capacity(length);
+    if alphabet.is_empty() {
+        return text;
+    }
+    // The largest multiple of the alphabet's length in a byte: every letter stays equally likely.
+    let fair = 256 / alphabet.len() * alphabet.len();
     while text.len() < length {
-        // 248 is the largest multiple of 62 in a byte: every letter stays equally likely.
         let drawn = bytes::<64>();
-        let letters = drawn.iter().filter(|byte| **byte < 248);
+        let fitting = drawn.iter().map(|byte| usize::from(*byte)).filter(|byte| *byte < fair);
+        let letters = fitting.filter_map(|byte| alphabet.get(byte % alphabet.len()));
         let room = length - text.len();
-        text.extend(letters.map(|byte| char::from(BASE62[usize::from(byte % 62)])).take(room));
+        text.extend(letters.map(|letter| char::from(*letter)).take(room));
     }
     text
 }

@@ -29,7 +29,7 @@ pub struct Record {
     pub query_keys: Vec<String>,
     /// Headers with lower-case names; those with credentials say `***`.
     pub headers: BTreeMap<String, String>,
-    /// `Bearer`, `token`, `Basic`, `other`, or null without the header.
+    /// `Bearer`, `token`, `Basic`, the name of a header of its own, `other`, or null without a credential.
     pub auth_scheme: Option<&'static str>,
     /// The user part of Basic, unless it looks like a secret.
     pub basic_user: Option<String>,
@@ -65,7 +65,7 @@ fn describe(
     headers: &HeaderMap,
     body: &Bytes,
 ) -> Record {
-    let presented = Presented::read(headers);
+    let presented = state.dialect().presented(headers);
     let basic_user = match &presented {
         Presented::Basic { user, .. } if !looks_secret(state, user) => Some(user.clone()),
         _ => None,
@@ -75,7 +75,7 @@ fn describe(
         method: method.to_string(),
         path: uri.path().to_owned(),
         query_keys: form_keys(uri.query().unwrap_or_default().as_bytes()),
-        headers: masked(headers),
+        headers: masked(headers, state.dialect().secret_headers()),
         auth_scheme: presented.scheme(),
         basic_user,
         token_id: presented.secret().and_then(|secret| state.token(secret)).map(|token| token.id),
@@ -85,13 +85,14 @@ fn describe(
 }
 
 fn looks_secret(state: &host::State, user: &str) -> bool {
-    let prefixed = ["ghp_", "gho_", "ghu_", "ghr_", "ghs_", "github_pat_"];
-    state.token(user).is_some() || user.len() >= 40 || prefixed.iter().any(|prefix| user.starts_with(prefix))
+    let prefixes = state.dialect().secret_prefixes();
+    state.token(user).is_some() || user.len() >= 40 || prefixes.iter().any(|prefix| user.starts_with(prefix))
 }
 
-fn masked(headers: &HeaderMap) -> BTreeMap<String, String> {
+fn masked(headers: &HeaderMap, others: &[&str]) -> BTreeMap<String, String> {
     let shown = |(name, value): (&axum::http::HeaderName, &axum::http::HeaderValue)| {
-        let secret = [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE].contains(name);
+        let secret = [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE].contains(name)
+            || others.iter().any(|other| *other == name.as_str());
         let value =
             if secret { "***".to_owned() } else { String::from_utf8_lossy(value.as_bytes()).into_owned() };
         (name.to_string(), value)

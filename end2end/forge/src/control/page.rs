@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::switch_on;
 use crate::fault::{Fault, MISHAPS, Order, Place, Room};
 use crate::form::Form;
-use crate::host::SharedHost;
+use crate::host::{Host, SharedHost};
 use crate::html;
 use crate::pages;
 
@@ -19,11 +19,30 @@ const ROOM: &str = "/_forge";
 
 const PLACES: &[(&str, &str)] = &[
     ("any", "Everything that machines ask"),
-    ("user", "Who owns this token (/user)"),
+    ("user", "Who owns this token"),
     ("token", "Exchange and refresh of OAuth tokens"),
     ("repos", "Repositories in the REST API"),
     ("git", "Git over HTTP"),
 ];
+
+/// The places with the dialect's own words.
+fn places(host: &Host) -> Vec<(&'static str, String)> {
+    let shown = |(name, label): &(&'static str, &str)| match *name {
+        "user" => (*name, format!("{label} ({})", host.dialect().identity_door())),
+        _ => (*name, (*label).to_owned()),
+    };
+    PLACES.iter().map(shown).collect()
+}
+
+/// The mishaps with the dialect's own words.
+fn mishaps(host: &Host) -> Vec<(&'static str, String)> {
+    let (status, error) = host.dialect().oauth_fault();
+    let shown = |(name, label): &(&'static str, &str)| match *name {
+        "oauth_error" => (*name, format!("{label} {error} with status {}", status.as_u16())),
+        _ => (*name, (*label).to_owned()),
+    };
+    MISHAPS.iter().map(shown).collect()
+}
 
 const MOMENTS: &[(&str, &str)] =
     &[("3600", "Move 1 hour on"), ("86400", "Move 1 day on"), ("2592000", "Move 30 days on")];
@@ -49,13 +68,13 @@ async fn show(State(host): State<SharedHost>, headers: HeaderMap) -> Response {
         main.push_str("<p>None: the host behaves.</p>\n");
     } else {
         main.push_str("<ul>\n");
-        active.for_each(|fault| main.push_str(&item(fault)));
+        active.for_each(|fault| main.push_str(&item(&host, fault)));
         main.push_str("</ul>\n");
         main.push_str(&html::button("/_forge/page/faults/off", "Switch all off", ""));
     }
     main.push_str("<h2>Switch a fault on</h2>\n<form method=\"post\" action=\"/_forge/page/faults\">\n");
-    main.push_str(&html::select("Where", "on", PLACES, "any"));
-    main.push_str(&html::select("What happens", "fault", MISHAPS, "status"));
+    main.push_str(&choice("Where", "on", &places(&host), "any"));
+    main.push_str(&choice("What happens", "fault", &mishaps(&host), "status"));
     let often = [("", "Until switched off"), ("1", "Once"), ("3", "Three times")];
     main.push_str(&html::select("How often", "times", &often, ""));
     main.push_str("<button>Switch on</button>\n</form>\n");
@@ -71,21 +90,26 @@ async fn show(State(host): State<SharedHost>, headers: HeaderMap) -> Response {
         "<p>{} requests were received: <a href=\"/_forge/requests\">list as JSON</a>.</p>",
         state.records.len()
     ));
-    html::page("Control room", person.as_ref(), &main)
+    html::page(&host, "Control room", person.as_ref(), &main)
 }
 
-fn item(fault: &Fault) -> String {
-    let place = match &fault.order.on {
-        Place::Room(room) => {
-            PLACES.iter().find(|(name, _)| json!(room) == *name).map_or("", |(_, label)| label)
-        }
-        Place::Exact { path_prefix, .. } => path_prefix,
+fn choice(label: &str, name: &str, options: &[(&str, String)], chosen: &str) -> String {
+    let options: Vec<(&str, &str)> = options.iter().map(|(value, shown)| (*value, shown.as_str())).collect();
+    html::select(label, name, &options, chosen)
+}
+
+fn item(host: &Host, fault: &Fault) -> String {
+    let words = |all: Vec<(&str, String)>, wanted: Value| {
+        all.into_iter().find(|(name, _)| wanted == *name).map(|(_, label)| label).unwrap_or_default()
     };
-    let mishap =
-        MISHAPS.iter().find(|(name, _)| json!(fault.order.fault) == *name).map_or("", |(_, label)| label);
+    let place = match &fault.order.on {
+        Place::Room(room) => words(places(host), json!(room)),
+        Place::Exact { path_prefix, .. } => path_prefix.clone(),
+    };
+    let mishap = words(mishaps(host), json!(fault.order.fault));
     let left = fault.order.times.map_or_else(String::new, |times| format!(", {times} more"));
     let off = html::button(&format!("{ROOM}/page/faults/{}/off", fault.id), "Switch off", "");
-    format!("<li>{}: {mishap} (struck {}{left}) {off}</li>\n", html::escape(place), fault.struck)
+    format!("<li>{}: {mishap} (struck {}{left}) {off}</li>\n", html::escape(&place), fault.struck)
 }
 
 async fn switch_fault_on(State(host): State<SharedHost>, body: Bytes) -> Response {
@@ -100,7 +124,7 @@ async fn switch_fault_on(State(host): State<SharedHost>, body: Bytes) -> Respons
     let fault = serde_json::from_value(Value::from(fault));
     let (Ok(room), Ok(fault)) = (room, fault) else {
         let sentence = "The page sent a place or a fault that this host does not know.";
-        return html::problem(StatusCode::UNPROCESSABLE_ENTITY, "Unknown fault", sentence);
+        return html::problem(&host, StatusCode::UNPROCESSABLE_ENTITY, "Unknown fault", sentence);
     };
     let order = Order {
         on: Place::Room(room),

@@ -1,4 +1,4 @@
-//! The tokens of whoever is signed in: list, make, narrow, end.
+//! The tokens of whoever is signed in: list, make, narrow, end. Paths, fields and kinds are the dialect's.
 
 use axum::Router;
 use axum::body::Bytes;
@@ -6,67 +6,84 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
-use time::Duration;
+use time::{Duration, OffsetDateTime};
 
 use super::{signed_in, to_sign_in};
 use crate::clock;
+use crate::dialect::{EndField, ScopeField, TokenForm, TokenPage};
 use crate::form::Form;
-use crate::host::{self, Person, Shape, SharedHost};
+use crate::host::{self, Host, Person, SharedHost};
 use crate::html;
-use crate::scope::{OFFERED, Scopes};
-use crate::token::{Kind, Level, Permissions, Token};
+use crate::scope::Scopes;
+use crate::token::Token;
 
-const LIST: &str = "/settings/tokens";
-const NEW_FINE_GRAINED: &str = "/settings/personal-access-tokens/new";
-
-/// Permissions that the page of fine-grained tokens offers.
-const PERMISSIONS: &[(&str, &str)] = &[
-    ("contents", "Contents"),
-    ("metadata", "Metadata"),
-    ("pull_requests", "Pull requests"),
-    ("repository_hooks", "Webhooks"),
-    ("statuses", "Commit statuses"),
-    ("workflows", "Workflows"),
-    ("administration", "Administration"),
-];
-
-const EXPIRATIONS: &[(&str, &str)] = &[
-    ("7", "In 7 days"),
-    ("30", "In 30 days"),
-    ("60", "In 60 days"),
-    ("90", "In 90 days"),
-    ("366", "In 366 days"),
-    ("none", "Never"),
-];
-
-/// The routes; the enterprise server has no page for fine-grained tokens that a link can fill in.
-pub fn router(shape: Shape) -> Router<SharedHost> {
-    let router = Router::new()
-        .route("/settings/tokens", get(list))
-        .route("/settings/tokens/new", get(new_classic).post(create_classic))
-        .route("/settings/tokens/{id}/scopes", post(narrow))
-        .route("/settings/tokens/{id}/expire", post(expire))
-        .route("/settings/tokens/{id}/revoke", post(revoke))
-        .route("/settings/applications/{client_id}/revoke", post(revoke_app));
-    match shape {
-        Shape::Github => router.route(NEW_FINE_GRAINED, get(new_fine_grained).post(create_fine_grained)),
-        Shape::Ghes => router,
+/// The routes.
+pub fn router(page: &'static TokenPage) -> Router<SharedHost> {
+    let (list_path, apps) = (page.list, page.apps);
+    let mut router = Router::new()
+        .route(list_path, get(list))
+        .route(&format!("{list_path}/{{id}}/scopes"), post(narrow))
+        .route(&format!("{list_path}/{{id}}/expire"), post(expire))
+        .route(&format!("{list_path}/{{id}}/revoke"), post(revoke))
+        .route(&format!("{apps}/{{client_id}}/revoke"), post(revoke_app));
+    for form in page.forms {
+        let create = async move |State(host): State<SharedHost>, headers: HeaderMap, body: Bytes| {
+            create(&host, form, &headers, &body)
+        };
+        router = router.route(form.path, post(create));
+        if form.path != list_path {
+            let show = async move |State(host): State<SharedHost>,
+                                   uri: Uri,
+                                   RawQuery(query): RawQuery,
+                                   headers: HeaderMap| {
+                show(&host, form, &uri, query.as_deref(), &headers)
+            };
+            router = router.route(form.path, get(show));
+        }
     }
+    router
 }
 
-async fn list(State(host): State<SharedHost>, headers: HeaderMap) -> Response {
-    let Some(person) = signed_in(&host, &headers) else { return to_sign_in(LIST, None) };
+fn page(host: &Host) -> &'static TokenPage {
+    host.dialect().token_page()
+}
+
+fn list_path(host: &Host) -> String {
+    host.path(page(host).list)
+}
+
+async fn list(
+    State(host): State<SharedHost>,
+    uri: Uri,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let Some(person) = signed_in(&host, &headers) else { return to_sign_in(&host, &host.here(&uri), None) };
+    let page = page(&host);
     let state = host.state();
-    let mut main = String::from("<p><a href=\"/settings/tokens/new\">New classic token</a>");
-    if host.shape == Shape::Github {
-        main.push_str(&format!(" · <a href=\"{NEW_FINE_GRAINED}\">New fine-grained token</a>"));
+    let mut main = String::new();
+    let here = page.forms.iter().filter(|form| form.path == page.list);
+    let query = Form::parse(query.unwrap_or_default().as_bytes());
+    here.for_each(|form| {
+        main.push_str(&format!(
+            "<h2>{}</h2>\n{}",
+            html::escape(form.title),
+            fields(&host, &state, form, &query)
+        ));
+    });
+    let elsewhere = page.forms.iter().filter(|form| form.path != page.list);
+    let links = elsewhere.map(|form| (form.path, form.title)).chain(page.links.iter().copied());
+    let links: Vec<String> = links
+        .map(|(path, words)| format!("<a href=\"{}\">{}</a>", host.path(path), html::escape(words)))
+        .collect();
+    if !links.is_empty() {
+        main.push_str(&format!("<p>{}</p>\n", links.join(" · ")));
     }
-    main.push_str("</p>\n");
     let mine: Vec<&Token> = state.tokens.iter().filter(|token| token.person == person.id).collect();
     if mine.is_empty() {
         main.push_str("<p>No token yet.</p>\n");
     }
-    mine.iter().rev().for_each(|token| main.push_str(&article(&state, token)));
+    mine.iter().rev().for_each(|token| main.push_str(&article(&host, &state, token)));
     main.push_str("<h2>Apps you agreed to</h2>\n");
     let mut agreed = state.grants.iter().filter(|grant| grant.person == person.id).peekable();
     if agreed.peek().is_none() {
@@ -75,7 +92,7 @@ async fn list(State(host): State<SharedHost>, headers: HeaderMap) -> Response {
     for grant in agreed {
         let name = state.app(&grant.client_id).map_or(grant.client_id.as_str(), |app| app.name.as_str());
         let form = html::button(
-            &format!("/settings/applications/{}/revoke", grant.client_id),
+            &host.path(&format!("{}/{}/revoke", page.apps, grant.client_id)),
             &format!("Revoke {name}"),
             "",
         );
@@ -85,10 +102,11 @@ async fn list(State(host): State<SharedHost>, headers: HeaderMap) -> Response {
             html::escape(&grant.scopes.join(", "))
         ));
     }
-    html::page("Your tokens", Some(&person), &main)
+    html::page(&host, "Your tokens", Some(&person), &main)
 }
 
-fn article(state: &host::State, token: &Token) -> String {
+fn article(host: &Host, state: &host::State, token: &Token) -> String {
+    let list = list_path(host);
     let id = token.id;
     let name = if token.note.is_empty() { format!("Token {id}") } else { token.note.clone() };
     let condition = token.condition(state.now());
@@ -106,36 +124,35 @@ fn article(state: &host::State, token: &Token) -> String {
          <dt>Kind</dt><dd>{}</dd><dt>Condition</dt><dd>{condition}</dd><dt>Expires</dt><dd>{ends}</dd>\
          <dt>Allows</dt><dd>{}</dd></dl>\n",
         html::escape(&name),
-        token.kind.label(),
+        token.kind.label,
         html::escape(&rights),
     );
     if condition == "in use" {
         if token.kind.has_scopes() && !token.scopes.is_empty() {
-            html.push_str(&format!("<form method=\"post\" action=\"{LIST}/{id}/scopes\">\n<fieldset><legend>Scopes to keep</legend>\n"));
+            html.push_str(&format!("<form method=\"post\" action=\"{list}/{id}/scopes\">\n<fieldset><legend>Scopes to keep</legend>\n"));
             token.scopes.iter().for_each(|scope| html.push_str(&html::checkbox(scope, "scope", scope, true)));
             html.push_str("</fieldset>\n<button>Narrow scopes</button>\n</form>\n");
         }
-        html.push_str(&html::button(&format!("{LIST}/{id}/expire"), "Expire now", ""));
-        html.push_str(&html::button(&format!("{LIST}/{id}/revoke"), "Revoke", ""));
+        html.push_str(&html::button(&format!("{list}/{id}/expire"), "Expire now", ""));
+        html.push_str(&html::button(&format!("{list}/{id}/revoke"), "Revoke", ""));
     }
     html.push_str("</article>\n");
     html
 }
 
 /// Changes a token of whoever is signed in, then shows the list again.
-fn change(host: &SharedHost, headers: &HeaderMap, id: u64, change: impl FnOnce(&mut Token)) -> Response {
-    let Some(person) = signed_in(host, headers) else { return to_sign_in(LIST, None) };
-    match host.state().token_by_id_mut(id).filter(|token| token.person == person.id) {
+fn change(host: &Host, headers: &HeaderMap, id: u64, change: impl FnOnce(&mut Token)) -> Response {
+    let Some(person) = signed_in(host, headers) else { return to_sign_in(host, &list_path(host), None) };
+    let mut state = host.state();
+    match state.token_by_id_mut(id).filter(|token| token.person == person.id) {
         Some(token) => change(token),
         None => {
-            return html::problem(
-                StatusCode::NOT_FOUND,
-                "No such token",
-                "You have no token with this number.",
-            );
+            let sentence = "You have no token with this number.";
+            return html::problem(host, StatusCode::NOT_FOUND, "No such token", sentence);
         }
     }
-    Redirect::to(LIST).into_response()
+    host.dialect().made(&mut state, id);
+    Redirect::to(&list_path(host)).into_response()
 }
 
 async fn narrow(
@@ -163,128 +180,103 @@ async fn revoke_app(
     Path(client_id): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    let Some(person) = signed_in(&host, &headers) else { return to_sign_in(LIST, None) };
+    let Some(person) = signed_in(&host, &headers) else { return to_sign_in(&host, &list_path(&host), None) };
     host.state().end_grant(person.id, &client_id);
-    Redirect::to(LIST).into_response()
+    Redirect::to(&list_path(&host)).into_response()
 }
 
-async fn new_classic(
-    State(host): State<SharedHost>,
-    uri: Uri,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
+/// The page of a form that has one to itself.
+fn show(
+    host: &Host,
+    form: &'static TokenForm,
+    uri: &Uri,
+    query: Option<&str>,
+    headers: &HeaderMap,
 ) -> Response {
-    let Some(person) = signed_in(&host, &headers) else {
-        return to_sign_in(uri.path_and_query().map_or(LIST, |here| here.as_str()), None);
-    };
+    let Some(person) = signed_in(host, headers) else { return to_sign_in(host, &host.here(uri), None) };
     let query = Form::parse(query.unwrap_or_default().as_bytes());
-    let wanted = Scopes::parse(query.text("scopes"));
-    let mut main = String::from("<form method=\"post\" action=\"/settings/tokens/new\">\n");
-    main.push_str(&html::field("Note", "description", query.text("description"), "required"));
-    main.push_str(&html::select("Expiration", "expires_in", EXPIRATIONS, "30"));
-    main.push_str("<fieldset><legend>Scopes</legend>\n");
-    for scope in OFFERED {
-        main.push_str(&html::checkbox(scope, "scope", scope, wanted.iter().any(|wanted| wanted == *scope)));
-    }
-    main.push_str("</fieldset>\n<button>Generate token</button>\n</form>");
-    html::page("New classic token", Some(&person), &main)
+    let fields = fields(host, &host.state(), form, &query);
+    html::page(host, form.title, Some(&person), &fields)
 }
 
-async fn create_classic(State(host): State<SharedHost>, headers: HeaderMap, body: Bytes) -> Response {
-    let Some(person) = signed_in(&host, &headers) else { return to_sign_in(LIST, None) };
-    let form = Form::parse(&body);
+/// The form, filled in by the query.
+fn fields(host: &Host, state: &host::State, form: &TokenForm, query: &Form) -> String {
+    let mut html = format!("<form method=\"post\" action=\"{}\">\n", host.path(form.path));
+    let (label, name) = form.name;
+    html.push_str(&html::field(label, name, query.text(name), "required"));
+    if let Some((label, name)) = form.description {
+        html.push_str(&html::field(label, name, query.text(name), ""));
+    }
+    match form.end {
+        EndField::None => {}
+        EndField::Days(choices, usual) => {
+            html.push_str(&html::select("Expiration", "expires_in", choices, usual));
+        }
+        EndField::Date(days) => {
+            let usual = clock::date(state.now() + Duration::days(days));
+            let asked = query.get("expires_at").unwrap_or(&usual);
+            html.push_str(&html::field("Expiration date", "expires_at", asked, "type=\"date\""));
+        }
+    }
+    let wanted = Scopes::parse(query.text(form.query), &[' ', ',', '+']);
+    html.push_str("<fieldset><legend>Scopes</legend>\n");
+    match form.scopes {
+        ScopeField::Boxes(scopes) => {
+            for scope in scopes {
+                html.push_str(&html::checkbox(scope, "scope", scope, wanted.names(scope)));
+            }
+        }
+        ScopeField::Choices(choices) => {
+            for (label, scopes) in choices {
+                let chosen = scopes.iter().rev().find(|(scope, _)| wanted.names(scope));
+                html.push_str(&html::select(label, "scope", scopes, chosen.map_or("", |(scope, _)| scope)));
+            }
+        }
+    }
+    html.push_str(&format!("</fieldset>\n<button>{}</button>\n</form>\n", html::escape(form.button)));
+    html
+}
+
+fn create(host: &Host, form: &'static TokenForm, headers: &HeaderMap, body: &Bytes) -> Response {
+    let Some(person) = signed_in(host, headers) else { return to_sign_in(host, &host.path(form.path), None) };
+    let sent = Form::parse(body);
     let mut state = host.state();
-    let expires_at = expiration(&state, form.text("expires_in"));
-    let token = state.issue(Kind::Classic, person.id, |token| {
-        token.note = form.text("description").to_owned();
-        token.scopes = Scopes::normalised(form.all("scope"));
+    let Some(kind) = state.kind(form.kind) else {
+        let sentence = "This form makes a kind of token that the host does not know.";
+        return html::problem(host, StatusCode::NOT_FOUND, "No such token", sentence);
+    };
+    let expires_at = match form.end {
+        EndField::None => None,
+        EndField::Days(..) => expiration(&state, sent.text("expires_in")),
+        EndField::Date(_) => clock::parse_date(sent.text("expires_at")),
+    };
+    let dialect = host.dialect();
+    let token = state.issue(kind, person.id, |token| {
+        token.note = sent.text(form.name.1).to_owned();
+        token.description =
+            form.description.map(|(_, field)| sent.text(field).to_owned()).unwrap_or_default();
+        token.scopes = dialect.normalise(Scopes::literal(sent.all("scope")));
         token.expires_at = expires_at;
     });
-    show_once(&person, &token)
-}
-
-async fn new_fine_grained(
-    State(host): State<SharedHost>,
-    uri: Uri,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Response {
-    let Some(person) = signed_in(&host, &headers) else {
-        return to_sign_in(uri.path_and_query().map_or(LIST, |here| here.as_str()), None);
-    };
-    let query = Form::parse(query.unwrap_or_default().as_bytes());
-    let state = host.state();
-    let mut main = format!("<form method=\"post\" action=\"{NEW_FINE_GRAINED}\">\n");
-    main.push_str(&html::field("Token name", "name", query.text("name"), "maxlength=\"40\" required"));
-    main.push_str(&html::field(
-        "Description",
-        "description",
-        query.text("description"),
-        "maxlength=\"1024\"",
-    ));
-    let mut owners = vec![(person.login.as_str(), person.login.as_str())];
-    owners.extend(state.organizations.iter().map(|found| (found.login.as_str(), found.login.as_str())));
-    main.push_str(&html::select("Resource owner", "target_name", &owners, query.text("target_name")));
-    main.push_str(&html::select(
-        "Expiration",
-        "expires_in",
-        EXPIRATIONS,
-        query.get("expires_in").unwrap_or("30"),
-    ));
-    main.push_str("<fieldset><legend>Repositories</legend>\n");
-    for found in state.repositories.iter().filter(|found| found.role(person.id) > host::Role::None) {
-        let name = found.full_name();
-        main.push_str(&html::checkbox(&name, "repository", &name, false));
-    }
-    main.push_str(
-        "<p>Without a tick the token reaches all repositories of the resource owner.</p></fieldset>\n",
-    );
-    main.push_str("<fieldset><legend>Permissions</legend>\n");
-    let levels = [("", "No access"), ("read", "Read"), ("write", "Read and write"), ("admin", "Admin")];
-    for (name, label) in PERMISSIONS {
-        main.push_str(&html::select(label, name, &levels, query.text(name)));
-    }
-    main.push_str("</fieldset>\n<button>Generate token</button>\n</form>");
-    html::page("New fine-grained token", Some(&person), &main)
-}
-
-async fn create_fine_grained(State(host): State<SharedHost>, headers: HeaderMap, body: Bytes) -> Response {
-    let Some(person) = signed_in(&host, &headers) else { return to_sign_in(LIST, None) };
-    let form = Form::parse(&body);
-    let mut state = host.state();
-    let expires_at = expiration(&state, form.text("expires_in"));
-    let mut permissions: Permissions = PERMISSIONS
-        .iter()
-        .filter_map(|(name, _)| Some(((*name).to_owned(), Level::parse(form.text(name))?)))
-        .collect();
-    permissions.entry("metadata".to_owned()).or_insert(Level::Read);
-    let mut repositories: Vec<String> = form.all("repository").map(str::to_owned).collect();
-    if repositories.is_empty() {
-        let owned = state.repositories.iter().filter(|found| found.owner == form.text("target_name"));
-        repositories = owned.map(host::Repository::full_name).collect();
-    }
-    let token = state.issue(Kind::FineGrained, person.id, |token| {
-        token.note = form.text("name").to_owned();
-        token.permissions = permissions;
-        token.repositories = Some(repositories);
-        token.expires_at = expires_at;
-    });
-    show_once(&person, &token)
+    dialect.made(&mut state, token.id);
+    show_once(host, &person, &token)
 }
 
 /// The end of a token that lives so many days; anything but a number means no end.
-fn expiration(state: &host::State, days: &str) -> Option<time::OffsetDateTime> {
+pub fn expiration(state: &host::State, days: &str) -> Option<OffsetDateTime> {
     let days: u16 = days.parse().ok()?;
     Some(state.now() + Duration::days(i64::from(days)))
 }
 
-fn show_once(person: &Person, token: &Token) -> Response {
+/// The page after a token was made, the only one that shows its secret.
+pub fn show_once(host: &Host, person: &Person, token: &Token) -> Response {
     let main = format!(
         "<p role=\"status\">The token is ready. Copy it now: this page shows it only once.</p>\n\
          <label for=\"new-token\">New token</label>\n\
          <input id=\"new-token\" value=\"{}\" readonly autocomplete=\"off\" spellcheck=\"false\">\n\
-         <p><a href=\"{LIST}\">Your tokens</a></p>",
-        html::escape(&token.secret)
+         <p><a href=\"{}\">Your tokens</a></p>",
+        html::escape(&token.secret),
+        list_path(host)
     );
-    html::page("Token generated", Some(person), &main)
+    html::page(host, "Token generated", Some(person), &main)
 }

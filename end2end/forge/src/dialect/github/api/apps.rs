@@ -9,10 +9,11 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::super::{mint_refresh, of};
 use super::{Caller, body, problem};
 use crate::auth::Presented;
-use crate::host::{App, Host, Shape, SharedHost};
-use crate::token::{Token, mint_refresh};
+use crate::host::{App, Host, SharedHost};
+use crate::token::{Refresh, Token};
 
 /// Routes that an app opens with its client id and secret.
 pub fn router() -> Router<SharedHost> {
@@ -96,8 +97,8 @@ async fn reset(
     };
     let mut state = host.state();
     if let Some(kept) = state.token_mut(&token.secret) {
-        token.secret = kept.kind.mint();
-        token.refresh = token.refresh.map(|old| crate::token::Refresh { secret: mint_refresh(), ..old });
+        token.secret = (kept.kind.mint)();
+        token.refresh = token.refresh.map(|old| Refresh { secret: mint_refresh(), ..old });
         *kept = token.clone();
     }
     Json(body::authorization(&host, &state, &app, &token, true)).into_response()
@@ -140,11 +141,11 @@ async fn revoke(
     Extension(Caller(caller)): Extension<Caller>,
     body: Bytes,
 ) -> Response {
-    match (host.shape, caller) {
-        (Shape::Github, Some(_)) => {
+    match (of(&host).enterprise, caller) {
+        (false, Some(_)) => {
             return problem(&host, StatusCode::FORBIDDEN, "This endpoint takes no credentials.");
         }
-        (Shape::Ghes, None) => {
+        (true, None) => {
             return problem(&host, StatusCode::UNAUTHORIZED, "Requires authentication");
         }
         _ => {}

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::super::api_url;
 use crate::host::{App, Host, Organization, Person, Repository, Role, State};
 use crate::token::Token;
 
@@ -10,7 +11,7 @@ const UPDATED: &str = "2026-11-01T10:00:00Z";
 
 /// A person or organisation where another body mentions it.
 fn account(host: &Host, login: &str, id: u64, kind: &str) -> Value {
-    let api = host.api(&format!("/users/{login}"));
+    let api = api_url(host, &format!("/users/{login}"));
     json!({
         "login": login,
         "id": id,
@@ -78,7 +79,7 @@ pub fn private_user(host: &Host, person: &Person) -> Value {
 
 /// An organisation in a list.
 pub fn organization(host: &Host, organization: &Organization) -> Value {
-    let api = host.api(&format!("/orgs/{}", organization.login));
+    let api = api_url(host, &format!("/orgs/{}", organization.login));
     json!({
         "login": organization.login,
         "id": organization.id,
@@ -105,8 +106,8 @@ pub fn installation(host: &Host, state: &State, app: &App) -> Value {
         "id": id,
         "account": account(host, login, target, "Organization"),
         "repository_selection": "selected",
-        "access_tokens_url": host.api(&format!("/app/installations/{id}/access_tokens")),
-        "repositories_url": host.api("/installation/repositories"),
+        "access_tokens_url": api_url(host, &format!("/app/installations/{id}/access_tokens")),
+        "repositories_url": api_url(host, "/installation/repositories"),
         "html_url": host.page(&format!("/organizations/{login}/settings/installations/{id}")),
         "app_id": app.id,
         "client_id": app.client_id,
@@ -167,7 +168,7 @@ const REPOSITORY_LINKS: &[(&str, &str)] = &[
 /// A repository. As at the real host, `permissions` tells the person's role, not the token's authority.
 pub fn repository(host: &Host, state: &State, repository: &Repository, token: Option<&Token>) -> Value {
     let full_name = repository.full_name();
-    let api = host.api(&format!("/repos/{full_name}"));
+    let api = api_url(host, &format!("/repos/{full_name}"));
     let page = host.page(&format!("/{full_name}"));
     let owner = state.organization(&repository.owner).map_or(0, |found| found.id);
     let links: Map<String, Value> = REPOSITORY_LINKS
@@ -239,7 +240,7 @@ pub fn readme(host: &Host, repository: &Repository) -> Value {
 /// The only file of every repository, as a listing shows it.
 pub fn entry(host: &Host, repository: &Repository) -> Value {
     let full_name = repository.full_name();
-    let api = host.api(&format!("/repos/{full_name}"));
+    let api = api_url(host, &format!("/repos/{full_name}"));
     let page = host.page(&format!("/{full_name}/blob/main/README.md"));
     let sha = "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391";
     let own = format!("{api}/contents/README.md?ref=main");
@@ -267,13 +268,13 @@ pub fn authorization(host: &Host, state: &State, app: &App, token: &Token, show:
             "permissions": app.permissions,
             "repository_selection": "selected",
             "single_file_name": null,
-            "repositories_url": host.api("/installation/repositories"),
+            "repositories_url": api_url(host, "/installation/repositories"),
             "account": simple_user(host, person),
         })
     });
     json!({
         "id": token.id,
-        "url": host.api(&format!("/authorizations/{}", token.id)),
+        "url": api_url(host, &format!("/authorizations/{}", token.id)),
         "app": { "client_id": app.client_id, "name": app.name, "url": host.page("/") },
         "token": if show { token.secret.as_str() } else { "" },
         "hashed_token": hash(&token.secret),

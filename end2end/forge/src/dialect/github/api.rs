@@ -12,11 +12,15 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
+use super::{
+    GITHUB_APP, OAUTH, SINGLE_SIGN_ON, accepted_permissions, accepted_scopes, contained, expiry_header,
+    needs_single_sign_on, of, single_sign_on_link,
+};
 use crate::auth::Presented;
 use crate::fault;
-use crate::host::{self, Host, Need, Refusal, Shape, SharedHost};
+use crate::host::{self, Host, Need, Rate, Refusal, SharedHost};
 use crate::random;
-use crate::token::{Kind, Token};
+use crate::token::Token;
 
 const VERSIONS_GITHUB: &[&str] = &["2022-11-28", "2026-03-10"];
 const VERSIONS_GHES: &[&str] = &["2022-11-28"];
@@ -28,7 +32,6 @@ const ACCEPTED_SCOPES: HeaderName = HeaderName::from_static("x-accepted-oauth-sc
 const SCOPES: HeaderName = HeaderName::from_static("x-oauth-scopes");
 const CLIENT_ID: HeaderName = HeaderName::from_static("x-oauth-client-id");
 const EXPIRY: HeaderName = HeaderName::from_static("github-authentication-token-expiration");
-const SINGLE_SIGN_ON: HeaderName = HeaderName::from_static("x-github-sso");
 
 /// Whoever asks, after the token was accepted.
 #[derive(Clone)]
@@ -59,7 +62,7 @@ async fn common(State(host): State<SharedHost>, request: Request, next: Next) ->
             "Forbidden: this simulated host, like the real one, refuses requests without a User-Agent.\n";
         return (StatusCode::FORBIDDEN, refusal).into_response();
     }
-    let versions = if host.shape == Shape::Github { VERSIONS_GITHUB } else { VERSIONS_GHES };
+    let versions = if !of(&host).enterprise { VERSIONS_GITHUB } else { VERSIONS_GHES };
     let wanted =
         request.headers().get(WANTED_VERSION).map_or("2022-11-28", |value| value.to_str().unwrap_or(""));
     let Some(selected) = versions.iter().find(|version| **version == wanted) else {
@@ -71,7 +74,7 @@ async fn common(State(host): State<SharedHost>, request: Request, next: Next) ->
     headers.insert(SELECTED_VERSION, HeaderValue::from_static(selected));
     headers.insert("x-github-media-type", HeaderValue::from_static(format));
     headers.insert("x-github-request-id", value(&request_id(&host)));
-    if host.shape == Shape::Ghes {
+    if of(&host).enterprise {
         headers.insert("x-github-enterprise-version", HeaderValue::from_static("3.19.2"));
     }
     if headers.get(CONTENT_TYPE).is_some_and(|kind| kind == "application/json") {
@@ -94,6 +97,11 @@ fn request_id(host: &Host) -> String {
     format!("{}:{:08X}", parts.join(":"), host.state().now().unix_timestamp())
 }
 
+/// Whether so many bad credentials were shown that even good ones are refused.
+fn locked_out(state: &host::State) -> bool {
+    state.settings.own.number("max_bad_logins").is_some_and(|most| state.bad_logins >= most)
+}
+
 /// Accepts or refuses the token, counts the request, and says what the host tells about a token.
 async fn authenticate(State(host): State<SharedHost>, mut request: Request, next: Next) -> Response {
     let presented = Presented::read(request.headers());
@@ -101,9 +109,9 @@ async fn authenticate(State(host): State<SharedHost>, mut request: Request, next
     let known = match (&presented, presented.secret()) {
         (Presented::Nothing, _) => Ok(None),
         (_, None) => Err(()),
-        (_, Some(secret)) => host.state().authenticate(secret).map(Some).ok_or(()),
+        (_, Some(secret)) => host.state().authenticate(secret).map(Some).map_err(|_| ()),
     };
-    if host.state().locked_out() {
+    if locked_out(&host.state()) {
         let message = "Maximum number of login attempts exceeded. Please try again later.";
         return problem(&host, StatusCode::FORBIDDEN, message);
     }
@@ -111,17 +119,15 @@ async fn authenticate(State(host): State<SharedHost>, mut request: Request, next
         return problem(&host, StatusCode::UNAUTHORIZED, "Bad credentials");
     };
     let person = caller.as_ref().map_or(0, |token| token.person);
-    let rate = charge(&host, person, free);
-    if let Some(rate) = rate
-        && rate.used > rate.limit
-    {
-        return fault::limit_reached(&host, StatusCode::FORBIDDEN, person, rate.limit, rate.reset);
+    let rate = host.state().charge(person, free);
+    if let Some(rate) = rate.filter(|rate| rate.is_exceeded()) {
+        return fault::limit_reached(&host, person, rate);
     }
     request.extensions_mut().insert(Caller(caller.clone()));
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     if let Some(rate) = rate {
-        rate.write(headers);
+        write(rate, headers);
     }
     if let Some(token) = caller {
         tell_about(&token, headers);
@@ -132,47 +138,21 @@ async fn authenticate(State(host): State<SharedHost>, mut request: Request, next
     response
 }
 
-/// How many requests are left.
-#[derive(Clone, Copy)]
-struct Rate {
-    limit: u64,
-    used: u64,
-    reset: i64,
+fn write(rate: Rate, headers: &mut HeaderMap) {
+    headers.insert("x-ratelimit-limit", HeaderValue::from(rate.limit));
+    headers.insert("x-ratelimit-remaining", HeaderValue::from(rate.remaining()));
+    headers.insert("x-ratelimit-used", HeaderValue::from(rate.used));
+    headers.insert("x-ratelimit-reset", HeaderValue::from(rate.reset));
+    headers.insert("x-ratelimit-resource", HeaderValue::from_static("core"));
 }
 
-impl Rate {
-    fn remaining(self) -> u64 {
-        self.limit.saturating_sub(self.used)
-    }
-
-    fn write(self, headers: &mut HeaderMap) {
-        headers.insert("x-ratelimit-limit", HeaderValue::from(self.limit));
-        headers.insert("x-ratelimit-remaining", HeaderValue::from(self.remaining()));
-        headers.insert("x-ratelimit-used", HeaderValue::from(self.used));
-        headers.insert("x-ratelimit-reset", HeaderValue::from(self.reset));
-        headers.insert("x-ratelimit-resource", HeaderValue::from_static("core"));
-    }
-
-    fn body(self) -> Value {
-        json!({ "limit": self.limit, "used": self.used, "remaining": self.remaining(), "reset": self.reset })
-    }
-}
-
-fn charge(host: &Host, person: u64, free: bool) -> Option<Rate> {
-    let mut state = host.state();
-    if !state.settings.rate_limits {
-        return None;
-    }
-    let mut window = state.count_request(person);
-    if free {
-        window.used -= 1;
-        state.windows.insert(person, window);
-    }
-    Some(Rate { limit: state.rate_limit(person), used: window.used, reset: window.reset.unix_timestamp() })
+fn rate_body(rate: Rate) -> Value {
+    let (limit, used, remaining, reset) = (rate.limit, rate.used, rate.remaining(), rate.reset);
+    json!({ "limit": limit, "used": used, "remaining": remaining, "reset": reset })
 }
 
 fn tell_about(token: &Token, headers: &mut HeaderMap) {
-    if let Some(expiry) = token.expiry_header() {
+    if let Some(expiry) = expiry_header(token) {
         headers.insert(EXPIRY, value(&expiry));
     }
     if token.kind.has_scopes() {
@@ -184,7 +164,7 @@ fn tell_about(token: &Token, headers: &mut HeaderMap) {
         let free = HeaderValue::from_static("allows_permissionless_access=true");
         headers.entry(ACCEPTED_PERMISSIONS).or_insert(free);
     }
-    if token.kind == Kind::Oauth
+    if token.kind.name == OAUTH
         && let Some(client_id) = &token.client_id
     {
         headers.insert(CLIENT_ID, value(client_id));
@@ -197,9 +177,9 @@ fn value(text: &str) -> HeaderValue {
 
 /// An error as REST tells it.
 fn problem(host: &Host, status: StatusCode, message: &str) -> Response {
-    let mut body = json!({ "message": message, "documentation_url": host.shape.documentation() });
+    let mut body = json!({ "message": message, "documentation_url": of(host).documentation() });
     // Older servers of the enterprise kind do not repeat the status in the body.
-    if host.shape == Shape::Github {
+    if !of(host).enterprise {
         body["status"] = json!(status.as_str());
     }
     (status, Json(body)).into_response()
@@ -221,7 +201,7 @@ async fn user(State(host): State<SharedHost>, Extension(Caller(caller)): Extensi
     };
     let state = host.state();
     match state.person(token.person) {
-        Some(person) if token.scopes.allow("read:user") => {
+        Some(person) if token.scopes.allow("read:user", contained) => {
             Json(body::private_user(&host, person)).into_response()
         }
         Some(person) => Json(body::public_user(&host, person)).into_response(),
@@ -237,7 +217,10 @@ async fn organizations(
         Ok(token) => token,
         Err(refusal) => return *refusal,
     };
-    if token.kind.has_scopes() && !token.scopes.allow("read:org") && !token.scopes.allow("user") {
+    if token.kind.has_scopes()
+        && !token.scopes.allow("read:org", contained)
+        && !token.scopes.allow("user", contained)
+    {
         let message = "You need at least read:org scope or user scope to list your organizations.";
         let accepted = [(ACCEPTED_SCOPES, "admin:org, read:org, repo, user, write:org")];
         return (accepted, problem(&host, StatusCode::FORBIDDEN, message)).into_response();
@@ -245,7 +228,7 @@ async fn organizations(
     let state = host.state();
     let mine = state.organizations.iter().filter(|found| found.members.contains(&token.person));
     let (closed, open): (Vec<_>, Vec<_>) =
-        mine.partition(|found| state.needs_single_sign_on(&token, &found.login));
+        mine.partition(|found| needs_single_sign_on(&state, &token, &found.login));
     let open: Vec<Value> = open.into_iter().map(|found| body::organization(&host, found)).collect();
     if closed.is_empty() {
         return Json(open).into_response();
@@ -266,7 +249,7 @@ async fn installations(
     let state = host.state();
     let app = token.client_id.as_deref().and_then(|client_id| state.app(client_id));
     match app {
-        Some(app) if token.kind == Kind::GithubApp => {
+        Some(app) if token.kind.name == GITHUB_APP => {
             let installation = body::installation(&host, &state, app);
             Json(json!({ "total_count": 1, "installations": [installation] })).into_response()
         }
@@ -282,10 +265,11 @@ async fn rate_limit(
     Extension(Caller(caller)): Extension<Caller>,
 ) -> Response {
     let person = caller.map_or(0, |token| token.person);
-    match charge(&host, person, true) {
+    let rate = host.state().charge(person, true);
+    match rate {
         None => problem(&host, StatusCode::NOT_FOUND, "Rate limiting is not enabled."),
         Some(rate) => {
-            let rate = rate.body();
+            let rate = rate_body(rate);
             Json(json!({ "resources": { "core": rate, "search": rate }, "rate": rate })).into_response()
         }
     }
@@ -293,7 +277,7 @@ async fn rate_limit(
 
 async fn meta(State(host): State<SharedHost>) -> Response {
     let mut body = json!({ "verifiable_password_authentication": false });
-    if host.shape == Shape::Ghes {
+    if of(&host).enterprise {
         body["installed_version"] = json!("3.19.2");
     }
     Json(body).into_response()
@@ -357,19 +341,19 @@ fn with_repository(
         Err(Refusal::Hidden) => not_found(host),
         Err(Refusal::Role) => problem(host, StatusCode::FORBIDDEN, "Must have admin rights to Repository."),
         Err(Refusal::Permission) => {
-            let app = token.is_some_and(|token| token.kind == Kind::GithubApp);
+            let app = token.is_some_and(|token| token.kind.name == GITHUB_APP);
             let whose = if app { "integration" } else { "personal access token" };
             let message = format!("Resource not accessible by {whose}");
             problem(host, StatusCode::FORBIDDEN, &message)
         }
-        Err(Refusal::SingleSignOn) => {
-            let link = token.map(|token| state.single_sign_on_link(host, token, &found.owner));
+        Err(Refusal::Rules) => {
+            let link = token.map(|token| single_sign_on_link(host, &mut state, token, &found.owner));
             let required = value(&format!("required; url={}", link.unwrap_or_default()));
             let message = "Resource protected by organization SAML enforcement. You must grant your Personal Access token access to this organization.";
             ([(SINGLE_SIGN_ON, required)], problem(host, StatusCode::FORBIDDEN, message)).into_response()
         }
     };
     let accepted =
-        [(ACCEPTED_SCOPES, need.accepted_scopes()), (ACCEPTED_PERMISSIONS, need.accepted_permissions())];
+        [(ACCEPTED_SCOPES, accepted_scopes(need)), (ACCEPTED_PERMISSIONS, accepted_permissions(need))];
     (accepted, response).into_response()
 }
