@@ -15,6 +15,8 @@ use url::Url;
 /// A host and the cookie its person holds.
 pub struct Visitor {
     pub router: Router,
+    /// The path below which everything but the control room is.
+    pub context: String,
     cookie: Option<String>,
 }
 
@@ -53,7 +55,7 @@ impl Visitor {
     pub fn with_redirects(shape: Shape, redirects: &[&str]) -> Self {
         let redirects = redirects.iter().map(|redirect| (*redirect).to_owned()).collect();
         let host = Arc::new(Host::new(shape, "http://localhost:4001", redirects));
-        Self { router: forge::router(&host), cookie: None }
+        Self { router: forge::router(&host), context: host.context.clone(), cookie: None }
     }
 
     pub fn github() -> Self {
@@ -110,7 +112,8 @@ impl Visitor {
     }
 
     pub async fn sign_in(&mut self, login: &str) {
-        let answer = self.form("/login", &[("login", login), ("password", login)]).await;
+        let path = format!("{}/login", self.context);
+        let answer = self.form(&path, &[("login", login), ("password", login)]).await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER);
         let cookie = answer.header("set-cookie").unwrap().split(';').next().unwrap();
         self.cookie = Some(cookie.to_owned());
