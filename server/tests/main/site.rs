@@ -221,7 +221,7 @@ pub fn files_for_browsers(folder: &Path) {
     }
     std::fs::write(folder.join("hash.txt"), "js: h4sh\nwasm: h4sh\ncss: h4sh\n").unwrap();
     std::fs::write(folder.join("favicon.svg"), "<svg xmlns=\"http://www.w3.org/2000/svg\"/>").unwrap();
-    std::fs::write(folder.join("robots.txt"), "User-agent: *\nDisallow: /\n").unwrap();
+    std::fs::write(folder.join("robots.txt"), "User-agent: *\nDisallow: /api/\n").unwrap();
 }
 
 /// Keeps cookies, and says where its requests come from, as browsers do.
