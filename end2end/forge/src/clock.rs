@@ -6,6 +6,8 @@ use time::macros::format_description;
 use time::{Duration, OffsetDateTime};
 
 const DATE: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]");
+const MILLIS: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
 /// Tells the time; `POST /_forge/clock` moves it.
 #[derive(Clone, Copy, Default)]
@@ -48,6 +50,16 @@ pub fn date(instant: OffsetDateTime) -> String {
     instant.to_offset(time::UtcOffset::UTC).date().format(DATE).unwrap_or_default()
 }
 
+/// RFC 3339 in UTC with milliseconds.
+pub fn millis(instant: OffsetDateTime) -> String {
+    instant.to_offset(time::UtcOffset::UTC).format(MILLIS).unwrap_or_default()
+}
+
+/// Midnight in UTC, at which this day began.
+pub fn midnight(instant: OffsetDateTime) -> OffsetDateTime {
+    instant.to_offset(time::UtcOffset::UTC).date().midnight().assume_utc()
+}
+
 /// Midnight in UTC, at which the day `2027-10-12` begins.
 pub fn parse_date(text: &str) -> Option<OffsetDateTime> {
     Some(time::Date::parse(text, DATE).ok()?.midnight().assume_utc())
@@ -55,14 +67,16 @@ pub fn parse_date(text: &str) -> Option<OffsetDateTime> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Clock, date, parse_date, parse_rfc3339};
+    use super::{Clock, date, midnight, millis, parse_date, parse_rfc3339};
 
     #[test]
     fn a_day_begins_at_midnight_in_utc() {
         let instant = parse_rfc3339("2027-03-31T05:00:00+09:00").unwrap();
         assert_eq!(date(instant), "2027-03-30");
         assert_eq!(parse_date("2027-03-30"), parse_rfc3339("2027-03-30T00:00:00Z"));
+        assert_eq!(parse_date("2027-03-30"), Some(midnight(instant)));
         assert_eq!(parse_date("2027-3-30"), None);
+        assert_eq!(millis(instant), "2027-03-30T20:00:00.000Z");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! and its line in [`Shape::dialect`] below. No other file knows a provider by name.
 
 mod github;
+mod gitlab;
 
 use axum::Router;
 use axum::http::{HeaderMap, Method, StatusCode};
@@ -26,6 +27,8 @@ pub enum Shape {
     Github,
     /// GitHub Enterprise Server: REST under `/api/v3`.
     Ghes,
+    /// GitLab, as gitlab.com is set up.
+    Gitlab,
 }
 
 impl Shape {
@@ -39,6 +42,7 @@ impl Shape {
         match self {
             Self::Github => &github::PUBLIC,
             Self::Ghes => &github::ENTERPRISE,
+            Self::Gitlab => &gitlab::GITLAB,
         }
     }
 }
@@ -270,6 +274,8 @@ pub struct Oauth {
     pub exact_redirect: bool,
     /// Whether a person with a wrong redirect is sent to the registered one; otherwise a page says so.
     pub mismatch_returns: bool,
+    /// Whether a page says what is wrong with a wish; otherwise the person is sent back with the error.
+    pub refuses_on_page: bool,
     /// Whether the exchange of a code has to repeat the redirect.
     pub repeat_redirect: bool,
     /// Whether `code_challenge_method=plain` is taken as well.
@@ -300,6 +306,7 @@ impl Oauth {
         no_scope: "It asks for no scope.",
         exact_redirect: true,
         mismatch_returns: false,
+        refuses_on_page: false,
         repeat_redirect: true,
         plain_challenge: false,
         client_in_basic: true,

@@ -137,7 +137,10 @@ pub fn router(host: &SharedHost) -> Router {
         .merge(oauth::router(dialect.oauth()))
         .merge(git::router(dialect.git_root()))
         .merge(pages::router(dialect.token_page()));
-    let site = if host.context.is_empty() { site } else { Router::new().nest(&host.context, site) };
+    let site = match host.context.as_str() {
+        "" => site,
+        context => Router::new().nest(context, site).route(&format!("{context}/"), pages::home()),
+    };
     site.merge(control::router())
         .fallback(nothing_here)
         .layer(middleware::from_fn_with_state(Arc::clone(host), fault::middleware))

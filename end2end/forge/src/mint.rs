@@ -1,5 +1,8 @@
 //! What secrets are made of: checksums and numbers written with few letters.
 
+/// The 36 letters of numbers that tell no case.
+pub const BASE36: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+
 /// CRC-32 as ZIP has it.
 pub fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, |crc, byte| {

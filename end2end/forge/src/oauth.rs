@@ -129,6 +129,17 @@ fn check(host: &Host, wish: Wish) -> Result<Checked, Box<Response>> {
             }
         }
     };
+    if rules.refuses_on_page {
+        let parameters = host.dialect().wish_refusal(&error);
+        let description = parameters.iter().find(|(name, _)| *name == "error_description");
+        let sentence = description.map_or("The request is not valid.", |(_, sentence)| sentence);
+        return Err(Box::new(html::problem(
+            host,
+            StatusCode::BAD_REQUEST,
+            "An error has occurred",
+            sentence,
+        )));
+    }
     Err(Box::new(checked.refuse(host, &error)))
 }
 

@@ -8,7 +8,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::header::{COOKIE, SET_COOKIE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::get;
+use axum::routing::{MethodRouter, get};
 
 use crate::dialect::TokenPage;
 use crate::form::Form;
@@ -19,10 +19,15 @@ use crate::random;
 /// The routes.
 pub fn router(page: &'static TokenPage) -> Router<SharedHost> {
     Router::new()
-        .route("/", get(index))
+        .route("/", home())
         .route("/login", get(sign_in_page).post(sign_in))
         .route("/logout", get(sign_out_page).post(sign_out))
         .merge(tokens::router(page))
+}
+
+/// The first page.
+pub fn home() -> MethodRouter<SharedHost> {
+    get(index)
 }
 
 /// Whoever the cookie belongs to.

@@ -4,12 +4,7 @@ use axum::http::StatusCode;
 use forge::Shape;
 use serde_json::json;
 
-use crate::visitor::{Answer, Visitor};
-
-fn shown_once(answer: &Answer) -> String {
-    let rest = answer.text.split_once("id=\"new-token\" value=\"").unwrap().1;
-    rest.split_once('"').unwrap().0.to_owned()
-}
+use crate::visitor::{Visitor, shown_once};
 
 #[tokio::test]
 async fn signing_in_needs_the_password_and_leads_back_to_this_host_only() {

@@ -53,8 +53,12 @@ impl Visitor {
     }
 
     pub fn with_redirects(shape: Shape, redirects: &[&str]) -> Self {
+        Self::at(shape, "http://localhost:4001", redirects)
+    }
+
+    pub fn at(shape: Shape, public_url: &str, redirects: &[&str]) -> Self {
         let redirects = redirects.iter().map(|redirect| (*redirect).to_owned()).collect();
-        let host = Arc::new(Host::new(shape, "http://localhost:4001", redirects));
+        let host = Arc::new(Host::new(shape, public_url, redirects));
         Self { router: forge::router(&host), context: host.context.clone(), cookie: None }
     }
 
@@ -118,6 +122,12 @@ impl Visitor {
         let cookie = answer.header("set-cookie").unwrap().split(';').next().unwrap();
         self.cookie = Some(cookie.to_owned());
     }
+}
+
+/// The secret on the page after a token was made.
+pub fn shown_once(answer: &Answer) -> String {
+    let rest = answer.text.split_once("id=\"new-token\" value=\"").unwrap().1;
+    rest.split_once('"').unwrap().0.to_owned()
 }
 
 pub fn basic(user: &str, password: &str) -> String {
