@@ -3,6 +3,7 @@
 //! To add a dialect: write `dialect/NAME.rs` with a type that implements [`Dialect`], then add its module, its [`Shape`]
 //! and its line in [`Shape::dialect`] below. No other file knows a provider by name.
 
+mod gitea;
 mod github;
 mod gitlab;
 
@@ -29,6 +30,8 @@ pub enum Shape {
     Ghes,
     /// GitLab, as gitlab.com is set up.
     Gitlab,
+    /// Gitea, and Forgejo, which has grown out of it.
+    Gitea,
 }
 
 impl Shape {
@@ -43,6 +46,7 @@ impl Shape {
             Self::Github => &github::PUBLIC,
             Self::Ghes => &github::ENTERPRISE,
             Self::Gitlab => &gitlab::GITLAB,
+            Self::Gitea => &gitea::GITEA,
         }
     }
 }
@@ -426,7 +430,7 @@ pub struct TokenForm {
     pub description: Option<(&'static str, &'static str)>,
     /// How long the token lives.
     pub end: EndField,
-    /// The parameter that ticks scopes in advance.
+    /// The parameter that ticks scopes in advance; empty where no link can fill in the form.
     pub query: &'static str,
     /// What can be granted.
     pub scopes: ScopeField,

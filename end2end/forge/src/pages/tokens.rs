@@ -199,8 +199,10 @@ fn show(
     html::page(host, form.title, Some(&person), &fields)
 }
 
-/// The form, filled in by the query.
+/// The form, filled in by the query where links can do so.
 fn fields(host: &Host, state: &host::State, form: &TokenForm, query: &Form) -> String {
+    let empty = Form::parse(b"");
+    let query = if form.query.is_empty() { &empty } else { query };
     let mut html = format!("<form method=\"post\" action=\"{}\">\n", host.path(form.path));
     let (label, name) = form.name;
     html.push_str(&html::field(label, name, query.text(name), "required"));

@@ -5,6 +5,7 @@ mod api;
 mod control;
 mod fault;
 mod git;
+mod gitea;
 mod gitlab;
 mod oauth;
 mod pages;
