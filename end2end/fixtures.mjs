@@ -14,6 +14,39 @@ export { expect };
 
 export const password = 'correct horse battery staple';
 
+/**
+ * The kinds of Git hosts: how the simulated one is started, what Gitward's configuration says, and what a token needs.
+ * `fewer` may read only; `missing` is the scope that then lacks, where the host shows scopes.
+ */
+export const hosts = {
+  github: {
+    shape: 'github', kind: 'github', name: 'GitHub', api: '/',
+    usual: { kind: 'classic', scopes: ['repo'] }, fewer: ['read:org'], missing: 'repo',
+  },
+  ghes: {
+    shape: 'ghes', kind: 'github', name: 'GitHub Enterprise',
+    usual: { kind: 'classic', scopes: ['repo'] }, fewer: ['read:org'], missing: 'repo',
+  },
+  gitlab: {
+    shape: 'gitlab', kind: 'gitlab', name: 'GitLab',
+    usual: { kind: 'personal', scopes: ['read_api', 'write_repository'] },
+    fewer: ['read_api', 'read_repository'], missing: 'write_repository',
+  },
+  bitbucket: {
+    shape: 'bitbucket', kind: 'bitbucket-cloud', name: 'Bitbucket', api: '/2.0', userName: 'octocat@forge.example',
+    usual: { kind: 'api_token', scopes: ['read:user:bitbucket', 'read:repository:bitbucket', 'write:repository:bitbucket'] },
+    fewer: ['read:user:bitbucket', 'read:repository:bitbucket'], missing: 'write:repository:bitbucket',
+  },
+  bitbucketDataCenter: {
+    shape: 'bitbucket-data-center', kind: 'bitbucket-data-center', name: 'Bitbucket Data Center',
+    usual: { kind: 'user', scopes: ['REPO_WRITE'] }, fewer: ['REPO_READ'],
+  },
+  gitea: {
+    shape: 'gitea', kind: 'gitea', name: 'Gitea',
+    usual: { kind: 'personal', scopes: ['read:user', 'write:repository'] }, fewer: ['read:user', 'read:repository'],
+  },
+};
+
 /** What most journeys need: every kind of runtime once or twice. */
 export const usual = {
   members: ['mara'],
@@ -33,6 +66,7 @@ export const usual = {
 
 /** The configuration that declares this. */
 function toml({ members, accounts }, forge, ghes) {
+  const { product } = forge;
   const runtime = ({ name, provider = 'github', oauth = false, repository, scopes }) => `
 [[account.runtime]]
 name = "${name}"
@@ -50,10 +84,10 @@ ${runtimes.map(runtime).join('')}`;
   return `
 [[provider]]
 id = "github"
-kind = "github"
-name = "GitHub"
+kind = "${product.kind}"
+name = "${product.name}"
 base_url = "${forge.url}"
-api_url = "${forge.api ?? forge.url}"
+${forge.api || product.api ? `api_url = "${forge.api ?? new URL(product.api, forge.url)}"` : ''}
 
 [[provider]]
 id = "ghes"
@@ -77,15 +111,13 @@ export const runtimeId = (name, account = 'Acme Logistics') => `${idOf(account)}
 
 /** A simulated Git host and its control room. */
 class Forge {
-  constructor(program, secrets) {
-    this.program = program;
-    this.secrets = secrets;
-    this.url = program.url;
-    this.host = new URL(program.url).host;
+  constructor(program, secrets, product) {
+    Object.assign(this, { program, secrets, product, url: program.url });
+    ({ host: this.host, origin: this.origin } = new URL(program.url));
   }
 
   async control(path, body, method = body === undefined ? 'GET' : 'POST') {
-    const answer = await fetch(`${this.url}/_forge/${path}`, {
+    const answer = await fetch(`${this.origin}/_forge/${path}`, {
       method,
       ...(body !== undefined && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
     });
@@ -93,11 +125,10 @@ class Forge {
     return answer.status === 204 ? undefined : answer.json();
   }
 
-  /** Makes a token; a classic one of octocat with what runtimes need, unless told otherwise. */
+  /** Makes a token; a personal one of octocat with what runtimes need, unless told otherwise. */
   async token(wanted = {}) {
-    const kind = wanted.kind ?? 'classic';
-    const usual = { user: 'octocat', kind, ...(kind === 'classic' && { scopes: ['repo'] }) };
-    const token = await this.control('tokens', { ...usual, ...wanted });
+    const usual = wanted.kind ? {} : this.product.usual;
+    const token = await this.control('tokens', { user: 'octocat', ...usual, ...wanted });
     this.secrets.push(token.token);
     return token;
   }
@@ -328,7 +359,8 @@ export class Person {
   }
 
   /** Pastes a token into the open form and sends it. */
-  async pastes(form, token, { replace = false } = {}) {
+  async pastes(form, token, { replace = false, userName = this.gitward.forge.product.userName } = {}) {
+    if (userName) await form.getByLabel('E-mail address of your Atlassian account').fill(userName);
     await field(form).fill(token);
     await submit(form, replace).click();
   }
@@ -356,7 +388,7 @@ export class Person {
 
   /** Signs in at a Git host that asks for it. */
   async signsInAt(forge, login = 'octocat') {
-    await expect(this.page).toHaveURL((url) => url.origin === forge.url);
+    await expect(this.page).toHaveURL((url) => url.origin === forge.origin);
     await this.page.getByLabel('User name').fill(login);
     await this.page.getByLabel('Password').fill(login);
     await this.page.getByRole('button', { name: 'Sign in' }).click();
@@ -377,6 +409,8 @@ export const submit = (form, replace = false) =>
 export const test = base.extend({
   /** Which runtimes there are. */
   declaration: [usual, { option: true }],
+  /** What the host `github` of the configuration really is. */
+  host: [hosts.github, { option: true }],
   /** Who is signed in; null for a stranger. */
   signedInAs: ['mara', { option: true }],
   /** Whether nobody has set up this Gitward yet. */
@@ -398,14 +432,14 @@ export const test = base.extend({
 
   secrets: async ({}, use) => use([password]),
 
-  forge: async ({ secrets }, use) => {
-    const forge = new Forge(await startForge({ shape: 'github' }), secrets);
+  forge: async ({ secrets, host }, use) => {
+    const forge = new Forge(await startForge(host), secrets, host);
     await use(forge);
     await forge.program.stop();
   },
 
   ghes: async ({ secrets }, use) => {
-    const ghes = new Forge(await startForge({ shape: 'ghes' }), secrets);
+    const ghes = new Forge(await startForge(hosts.ghes), secrets, hosts.ghes);
     await use(ghes);
     await ghes.program.stop();
   },

@@ -60,6 +60,17 @@ fn and(names: &[String]) -> String {
     }
 }
 
+/// A thing with its article, by how it sounds: `a personal access token`, `an API token`, `an HTTP access token`.
+fn one(thing: &str) -> String {
+    let mut letters = thing.chars();
+    let first = letters.next().unwrap_or_default();
+    // Initials are spelled out: "aitch".
+    let spelled = first.is_ascii_uppercase() && letters.next().is_some_and(|next| next.is_ascii_uppercase());
+    let vowels = if spelled { "AEFHILMNORSX" } else { "AEIOUaeiou" };
+    let article = if vowels.contains(first) { "an " } else { "a " };
+    [article, thing].concat()
+}
+
 /// Words of code in a row, each as `<code>`.
 fn codes(words: &[String]) -> AnyView {
     let last = words.len().saturating_sub(1);
@@ -78,4 +89,24 @@ fn codes(words: &[String]) -> AnyView {
         })
         .collect_view()
         .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::one;
+
+    #[test]
+    fn the_article_follows_the_sound() {
+        for (thing, said) in [
+            ("personal access token", "a personal access token"),
+            ("access token", "an access token"),
+            ("API token", "an API token"),
+            ("HTTP access token", "an HTTP access token"),
+            ("URL", "a URL"),
+            ("Token", "a Token"),
+            ("", "a "),
+        ] {
+            assert_eq!(one(thing), said);
+        }
+    }
 }

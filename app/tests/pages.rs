@@ -181,6 +181,10 @@ async fn every_refusal_says_what_happened_and_what_to_do() {
             Refusal::NotAUserToken,
             ["This token does not stand for a person.", "Make a personal one at GitHub's token page"],
         ),
+        (
+            Refusal::WrongKind { sentence: "Forge has ended tokens of this kind.".into() },
+            ["Forge has ended tokens of this kind.", "Make a personal access token at GitHub's token page"],
+        ),
         (Refusal::Expired { at: at() }, ["This token ended on 20 Nov 2026.", "Make a new one at"]),
         (
             Refusal::ScopesMissing {

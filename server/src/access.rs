@@ -21,6 +21,7 @@ use crate::{
     provider::{Age, Identity, Presented, Provider, ProviderError, Registry, Shape, TokenExpiry},
     random::{Entropy, NoEntropy, new_id},
     renew::{Renewer, TokensError},
+    scope::ScopeSet,
     seal::{KeyRing, SealError},
     secret::Secret,
     store::{NewCredential, Store, StoreError},
@@ -193,13 +194,16 @@ impl Authorizer {
                 return Err(AccessError::Refused(Refusal::LooksForeign { label: label.into() }));
             }
             Shape::NotAUserToken => return Err(AccessError::Refused(Refusal::NotAUserToken)),
+            Shape::Refused(sentence) => {
+                return Err(AccessError::Refused(Refusal::WrongKind { sentence: sentence.into() }));
+            }
             Shape::Foreign(_) | Shape::Plausible => {}
         }
         let shown =
             Presented { token: &token, method: Method::Token, kind: None, user_name: user_name.as_deref() };
         let identity = match provider.identify(&shown, Age::Settled).await {
             Ok(identity) => identity,
-            Err(error) => return Err(AccessError::Refused(refusal(error, now))),
+            Err(error) => return Err(AccessError::Refused(refusal(error, &access, provider, now))),
         };
         let expires_at = match identity.expiry {
             TokenExpiry::At(at) if at <= now => {
@@ -331,7 +335,7 @@ impl Authorizer {
         let age = if known.generation == generation { Age::Settled } else { Age::Fresh };
         let identity = match provider.identify(&known.presented(&tokens), age).await {
             Ok(identity) => identity,
-            Err(error) => return Err(AccessError::Refused(refusal(error, now))),
+            Err(error) => return Err(AccessError::Refused(refusal(error, access, provider, now))),
         };
         let push = self
             .passes(access, provider, &identity, &known.presented(&tokens))
@@ -375,7 +379,7 @@ impl Authorizer {
     }
 
     /// Uses a credential that `first` uses for those of the ticked runtimes that it can serve as well: the user's own,
-    /// at the same provider, without a token. Each repository is probed once, a few at a time, and not for ever: what
+    /// at the same provider, without a token or with the one that was replaced. Each repository is probed once, a few at a time, and not for ever: what
     /// has no answer in time is left out.
     pub(crate) async fn further(
         &self,
@@ -397,12 +401,15 @@ impl Authorizer {
         }
         let provider = self.provider(access)?;
         let now = self.clock.now();
+        // The same token is replaced wherever the user says so; another one never is.
+        let before = access.credential.as_ref().map(|before| &before.id);
+        let shares = |other: &Access| other.credential.as_ref().map(|theirs| &theirs.id) == before;
         let mut ticked: Vec<Access> = self.store.accesses(&credential.user, now).await?;
         ticked.retain(|other| {
             wanted.contains(&other.runtime.id)
                 && other.runtime.id != access.runtime.id
                 && other.runtime.provider == access.runtime.provider
-                && other.credential.is_none()
+                && (other.credential.is_none() || shares(other))
                 && may_serve(credential, other)
         });
         let repositories: HashSet<String> =
@@ -502,17 +509,23 @@ pub(crate) fn another_account(access: &Access, identity: &Identity) -> Option<St
     (before.owner.id != identity.owner.id).then(|| before.owner.login.clone())
 }
 
-fn refusal(error: ProviderError, now: Timestamp) -> Refusal {
+fn refusal(error: ProviderError, access: &Access, provider: &dyn Provider, now: Timestamp) -> Refusal {
     match error {
         ProviderError::Rejected(_) => Refusal::Unknown,
         ProviderError::RateLimited { until, .. } => {
             Refusal::RateLimited { until: until.map(|until| moment(until, now)) }
         }
-        ProviderError::Insufficient { granted, missing, .. } => Refusal::ScopesMissing {
-            login: String::new(),
-            granted: granted.unwrap_or_default().to_vec(),
-            missing: missing.to_vec(),
-        },
+        ProviderError::Insufficient { granted, missing, .. } => {
+            // All at once: who makes a new token for one scope should not have to make the next one for another.
+            let too_little = granted.as_ref().map(|granted| provider.missing(granted, &needed(access, provider)));
+            let missing: ScopeSet =
+                missing.iter().chain(too_little.iter().flat_map(ScopeSet::iter)).collect();
+            Refusal::ScopesMissing {
+                login: String::new(),
+                granted: granted.unwrap_or_default().to_vec(),
+                missing: missing.to_vec(),
+            }
+        }
         ProviderError::Unreachable(_) => Refusal::Unreachable,
     }
 }

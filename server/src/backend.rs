@@ -174,9 +174,6 @@ impl Visit {
 
     /// Keeps what was ticked beside a token that nobody was asked about.
     async fn mistyped(&self, runtime: &RuntimeId, error: ApiError, typed: Typed) -> ApiError {
-        if typed.also.is_empty() && typed.user_name.is_empty() && typed.end.is_empty() {
-            return error;
-        }
         match self.refused(runtime, None, typed).await {
             ApiError::Refused => error,
             other => other,
@@ -419,11 +416,15 @@ impl Backend for Visit {
             })
             .collect();
         let also = same_provider()
-            .filter(|other| other.credential.is_none())
-            .map(|other| AlsoRuntime {
-                id: other.runtime.id.to_string(),
-                name: name_of(other),
-                ticked: kept.as_ref().is_some_and(|kept| kept.typed.also.contains(&other.runtime.id)),
+            .filter_map(|other| {
+                let shares = match &other.credential {
+                    Some(credential) if Some(credential.id.as_str()) == own => true,
+                    Some(_) => return None,
+                    None => false,
+                };
+                let ticked =
+                    kept.as_ref().map_or(shares, |kept| kept.typed.also.contains(&other.runtime.id));
+                Some(AlsoRuntime { id: other.runtime.id.to_string(), name: name_of(other), shares, ticked })
             })
             .collect();
         let note = format!("Gitward: {}", access.runtime.name);
@@ -585,7 +586,7 @@ fn guide(guide: provider::Guide) -> Guide {
 }
 
 fn label(provider: &dyn Provider) -> ProviderLabel {
-    ProviderLabel { name: provider.name().to_owned(), host: provider.host() }
+    ProviderLabel { name: provider.name().to_owned(), host: provider.host(), icon: provider.icon().to_owned() }
 }
 
 fn summary(credential: &Credential, provider: &dyn Provider, now: Timestamp) -> TokenSummary {

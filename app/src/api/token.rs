@@ -121,6 +121,8 @@ pub struct ProviderLabel {
     pub name: String,
     /// `github.com`, with the port where there is one.
     pub host: String,
+    /// The word of its picture in the style sheet.
+    pub icon: String,
 }
 
 /// A token as people may see it: everything but the secret.
@@ -309,7 +311,7 @@ pub struct RuntimeAccess {
     pub end: String,
     /// Tokens of the visitor at this provider that serve other runtimes and would serve this one.
     pub reusable: Vec<Reusable>,
-    /// The visitor's other runtimes at this provider that have no token.
+    /// The visitor's other runtimes at this provider that have no token, or the same one.
     pub also: Vec<AlsoRuntime>,
     /// Names of the visitor's other runtimes that use the same token.
     pub shared_with: Vec<String>,
@@ -322,7 +324,7 @@ pub struct RuntimeAccess {
 /// How to get a token at the provider, in the provider's own words.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Guide {
-    /// How the provider calls such a token, to go on after "a" or "an": `personal access token`.
+    /// How the provider calls such a token: `personal access token`.
     pub token_word: String,
     /// The provider's page that makes one, with what is needed filled in as far as it takes that.
     pub link: String,
@@ -369,7 +371,9 @@ pub struct AlsoRuntime {
     pub id: String,
     /// For people, with the account where there are several.
     pub name: String,
-    /// The box was ticked in the last attempt.
+    /// It uses the token that is about to be replaced.
+    pub shares: bool,
+    /// The box was ticked in the last attempt; before the first, those that share the token are.
     pub ticked: bool,
 }
 
@@ -385,6 +389,11 @@ pub enum Refusal {
     },
     /// A token of an app, not of a person, or one that only renews others.
     NotAUserToken,
+    /// A token of a kind that the provider refuses whoever shows it.
+    WrongKind {
+        /// Why, in the words of the provider's file.
+        sentence: String,
+    },
     /// The provider knows it, but it ended.
     Expired {
         /// When.

@@ -9,7 +9,7 @@ use super::{
     refusal::{self, new_tab},
 };
 use crate::{
-    api::token::{AddToken, Health, Refusal, ReuseToken, RuntimeAccess, SettleAccount},
+    api::token::{AddToken, AlsoRuntime, Health, Refusal, ReuseToken, RuntimeAccess, SettleAccount},
     component::icon,
     path,
 };
@@ -106,11 +106,15 @@ fn quick_form(access: &RuntimeAccess) -> AnyView {
     .into_any()
 }
 
-/// Boxes for further runtimes.
-fn also(access: &RuntimeAccess, legend: &'static str) -> Option<AnyView> {
-    (!access.also.is_empty()).then(|| {
-        let boxes = access
-            .also
+/// Boxes for further runtimes: those that share the token which is replaced, and those that have none.
+fn also(access: &RuntimeAccess, legend: &'static str) -> AnyView {
+    let (sharing, without): (Vec<&AlsoRuntime>, Vec<_>) = access.also.iter().partition(|one| one.shares);
+    view! { {boxes(&sharing, "Replace it for these as well")} {boxes(&without, legend)} }.into_any()
+}
+
+fn boxes(runtimes: &[&AlsoRuntime], legend: &'static str) -> Option<AnyView> {
+    (!runtimes.is_empty()).then(|| {
+        let boxes = runtimes
             .iter()
             .map(|one| {
                 view! {
@@ -130,6 +134,9 @@ fn also(access: &RuntimeAccess, legend: &'static str) -> Option<AnyView> {
         .into_any()
     })
 }
+
+/// What the label of the field says; where the provider has another word, that stands below it.
+const USUAL_WORD: &str = "personal access token";
 
 /// The field for a token and all that helps to fill it.
 fn paste_form(access: &RuntimeAccess, refusal: Option<&Refusal>) -> AnyView {
@@ -158,6 +165,10 @@ fn paste_form(access: &RuntimeAccess, refusal: Option<&Refusal>) -> AnyView {
         .limited_link
         .clone()
         .map(|link| view! { " or " {new_tab(link, "one limited to some repositories".into())} });
+    let word = &access.guide.token_word;
+    let own_word = (word != USUAL_WORD).then(|| {
+        view! { <p class="hint" id="token-word">{provider.clone()} " calls it " <b>{word.clone()}</b> "."</p> }
+    });
     let repository = access.repository.clone().map(|repository| {
         view! { <p class="hint">"It must be allowed to push to " <code>{repository}</code> "."</p> }
     });
@@ -167,6 +178,7 @@ fn paste_form(access: &RuntimeAccess, refusal: Option<&Refusal>) -> AnyView {
             {user_name_field(access)}
             <div class="field">
                 <label for="token">"Git Personal Access Token"</label>
+                {own_word}
                 <div class="reveal">
                     <input
                         id="token"
@@ -177,7 +189,7 @@ fn paste_form(access: &RuntimeAccess, refusal: Option<&Refusal>) -> AnyView {
                         spellcheck="false"
                         required
                         data-first
-                        aria-describedby="refusal token-needs problem"
+                        aria-describedby="token-word refusal token-needs problem"
                         aria-invalid=wrong.then_some("true")
                     />
                     <button type="button" class="reveal-button" aria-pressed="false" aria-controls="token">
@@ -198,15 +210,14 @@ fn paste_form(access: &RuntimeAccess, refusal: Option<&Refusal>) -> AnyView {
                 <p>"Scopes it needs"</p>
                 <ul class="scopes">{scopes(access, refusal)}</ul>
             </div>
+            <p class="hint">
+                {new_tab(access.guide.link.clone(), ["Make a token at ", provider].concat())}
+                {limited}
+                ". The link fills in what it can; the token is shown there only once."
+            </p>
             <details class="guide">
-                <summary>"How to get one"</summary>
-                <ol>
-                    <li>
-                        {new_tab(access.guide.link.clone(), ["Make a ", &access.guide.token_word, " at ", provider].concat())}
-                        {limited} "."
-                    </li>
-                    {access.guide.steps.iter().map(|step| view! { <li>{step.clone()}</li> }).collect_view()}
-                </ol>
+                <summary>"Step by step"</summary>
+                <ol>{access.guide.steps.iter().map(|step| view! { <li>{step.clone()}</li> }).collect_view()}</ol>
             </details>
             {repository}
             {end_field(access)}
@@ -270,12 +281,14 @@ fn end_field(access: &RuntimeAccess) -> Option<AnyView> {
     })
 }
 
-/// The scopes that a token needs and, after a refusal for their sake, which of them it had.
+/// The scopes that a token needs and, after a refusal for their sake, which of them it had. Not that where tokens of
+/// another kind than is asked for have other words for the same.
 fn scopes(access: &RuntimeAccess, refusal: Option<&Refusal>) -> AnyView {
     let missing = match refusal {
         Some(Refusal::ScopesMissing { missing, .. }) => Some(missing),
         _ => None,
     };
+    let missing = missing.filter(|missing| missing.iter().all(|scope| access.needs.contains(scope)));
     access
         .needs
         .iter()

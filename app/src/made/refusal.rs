@@ -3,8 +3,8 @@
 use leptos::prelude::*;
 
 use crate::{
-    api::token::{Refusal, RuntimeAccess},
-    made::codes,
+    api::token::{Guide, Refusal, RuntimeAccess},
+    made::{codes, one},
 };
 
 /// What happened.
@@ -13,6 +13,7 @@ fn heading(refusal: &Refusal, provider: &str) -> AnyView {
         Refusal::Unknown => [provider, " does not know this token."].concat().into_any(),
         Refusal::LooksForeign { label } => ["This looks like a token of ", label, ", not of ", provider, "."].concat().into_any(),
         Refusal::NotAUserToken => "This token does not stand for a person.".into_any(),
+        Refusal::WrongKind { sentence } => sentence.clone().into_any(),
         Refusal::Expired { at } => ["This token ended on ", &at.date, "."].concat().into_any(),
         Refusal::ScopesMissing { login, missing, .. } if login.is_empty() => view! {
             {provider.to_owned()} " knows this token, but it lacks " {codes(missing)} "."
@@ -39,13 +40,20 @@ fn heading(refusal: &Refusal, provider: &str) -> AnyView {
 }
 
 /// What it means and what to do.
-fn advice(refusal: &Refusal, provider: &str, create_link: String) -> AnyView {
-    let page = new_tab(create_link, [provider, "'s token page"].concat());
+fn advice(refusal: &Refusal, provider: &str, guide: &Guide) -> AnyView {
+    let page = new_tab(guide.link.clone(), [provider, "'s token page"].concat());
     match refusal {
-        Refusal::Unknown => view! {
-            "It may be cut short, expired or revoked. Copy the whole token again, or make a new one at " {page} "."
+        Refusal::Unknown => {
+            // One of two can be wrong, and the provider does not tell which.
+            let name = guide.user_name.as_ref().map(|field| {
+                view! { " Look at “" {field.label.clone()} "” as well: they must go together." }
+            });
+            view! {
+                "It may be cut short, expired or revoked. Copy the whole token again, or make a new one at " {page} "."
+                {name}
+            }
+            .into_any()
         }
-        .into_any(),
         Refusal::LooksForeign { .. } => [
             "Nothing was sent yet. Paste a token of ",
             provider,
@@ -55,6 +63,10 @@ fn advice(refusal: &Refusal, provider: &str, create_link: String) -> AnyView {
         .into_any(),
         Refusal::NotAUserToken => view! {
             "It belongs to an app, or only serves to renew others. Make a personal one at " {page} " and paste it here."
+        }
+        .into_any(),
+        Refusal::WrongKind { .. } => view! {
+            "Make " {one(&guide.token_word)} " at " {page} " and paste it here."
         }
         .into_any(),
         Refusal::Expired { .. } => view! { "Make a new one at " {page} " and paste it here." }.into_any(),
@@ -108,7 +120,7 @@ pub(crate) fn view(refusal: &Refusal, access: &RuntimeAccess) -> AnyView {
     let provider = &access.row.provider.name;
     view! {
         <p><b>{heading(refusal, provider)}</b></p>
-        <p>{advice(refusal, provider, access.guide.link.clone())}</p>
+        <p>{advice(refusal, provider, &access.guide)}</p>
     }
     .into_any()
 }

@@ -4,7 +4,7 @@ use leptos::{prelude::*, server_fn::ServerFn};
 
 use crate::{
     api::token::{
-        AccountRows, CheckAgain, Expiry, HideNotifications, RuntimeRow, Show, TokenPage, TokenQuery,
+        AccountRows, CheckAgain, Expiry, HideNotifications, ProviderLabel, RuntimeRow, Show, TokenPage, TokenQuery,
     },
     component::icon,
     made::health::{self, ago, day},
@@ -89,6 +89,11 @@ fn account(account: &AccountRows) -> AnyView {
     .into_any()
 }
 
+/// The picture of the kind of provider, silent: its name stands beside it.
+fn kind(provider: &ProviderLabel) -> AnyView {
+    view! { <span class="icon" data-provider=provider.icon.clone() aria-hidden="true"></span> }.into_any()
+}
+
 /// One runtime. Its name stands here once; what else needs it refers to the element by id.
 fn row(row: &RuntimeRow) -> AnyView {
     let id = |what: &str| [what, "-", &row.id].concat();
@@ -112,7 +117,7 @@ fn row(row: &RuntimeRow) -> AnyView {
             <th scope="row">
                 {muted}
                 <span id=name_id.clone()>{row.name.clone()}</span>
-                <small>{row.provider.name.clone()} " · " {row.provider.host.clone()}</small>
+                <small>{kind(&row.provider)} {row.provider.name.clone()} " · " {row.provider.host.clone()}</small>
             </th>
             <td>{token}</td>
             <td>{health::view(row, checked.into_any())}</td>

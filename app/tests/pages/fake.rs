@@ -52,7 +52,7 @@ fn row(id: &str, name: &str, provider: (&str, &str), token: bool, health: Health
     RuntimeRow {
         id: id.into(),
         name: name.into(),
-        provider: ProviderLabel { name: provider.0.into(), host: provider.1.into() },
+        provider: ProviderLabel { name: provider.0.into(), host: provider.1.into(), icon: "github".into() },
         token: token.then(|| TokenSummary {
             kind: if matches!(health, Health::Unreachable { .. }) {
                 "OAuth2"
@@ -180,8 +180,8 @@ impl Fake {
                 vec![]
             },
             also: vec![
-                AlsoRuntime { id: "r13".into(), name: "edge-02".into(), ticked: false },
-                AlsoRuntime { id: "r08".into(), name: "routing".into(), ticked: true },
+                AlsoRuntime { id: "r13".into(), name: "edge-02".into(), shares: false, ticked: false },
+                AlsoRuntime { id: "r08".into(), name: "routing".into(), shares: false, ticked: true },
             ],
             shared_with: if row.token.is_some() { vec!["labels".into()] } else { vec![] },
             foreign_shapes: vec![("glpat-".into(), "GitLab".into())],

@@ -34,3 +34,40 @@ async fn a_refused_token_leaves_the_one_in_use_alone() {
     let refusal = mara.access("acme.staging").await["refusal"].clone();
     assert_eq!(refusal["ScopesMissing"]["missing"], json!(["repo"]));
 }
+
+#[tokio::test]
+async fn a_token_that_serves_several_is_replaced_for_one_or_for_all() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    let logins =
+        [site.forge.good_token().await, site.forge.good_token().await, site.forge.good_token().await];
+    let give = async |token: &str, also: &[&str]| {
+        let mut form = vec![("runtime", "acme.paste"), ("token", token)];
+        form.extend(also.iter().map(|runtime| ("also[]", *runtime)));
+        mara.call("token/add", &form).await.assert_ok().json()["runtimes"].clone()
+    };
+    let shared = async || mara.access("acme.paste").await["shared_with"].clone();
+
+    assert_eq!(give(&logins[0].token, &["acme.staging", "acme.hooks"]).await, json!(["paste", "staging"]));
+    assert_eq!(shared().await, json!(["staging"]));
+    let also = mara.access("acme.paste").await["also"].clone();
+    let ticked: Vec<_> = also.as_array().unwrap().iter().filter(|one| one["ticked"] == true).collect();
+    assert_eq!(ticked.len(), 1, "whoever replaces a token means all its places: {also}");
+    assert_eq!((&ticked[0]["id"], &ticked[0]["shares"]), (&json!("acme.staging"), &json!(true)));
+
+    assert_eq!(give(&logins[1].token, &["acme.staging"]).await, json!(["paste", "staging"]));
+    assert_eq!(shared().await, json!(["staging"]), "replaced for both");
+    assert_eq!(site.dump().await.rows("credentials"), 1, "the old one is gone");
+
+    assert_eq!(give(&logins[2].token, &[]).await, json!(["paste"]));
+    assert_eq!(shared().await, json!([]));
+    assert_eq!(site.dump().await.rows("credentials"), 2, "staging keeps the one before");
+
+    mara.call(
+        "token/add",
+        &[("runtime", "acme.paste"), ("token", &logins[0].token), ("also[]", "acme.staging")],
+    )
+    .await
+    .assert_ok();
+    assert_eq!(shared().await, json!([]), "another runtime's own token is never replaced");
+}
