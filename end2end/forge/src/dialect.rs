@@ -133,7 +133,8 @@ pub trait Dialect: Send + Sync {
     }
 
     /// What the app gets without the person being asked, who agreed to the known scopes before.
-    fn known(&self, known: &Scopes, asked: &Scopes) -> Option<Scopes> {
+    fn known(&self, state: &State, known: &Scopes, asked: &Scopes) -> Option<Scopes> {
+        let _ = state;
         known.cover(asked, |scope| self.contained(scope)).then(|| asked.clone())
     }
 

@@ -1,4 +1,4 @@
-//! Forge, a simulated Git host. It looks to a client like GitHub (or GitHub Enterprise Server), keeps everything in
+//! Forge, a simulated Git host. It looks to a client like one of the products that SHAPES names, keeps everything in
 //! memory, and misbehaves when told to. Demos and tests run against it; no product code depends on it. Never expose it:
 //! whoever reaches it controls it.
 //!
@@ -6,21 +6,17 @@
 //! --redirect-uri http://localhost:*
 //! All options may be left out. Port 0 takes a free port. The first line on standard output says that it is ready:
 //! forge (github) on http://localhost:4001. It ends on SIGINT and SIGTERM. A process is one host with one state: parallel
-//! tests start one each.
+//! tests start one each. A public URL with a path makes everything but the control room live below that path.
 //!
-//! SHAPES. github answers REST at the root: /user, /repos/acme/infra. ghes answers REST below /api/v3, has no page for
-//! fine-grained tokens, no status in the body of errors, and no rate limits until a setting turns them on. OAuth is below
-//! /login/oauth in both, Git at /owner/name.git or /owner/name.
+//! SHAPES. github, ghes, gitlab, gitea; each has a section below. Git is at /owner/name.git or /owner/name.
 //!
-//! SEEDS. People: octocat with password octocat (id 583231), hubot with password hubot (id 2).
-//! OAuth app: client id gitward-demo, secret gitward-demo-secret. GitHub App: client id Iv1.gitwarddemo, secret
-//! gitward-demo-app-secret, installed with contents=write and metadata=read on acme/infra and acme/readonly.
+//! SEEDS of all shapes. People: octocat with password octocat (id 583231), hubot with password hubot (id 2), with the
+//! addresses octocat@forge.example and hubot@forge.example. OAuth app: client id gitward-demo, secret gitward-demo-secret.
 //! Repositories: acme/infra (private; octocat is admin), acme/public (public; octocat pushes), acme/readonly (private;
-//! octocat reads), acme/secret-ops (private; hubot pushes, hidden from octocat), acme-sso/ops (private; octocat pushes;
-//! the organisation acme-sso enforces single sign-on). There are no tokens at the start.
+//! octocat reads), acme/secret-ops (private; hubot pushes, hidden from octocat). There are no tokens at the start.
 //! Where the apps may send people back to: any port of localhost and 127.0.0.1 over http, or the addresses given with
-//! --redirect-uri (an address ending in :* fits any port; others fit their path and those below). With a fixed address
-//! among them, a wrong redirect_uri sends the person there with redirect_uri_mismatch; otherwise a page says so.
+//! --redirect-uri. An address ending in :* fits any port and path; others fit themselves, at github and ghes also paths
+//! below them.
 //!
 //! ROOMS OF THE SOURCE. dialect: everything in which hosts differ, a file per provider; no other file knows one by name.
 //! host: all state and the rules who may do what. oauth: the web flow. git: Git over HTTP. pages: sign-in and tokens for
@@ -29,45 +25,88 @@
 //! serve: the server, which can drop a connection. To add a provider, see dialect; to add a misbehaviour, add a variant to
 //! Mishap in fault.
 //!
-//! REST. GET /user, /user/orgs, /user/installations, /rate_limit, /meta, /repos/O/R, /repos/O/R/contents/,
+//! OAUTH of all shapes. A person who agreed before is sent back at once, unless the app asks for more. Codes work once,
+//! also when the exchange fails, and for ten minutes. PKCE with S256 is checked when a challenge was sent.
+//!
+//! PAGES of all shapes: /, /login, /logout, and the list of a person's own tokens, where they make, narrow, expire and
+//! revoke them and take back what they agreed to. They work without JavaScript.
+//!
+//! GITHUB and its enterprise server GHES. github answers REST at the root: /user, /repos/acme/infra. ghes answers REST below
+//! /api/v3, has no page for fine-grained tokens, no status in the body of errors, and no rate limits until a setting turns
+//! them on.
+//! Seeds: a GitHub App with client id Iv1.gitwarddemo and secret gitward-demo-app-secret, installed with contents=write and
+//! metadata=read on acme/infra and acme/readonly; acme-sso/ops (private; octocat pushes; the organisation acme-sso enforces
+//! single sign-on).
+//! REST: GET /user, /user/orgs, /user/installations, /rate_limit, /meta, /repos/O/R, /repos/O/R/contents/,
 //! /repos/O/R/contents/README.md, /repos/O/R/hooks. POST, PATCH, DELETE /applications/CLIENT_ID/token and DELETE
 //! /applications/CLIENT_ID/grant with Basic client id and secret. POST /credentials/revoke (github: without credentials;
 //! ghes: with). A token is accepted as Bearer, as token, or as the password of Basic. A request without User-Agent gets 403.
-//!
-//! OAUTH. GET /login/oauth/authorize (client_id, redirect_uri, scope, state, code_challenge, code_challenge_method=S256,
-//! login, prompt=consent or select_account); POST /login/oauth/access_token (code or refresh_token). A person who agreed
-//! to all the scopes before is sent back at once, unless prompt is given. Codes live ten minutes and work once, also when
-//! the exchange fails. A refresh token works once; the old access token dies with it. Of eleven tokens of the same person,
-//! OAuth app and scopes the oldest is revoked.
-//!
-//! PAGES. / , /login, /logout, /settings/tokens, /settings/tokens/new?description=&scopes=repo,workflow,
+//! OAuth: GET /login/oauth/authorize (client_id, redirect_uri, scope, state, code_challenge, code_challenge_method=S256,
+//! login, prompt=consent or select_account); POST /login/oauth/access_token (code or refresh_token), whose errors have
+//! status 200. A person may grant fewer scopes. With a fixed address among the redirects, a wrong redirect_uri sends the
+//! person there with redirect_uri_mismatch; otherwise a page says so. A refresh token works once; the old access token dies
+//! with it. Of eleven tokens of the same person, OAuth app and scopes the oldest is revoked.
+//! Pages: /settings/tokens, /settings/tokens/new?description=&scopes=repo,workflow,
 //! /settings/personal-access-tokens/new?name=&description=&target_name=&expires_in=&contents=write&metadata=read,
-//! /orgs/ORG/sso?authorization_request=KEY, /_forge. They work without JavaScript.
+//! /orgs/ORG/sso?authorization_request=KEY.
+//! Kinds of tokens: classic, fine_grained, oauth, github_app, legacy. Their own members: expiry_shape (utc or offset: the
+//! spelling of the expiry header), sso (true lets it into acme-sso; false by default for classic and legacy). metadata=read
+//! is added to permissions.
+//! Settings: sso (classic: tokens without sso are refused by acme-sso; every: all are; off), sso_url (null; replaces the
+//! link in X-GitHub-SSO), unverified_email (false; the token endpoint answers unverified_user_email), app_suspended (false;
+//! authorize answers application_suspended), max_bad_logins (null; after so many bad credentials all get 403 until a
+//! reset).
+//!
+//! GITLAB, set up as gitlab.com is. REST below /api/v4 with Bearer or PRIVATE-TOKEN: GET /user, GET and DELETE
+//! /personal_access_tokens/self, POST /personal_access_tokens/self/rotate, GET /projects/ID, /projects/ID/hooks, /version.
+//! PRIVATE-TOKEN is not for tokens of apps. A token says itself why it does not work: expired or revoked.
+//! OAuth: /oauth/authorize and /oauth/token, GET /oauth/token/info, POST /oauth/revoke. Tokens live two hours. A refresh
+//! needs the redirect_uri again, works once and ends the old pair. The app is registered with api, read_api, read_user,
+//! read_repository, write_repository, openid, profile and email; a wish for other scopes ends on a page.
+//! Pages: /-/user_settings/personal_access_tokens?name=&description=&scopes=read_api,write_repository.
+//! Kinds: personal, plain (the older, shorter shape), fine_grained (permissions user, personal_access_token, project,
+//! webhook, code; code=read clones, code=write pushes), project (a bot stands for it in the first of repositories, by
+//! default acme/infra), group (the same in all of its repositories), deploy (Git only), oauth. Tokens that people make end
+//! at the midnight in UTC that begins the day of expires_at.
+//! Git takes any name with a token that somebody made, and oauth2 with an app's.
+//! Settings: ban_after (30; after so many failed attempts in three minutes, without a good one between, the host answers
+//! 403 for an hour; 0 never), ban_on (git, or any to count and ban in REST as well), fine_grained_only (false; groups refuse
+//! other tokens with insufficient_granular_scope). rate_limit is 2000 a minute; beyond it there is plain text.
+//!
+//! GITEA, and Forgejo. REST below /api/v1 with Bearer, token or Basic: GET /user, /repos/O/R, /repos/O/R/hooks, /version, and
+//! GET and DELETE /token.
+//! OAuth: /login/oauth/authorize, /login/oauth/access_token, POST /login/oauth/introspect (Basic client id and secret), GET
+//! /login/oauth/userinfo. The reply does not name the scopes. Whoever asks for none may do everything. A person who agreed
+//! once is not asked again, whatever the app asks for; it gets what it got before. Tokens live an hour, refresh tokens 730.
+//! Pages: /user/settings/applications, which no link fills in.
+//! Kinds: personal (40 hexadecimal digits, no end), oauth.
+//! Settings: token_api (false; without it GET and DELETE /token are 404, as in older releases), invalidate_refresh_tokens
+//! (false; a refresh token works once), grant_follows_scope (false; an app that asks for other scopes gets them without a
+//! question), names_token_scopes (false; the newer wording of a missing scope), version (null; what GET /version says, such
+//! as 11.0.1+gitea-1.22.0).
 //!
 //! CONTROL. JSON in and out, without credentials, always at /_forge and never struck by faults. An unknown member or a
 //! wrong value is refused with 4xx and a sentence. Times are RFC 3339.
 //!
-//! POST /_forge/tokens makes a token: user (octocat), kind (classic, fine_grained, oauth, github_app or legacy), and if
-//! wanted note, scopes (list), permissions (object such as {"contents":"write"}; metadata=read is added), repositories
-//! (list of full names; without it a fine-grained token reaches all), expires_at (time or null), expiry_shape (utc or
-//! offset: the spelling of the expiry header), client_id (for oauth and github_app; the seeded app by default), sso (true
-//! lets it into acme-sso; false by default for classic and legacy). Scopes are kept literally. A github_app token has
-//! eight hours, its app's permissions and a refresh token unless told otherwise. Answer 201: id, token, refresh_token (if
-//! there is one), kind, user, note, client_id, scopes, permissions, repositories, expires_at, expiry_shape, sso, revoked,
-//! works.
+//! POST /_forge/tokens makes a token: user (octocat), and if wanted kind (one of the shape's; by default the first that its
+//! section names), note, scopes (list), permissions (object such as {"contents":"write"}), repositories (list of full names;
+//! without it a token reaches all), expires_at (time or null), client_id (for kinds of apps; the seeded app by default), and
+//! the members of its own that the shape's section names. Scopes are kept literally. A token of a kind that lives for some
+//! time has that time and a refresh token unless told otherwise. Answer 201: id, token, refresh_token (if there is one),
+//! kind, user, note, client_id, scopes, permissions, repositories, expires_at, revoked, works, and the shape's own.
 //! GET /_forge/tokens lists all tokens ever made, as above without token and refresh_token.
 //! POST /_forge/tokens/change: token (the secret) or id, then any of scopes, permissions, repositories (null for all),
-//! expires_at (null for never), expiry_shape, user (gives it to another person), sso, revoked (true or false),
-//! refresh_token (false takes it away, true makes a new one). Answer 200: as when made.
+//! expires_at (null for never), user (gives it to another person), revoked (true or false), refresh_token (false takes it
+//! away, true makes a new one), and the shape's own. Answer 200: as when made.
 //! POST /_forge/access: user, repository, role (none, read, push, admin). Answer 204.
 //!
-//! POST /_forge/faults switches a fault on. on: user (GET /user), token (POST /login/oauth/access_token), repos
-//! (REST below /repos), git, any (all of these and the other REST calls, no pages; the default), or an object
+//! POST /_forge/faults switches a fault on. on: user (the doors that say whose a token is), token (the token endpoint),
+//! repos (repositories in REST), git, any (all of these and the other REST calls, no pages; the default), or an object
 //! {"method":"GET","path_prefix":"/login/oauth/authorize"} that fits any path outside /_forge, method optional. fault: one of
 //!   delay: the right answer after delay_ms;
 //!   status: the given status, 503 by default;
-//!   rate_limit: 403 (or status) with x-ratelimit-remaining 0, reset in retry_after_seconds, 3600 by default;
-//!   secondary_rate_limit: 403 (or status) with Retry-After of retry_after_seconds, 60 by default;
+//!   rate_limit: what the shape says beyond its limit (or status), which ends in retry_after_seconds, 3600 by default;
+//!   secondary_rate_limit: the same for too many requests at once, 60 seconds by default;
 //!   html: a page with status 200 (or status);
 //!   drop: closes the connection without an answer, before anything was done;
 //!   drop_reply: does everything, then closes the connection without an answer;
@@ -76,21 +115,19 @@
 //!   empty: no body, status 200 (or status);
 //!   slow_body: the right answer byte by byte, delay_ms between two, 100 by default;
 //!   redirect: 302 (or status) to location, by default /elsewhere of this host, where requests are listed too;
-//!   oauth_error: status 200 with error, by default bad_refresh_token.
+//!   oauth_error: an error as the shape's token endpoint has it, with error, by default that of a bad refresh token.
 //! delay_ms makes any other fault wait as well. times: how many requests it strikes; null or nothing means all.
 //! Of several faults that fit, all delays and the oldest other one strike. Answer 201: id.
 //! GET /_forge/faults lists them with times left and struck. DELETE /_forge/faults switches all off,
 //! DELETE /_forge/faults/ID one.
 //!
 //! POST /_forge/settings, any of: fresh_token_401_ms (0; so long after exchange or refresh the new token is refused),
-//! iss (null; added to the callback), sso (classic: tokens without sso are refused by acme-sso; every: all are; off),
-//! sso_url (null; replaces the link in X-GitHub-SSO), rate_limits (on in github), rate_limit (5000 an hour and person; it
-//! is 60 without a token), unverified_email (false; the token endpoint answers unverified_user_email), app_suspended (false; authorize
-//! answers application_suspended), max_bad_logins (null; after so many bad credentials all get 403 until a reset).
+//! iss (null; added to the callback), rate_limits (on in github and gitlab), rate_limit (per person and window, which is an
+//! hour unless the shape's section says otherwise, and 5000; it is 60 without a token), and the shape's own.
 //! Answer 200: all settings. GET /_forge/settings shows them.
 //!
 //! GET /_forge/requests lists what was asked outside /_forge, oldest first, at most 10000: at, method, path, query_keys,
-//! headers (lower-case names; those with credentials say ***), auth_scheme (Bearer, token, Basic, other or null),
+//! headers (lower-case names; those with credentials say ***), auth_scheme (Bearer, token, Basic, PRIVATE-TOKEN, other or null),
 //! basic_user (unless it looks like a secret), token_id (of the presented token, if the host knows it), body_keys, status
 //! (null when the connection was dropped). A request is listed once it was answered. DELETE /_forge/requests empties it.
 //!

@@ -182,10 +182,14 @@ async fn authorize(
         return pages::to_sign_in(&host, &here, checked.wish.login.as_deref());
     };
     let dialect = host.dialect();
-    let known = host.state().grant(person.id, &checked.app.client_id).map(|grant| grant.scopes.clone());
     let prompt = checked.wish.prompt.as_deref();
     let ask_again = prompt.is_some_and(|prompt| dialect.oauth().prompts.contains(&prompt));
-    match known.and_then(|known| dialect.known(&known, &checked.asked)) {
+    let known = {
+        let state = host.state();
+        let grant = state.grant(person.id, &checked.app.client_id);
+        grant.and_then(|grant| dialect.known(&state, &grant.scopes, &checked.asked))
+    };
+    match known {
         Some(granted) if !ask_again => checked.agree(&host, &person, granted),
         _ => consent(&host, &person, &checked, &here),
     }

@@ -21,7 +21,7 @@ use crate::auth::Presented;
 use crate::clock;
 use crate::fault::Room;
 use crate::git;
-use crate::host::{Host, Need, Person, Refusal, Repository, Role, SharedHost, State};
+use crate::host::{Grant, Host, Need, Person, Refusal, Repository, Role, SharedHost, State};
 use crate::oauth::{client, parameters};
 use crate::own::{Holds, Member};
 use crate::random;
@@ -62,7 +62,6 @@ static RULES: Oauth = Oauth {
     authorize: "/login/oauth/authorize",
     token: "/login/oauth/access_token",
     no_scope: "It asks for no scope: it will be able to do everything that you can, in private repositories as well.",
-    repeat_redirect: false,
     plain_challenge: true,
     json: true,
     ..Oauth::STANDARD
@@ -139,7 +138,10 @@ impl Dialect for Gitea {
             Member { name: "token_api", holds: Holds::Flag(false) },
             // Whether a refresh token works once.
             Member { name: "invalidate_refresh_tokens", holds: Holds::Flag(false) },
-            // Whether a refusal names the token's own scopes as well.
+            // Whether an app that asks for other scopes than before gets them without a question, as from newer
+            // releases; otherwise it gets what it got before.
+            Member { name: "grant_follows_scope", holds: Holds::Flag(false) },
+            // Whether a refusal names the token's own scopes as well, as newer releases do.
             Member { name: "names_token_scopes", holds: Holds::Flag(false) },
             // What the host says it is, such as `11.0.1+gitea-1.22.0`.
             Member { name: "version", holds: Holds::MaybeText },
@@ -180,9 +182,20 @@ impl Dialect for Gitea {
         &RULES
     }
 
-    /// Whoever agreed once is not asked again, whatever the app asks for now: it gets what it got before.
-    fn known(&self, known: &Scopes, _asked: &Scopes) -> Option<Scopes> {
-        Some(known.clone())
+    /// Whoever agreed once is not asked again, whatever the app asks for now.
+    fn known(&self, state: &State, known: &Scopes, asked: &Scopes) -> Option<Scopes> {
+        let follows = state.settings.own.flag("grant_follows_scope");
+        Some(if follows { asked.clone() } else { known.clone() })
+    }
+
+    /// An agreement is to the scopes of the latest token, and not to those before as well.
+    fn issued(&self, state: &mut State, token: &Token) {
+        let mine = |grant: &&mut Grant| {
+            grant.person == token.person && Some(&grant.client_id) == token.client_id.as_ref()
+        };
+        if let Some(grant) = state.grants.iter_mut().find(mine) {
+            grant.scopes = token.scopes.clone();
+        }
     }
 
     fn vet_agreement(&self, known: Option<&Scopes>, granted: &Scopes) -> Result<(), WishError> {
@@ -229,7 +242,9 @@ impl Dialect for Gitea {
             TokenError::Client => ("unauthorized_client", "invalid client secret"),
             TokenError::Code => ("unauthorized_client", "client is not authorized"),
             TokenError::Verifier => ("unauthorized_client", "failed PKCE code challenge"),
-            TokenError::RedirectMismatch => ("unauthorized_client", "unexpected redirect URI"),
+            TokenError::RedirectMismatch => {
+                ("invalid_grant", "redirect_uri differs from the original authorization request")
+            }
             TokenError::Refresh => ("unauthorized_client", "unable to parse refresh token"),
             TokenError::SpentRefresh => ("unauthorized_client", "token was already used"),
             TokenError::GrantType => {
@@ -357,11 +372,11 @@ fn missing(host: &Host) -> Response {
 
 /// The sentence that a token lacks a scope.
 fn lack(state: &State, token: &Token, needed: &str) -> String {
-    let mut message = format!("token does not have at least one of required scope(s): [{needed}]");
+    let message = "token does not have at least one of required scope(s)";
     if state.settings.own.flag("names_token_scopes") {
-        message.push_str(&format!(", token scope: {}", token.scopes.join(",")));
+        return format!("{message}, required=[{needed}], token scope={}", token.scopes.join(","));
     }
-    message
+    format!("{message}: [{needed}]")
 }
 
 /// Whoever asks, after the token was accepted.
@@ -573,13 +588,13 @@ async fn introspect(Shared(host): Shared<SharedHost>, headers: HeaderMap, body: 
     let sent = parameters(&RULES, &headers, Parameters::new(), &body);
     let state = host.state();
     let basic = matches!(Presented::read(&headers), Presented::Basic { .. });
-    let Some(app) = client(&state, &headers, &sent).filter(|_| basic) else {
+    if !basic || client(&state, &headers, &sent).is_none() {
         let challenge = [(WWW_AUTHENTICATE, "Basic realm=\"Gitea OAuth2\"")];
         return (StatusCode::UNAUTHORIZED, challenge, "no valid authorization\n").into_response();
-    };
+    }
     let now = state.now();
     let known = sent.get("token").and_then(|secret| state.token(secret));
-    let known = known.filter(|token| token.client_id.as_ref() == Some(&app.client_id) && token.works(now));
+    let known = known.filter(|token| token.kind.name == OAUTH && token.works(now));
     let Some(token) = known else { return Json(json!({ "active": false })).into_response() };
     Json(json!({
         "active": true,
@@ -587,7 +602,7 @@ async fn introspect(Shared(host): Shared<SharedHost>, headers: HeaderMap, body: 
         "username": state.person(token.person).map(|person| &person.login),
         "iss": host.page("/"),
         "sub": token.person.to_string(),
-        "aud": [app.client_id],
+        "aud": [token.client_id],
     }))
     .into_response()
 }

@@ -339,7 +339,7 @@ impl Dialect for Github {
     }
 
     /// An app that asks for nothing gets what it got before.
-    fn known(&self, known: &Scopes, asked: &Scopes) -> Option<Scopes> {
+    fn known(&self, _state: &State, known: &Scopes, asked: &Scopes) -> Option<Scopes> {
         let granted = if asked.is_empty() { known } else { asked };
         known.cover(granted, contained).then(|| granted.clone())
     }

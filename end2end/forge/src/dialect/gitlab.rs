@@ -246,7 +246,7 @@ impl Dialect for Gitlab {
     }
 
     /// Only those very scopes spare the question.
-    fn known(&self, known: &Scopes, asked: &Scopes) -> Option<Scopes> {
+    fn known(&self, _state: &State, known: &Scopes, asked: &Scopes) -> Option<Scopes> {
         asked.iter().all(|scope| known.names(scope)).then(|| asked.clone())
     }
 

@@ -43,11 +43,16 @@ async fn exchange(visitor: &Visitor, more: &[(&str, &str)]) -> Answer {
     visitor.form("/login/oauth/access_token", &[&APP[..], more].concat()).await
 }
 
+async fn redeem(visitor: &Visitor, code: &str) -> Answer {
+    let sent = [("grant_type", "authorization_code"), ("code", code), ("redirect_uri", CALLBACK)];
+    exchange(visitor, &sent).await
+}
+
 /// Octocat agrees to these scopes, and the app exchanges the code.
 async fn grant(visitor: &mut Visitor, scope: &str) -> Value {
     visitor.sign_in("octocat").await;
     let code = decide(visitor, scope, "authorize").await.sent_back("code").unwrap();
-    let answer = exchange(visitor, &[("grant_type", "authorization_code"), ("code", &code)]).await;
+    let answer = redeem(visitor, &code).await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
     answer.json()
 }
@@ -83,7 +88,7 @@ async fn a_missing_scope_is_named_and_a_bad_token_is_not() {
     let message = "token does not have at least one of required scope(s): [read:user]";
     assert_eq!(refused.json(), json!({"message": message, "url": "http://localhost:4001/api/swagger"}));
     visitor.control("settings", json!({"names_token_scopes": true})).await;
-    let message = format!("{message}, token scope: write:repository");
+    let message = "token does not have at least one of required scope(s), required=[read:user], token scope=write:repository";
     assert_eq!(visitor.get_with(&token, USER).await.json()["message"], message);
     let nobody = visitor.get(USER).await;
     assert_eq!(
@@ -195,11 +200,16 @@ async fn a_person_is_asked_once_whatever_the_app_asks_for_later() {
     assert_eq!(denied.sent_back("state").as_deref(), Some("xyz"));
     grant(&mut visitor, "read:user").await;
     let code = visitor.get(&format!("{wish}write:repository")).await.sent_back("code").unwrap();
-    let reply = exchange(&visitor, &[("grant_type", "authorization_code"), ("code", &code)]).await.json();
+    let reply = redeem(&visitor, &code).await.json();
     let token = text(&reply, "access_token");
     assert_eq!(visitor.get_with(token, "/api/v1/repos/acme/infra").await.status, StatusCode::FORBIDDEN);
     let other = decide(&visitor, "write:repository", "authorize").await;
     assert_eq!(other.sent_back("error").as_deref(), Some("server_error"));
+    visitor.control("settings", json!({"grant_follows_scope": true})).await;
+    let code = visitor.get(&format!("{wish}write:repository")).await.sent_back("code").unwrap();
+    let widened = redeem(&visitor, &code).await.json();
+    let widened = visitor.get_with(text(&widened, "access_token"), "/api/v1/repos/acme/infra").await;
+    assert_eq!(widened.status, StatusCode::OK);
     visitor.form(&format!("{PAGE}/oauth2/gitward-demo/revoke"), &[]).await;
     assert_eq!(visitor.get_with(token, USER).await.status, StatusCode::UNAUTHORIZED);
     assert_eq!(visitor.get(wish).await.status, StatusCode::OK);
@@ -237,8 +247,8 @@ async fn a_refusal_of_the_token_endpoint_has_status_400() {
                 ("code", &code),
                 ("redirect_uri", "http://localhost:3000/x"),
             ],
-            "unauthorized_client",
-            "unexpected redirect URI",
+            "invalid_grant",
+            "redirect_uri differs from the original authorization request",
         ),
     ] {
         let refused = exchange(&visitor, &sent).await;

@@ -173,6 +173,8 @@ async fn each_door_knows_which_tokens_it_is_for() {
         (&json!(583_231), &json!("gitward-demo"))
     );
     assert!((7_190..=7_200).contains(&info["expires_in_seconds"].as_i64().unwrap()));
+    let header = visitor.send("GET", USER, &[("private-token", oauth)], "").await;
+    assert_eq!(header.status, StatusCode::UNAUTHORIZED);
     for token in [made.as_str(), "unknown"] {
         let refused = visitor.get_with(token, INFO).await;
         assert_eq!(refused.status, StatusCode::UNAUTHORIZED);

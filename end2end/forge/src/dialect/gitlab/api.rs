@@ -84,16 +84,19 @@ fn write(rate: Rate, headers: &mut HeaderMap) {
     headers.insert("ratelimit-reset", HeaderValue::from(rate.reset));
 }
 
-/// The token of a request. Basic opens Git, not REST; a deploy token does not either.
+/// The token of a request. Other credentials than these count as none; a deploy token opens Git only, and the header of
+/// its own is for tokens that somebody made.
 fn find(host: &Host, presented: &Presented, path: &str) -> Result<Option<Token>, Box<Response>> {
-    let secret = match presented {
-        Presented::Nothing => return Ok(None),
-        Presented::Bearer(secret) | Presented::Header { secret, .. } => secret,
-        _ => return Err(Box::new(unauthorized())),
+    let (secret, made) = match presented {
+        Presented::Bearer(secret) => (secret, false),
+        Presented::Header { secret, .. } => (secret, true),
+        _ => return Ok(None),
     };
     let mut state = host.state();
     match state.authenticate(secret) {
-        Ok(token) if token.kind.name == DEPLOY => Err(Box::new(unauthorized())),
+        Ok(token) if token.kind.name == DEPLOY || (made && token.kind.name == OAUTH) => {
+            Err(Box::new(unauthorized()))
+        }
         Ok(token) => Ok(Some(token)),
         Err(Dead::Unknown | Dead::Fresh) => Err(Box::new(unauthorized())),
         Err(Dead::Expired) => Err(Box::new(invalid_token(
@@ -278,6 +281,7 @@ fn token_body(state: &Known, token: &Token) -> Value {
         "last_used_at": token.used_at.map(clock::millis),
         "active": token.is_alive(state.now()),
         "expires_at": token.expires_at.map(clock::date),
+        "granular": token.kind.name == FINE_GRAINED,
     });
     if token.kind.name == FINE_GRAINED {
         let permissions = token.permissions.iter().map(|(name, level)| format!("{}_{name}", level.name()));

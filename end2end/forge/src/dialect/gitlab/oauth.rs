@@ -9,6 +9,7 @@ use axum::{Json, Router};
 use serde_json::json;
 
 use super::OAUTH;
+use crate::auth::Presented;
 use crate::dialect::Parameters;
 use crate::host::SharedHost;
 use crate::oauth::{client, parameters};
@@ -19,9 +20,11 @@ pub fn router() -> Router<SharedHost> {
 }
 
 async fn info(State(host): State<SharedHost>, headers: HeaderMap) -> Response {
-    let presented = host.dialect().presented(&headers);
     let mut state = host.state();
-    let token = presented.secret().and_then(|secret| state.authenticate(secret).ok());
+    let token = match Presented::read(&headers) {
+        Presented::Bearer(secret) => state.authenticate(&secret).ok(),
+        _ => None,
+    };
     let Some(token) = token.filter(|token| token.kind.name == OAUTH) else {
         let body = json!({
             "error": "invalid_token",
