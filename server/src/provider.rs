@@ -144,7 +144,7 @@ pub struct Doors {
 /// What helps a person to get a token at the provider, in the provider's own words.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Guide {
-    /// How the provider calls such a token, to go on after "a": `personal access token`.
+    /// How the provider calls such a token, to go on after "a" or "an": `personal access token`.
     pub token_word: &'static str,
     /// The provider's page that makes one, with what is needed filled in as far as it takes that.
     pub link: Url,
@@ -222,6 +222,8 @@ pub enum Shape {
     Plausible,
     /// Like a token of an app, or one that only renews others: not a user's.
     NotAUserToken,
+    /// Like one that this provider refuses whoever shows it; why, as a sentence for the user.
+    Refused(&'static str),
     /// Like a token of the provider called so.
     Foreign(&'static str),
 }

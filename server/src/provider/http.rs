@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use self::address::{Forbidden, Guard, Lookup, SystemLookup, Unknown};
 use super::Auth;
-use crate::{credential::Evidence, secret::Secret};
+use crate::{credential::Evidence, scope::ScopeSet, secret::Secret};
 
 pub mod address;
 #[cfg(test)]
@@ -394,6 +394,14 @@ impl Reply {
         let value = self.header("content-type")?;
         Some(value.split(';').next().unwrap_or(value).trim().to_ascii_lowercase())
     }
+}
+
+/// A header that lists scopes: `None` if there is no such header, or one that is no text.
+pub fn scopes_in(headers: &HeaderMap, name: &str) -> Option<ScopeSet> {
+    let mut values = headers.get_all(name).iter().peekable();
+    values.peek()?;
+    let texts = values.map(|value| value.to_str().ok()).collect::<Option<Vec<_>>>()?;
+    Some(ScopeSet::parse(&texts.join(",")))
 }
 
 /// Why there is no answer. Shown as what was seen.

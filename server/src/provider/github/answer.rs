@@ -10,7 +10,11 @@ use url::Url;
 use crate::{
     clock::Timestamp,
     credential::Evidence,
-    provider::{ProviderError, TokenExpiry, http::Reply, limit},
+    provider::{
+        ProviderError, TokenExpiry,
+        http::{Reply, scopes_in},
+        limit,
+    },
     scope::ScopeSet,
 };
 
@@ -86,10 +90,7 @@ pub(super) fn limit(reply: &Reply, now: Timestamp) -> Option<Option<Timestamp>> 
 
 /// `X-OAuth-Scopes`: `None` if the answer has no such header, or one that is no text.
 pub(super) fn scopes(headers: &HeaderMap) -> Option<ScopeSet> {
-    let mut values = headers.get_all("x-oauth-scopes").iter().peekable();
-    values.peek()?;
-    let texts = values.map(|value| value.to_str().ok()).collect::<Option<Vec<_>>>()?;
-    Some(ScopeSet::parse(&texts.join(",")))
+    scopes_in(headers, "x-oauth-scopes")
 }
 
 const IN_UTC: &[BorrowedFormatItem<'_>] =
