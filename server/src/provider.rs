@@ -235,6 +235,8 @@ pub trait Provider: Send + Sync {
     fn id(&self) -> &ProviderId;
     /// How people call it: `GitHub`, `GitHub Enterprise`, or as the operator named it.
     fn name(&self) -> &str;
+    /// The word of the picture of its kind in `style/component/provider.css`.
+    fn icon(&self) -> &'static str;
     /// Host, with the port where it is not the usual one, of what people see.
     fn host(&self) -> String;
     /// All origins that get to see credentials, sorted and joined by a blank: credentials are sealed to it.

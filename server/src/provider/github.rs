@@ -227,6 +227,10 @@ impl Provider for GitHub {
         &self.name
     }
 
+    fn icon(&self) -> &'static str {
+        "github"
+    }
+
     fn host(&self) -> String {
         address::host(&self.base)
     }
