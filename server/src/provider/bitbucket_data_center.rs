@@ -1,6 +1,325 @@
-//! Bitbucket Data Center: so far, what its tokens look like.
+//! Bitbucket Data Center, and Bitbucket Server before it, at an address of the operator's own.
+//!
+//! What it answers, and what that means, is in [`answer`]; scopes in [`scopes`].
 
-use super::shape::Family;
+use std::{sync::Arc, time::Duration};
 
-/// HTTP access tokens; those of a project or a repository look the same.
-pub const FAMILY: Family = Family { label: "Bitbucket Data Center", user: &["BBDC-"], other: &[] };
+use async_trait::async_trait;
+use http::{
+    HeaderValue, Method as Verb, StatusCode,
+    header::{ACCEPT, HeaderMap},
+};
+use oauth2::AuthType;
+use url::Url;
+
+use self::answer::{Told, User, WhoAmI};
+use super::{
+    Age, Auth, Doors, Grant, GrantError, Guide, Identity, OauthApp, OauthEndpoints, Presented, Provider,
+    ProviderError, Settings, Shape, TokenExpiry,
+    address::{self, below},
+    git::{self, Advertisement},
+    grant::{self, Dialect},
+    http::{Gate, OriginError, Question, Reply},
+    shape::Family,
+};
+use crate::{
+    clock::Clock,
+    credential::{Evidence, Method, ProviderAccount, Push},
+    id::ProviderId,
+    scope::ScopeSet,
+    secret::Secret,
+};
+
+mod answer;
+mod scopes;
+#[cfg(test)]
+mod tests;
+
+const LABEL: &str = "Bitbucket Data Center";
+
+/// HTTP access tokens; those of a project or a repository look the same. Before release 8 they had no prefix.
+pub const FAMILY: Family = Family { label: LABEL, user: &["BBDC-"], other: &[] };
+
+/// Readable for everybody: what counts is whom it takes the sender for, which is in the headers.
+const PROPERTIES: &str = "GET /rest/api/latest/application-properties";
+const WHO_AM_I: &str = "GET /plugins/servlet/applinks/whoami";
+const USERS: &str = "GET /rest/api/latest/users";
+
+/// Its token endpoint
+/// (<https://confluence.atlassian.com/bitbucketserver/bitbucket-oauth-2-0-provider-api-1108483661.html>).
+///
+/// How long a refresh token lives is not told. It is 90 days unless an administrator chose otherwise
+/// (<https://confluence.atlassian.com/bitbucketserver101/oauth-2-0-provider-system-properties-1721011884.html>), so
+/// nothing is assumed about its end.
+const DIALECT: Dialect = Dialect {
+    label: "POST /rest/oauth2/latest/token",
+    client_auth: AuthType::RequestBody,
+    documented_life: Duration::from_secs(60 * 60),
+    refused: &[],
+    app_refused: &[],
+    limit: answer::limit,
+};
+
+/// The kinds of tokens. Nothing in an answer tells a user's token from a project's or a repository's, but for the
+/// account that it shows.
+const HTTP_ACCESS_TOKEN: &str = "http-access-token";
+const OAUTH2: &str = "oauth2";
+
+/// Bitbucket Data Center at one address.
+pub struct BitbucketDataCenter {
+    id: ProviderId,
+    name: String,
+    /// With the path that the product has there, if any: `https://git.example.com/bitbucket`.
+    base: Url,
+    api: Url,
+    web_gate: Gate,
+    api_gate: Gate,
+    clock: Arc<dyn Clock>,
+}
+
+impl BitbucketDataCenter {
+    /// Prepares for the addresses; asks nothing.
+    ///
+    /// # Errors
+    /// If credentials must not go to one of the addresses.
+    pub fn new(settings: Settings) -> Result<Self, OriginError> {
+        let base = settings.base_url;
+        let api = settings.api_url.unwrap_or_else(|| below(&base, ["rest", "api", "latest"]));
+        Ok(Self {
+            id: settings.id,
+            name: settings.name.unwrap_or_else(|| LABEL.to_owned()),
+            web_gate: settings.http.gate(&base)?,
+            api_gate: settings.http.gate(&api)?,
+            base,
+            api,
+            clock: settings.clock,
+        })
+    }
+
+    async fn ask_api<const N: usize>(
+        &self,
+        label: &str,
+        path: [&str; N],
+        presented: &Presented<'_>,
+    ) -> Result<Reply, ProviderError> {
+        let question = Question::new(Verb::GET, below(&self.api, path), label)
+            .auth(&self.doors(presented).api, presented.token);
+        self.api_gate.send(question).await.map_err(|fault| ProviderError::Unreachable(fault.evidence(label)))
+    }
+
+    /// What the answer to the first question does not tell, where a proxy in between may have taken the header out:
+    /// a second way to ask. `taken` is what the first one comes to if this one brings nothing.
+    async fn who_am_i(&self, presented: &Presented<'_>, taken: ProviderError) -> Result<User, ProviderError> {
+        let url = below(&self.base, ["plugins", "servlet", "applinks", "whoami"]);
+        let question = Question::new(Verb::GET, url, WHO_AM_I)
+            .headers(HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("text/plain"))]))
+            .auth(&self.doors(presented).api, presented.token);
+        let reply = self
+            .web_gate
+            .send(question)
+            .await
+            .map_err(|fault| ProviderError::Unreachable(fault.evidence(WHO_AM_I)))?;
+        match answer::who_am_i(WHO_AM_I, &reply, self.clock.now())? {
+            WhoAmI::User(name) => Ok(User { name, id: None }),
+            WhoAmI::Nobody => {
+                let answer = "200, as to a visitor without a token".to_owned();
+                Err(ProviderError::Rejected(Evidence { request: WHO_AM_I.to_owned(), answer }))
+            }
+            WhoAmI::Untold => Err(taken),
+        }
+    }
+
+    /// The number that stays with an account when its name changes, where the headers do not tell it.
+    async fn id_of(&self, name: &str, presented: &Presented<'_>) -> Result<String, ProviderError> {
+        let reply = self.ask_api(USERS, ["users", &answer::slug(name)], presented).await?;
+        answer::id_of(USERS, &reply, name, self.clock.now())
+    }
+
+    /// What the API tells about a repository that Git does not let the token push to.
+    async fn why_not(&self, presented: &Presented<'_>, project: &str, slug: &str, git: StatusCode) -> Push {
+        let path = ["projects", project, "repos", slug];
+        let Ok(reply) = self.ask_api("GET /rest/api/latest/projects", path, presented).await else {
+            return Push::Unknown;
+        };
+        match (answer::sees(&reply, self.clock.now()), git) {
+            (Some(true), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => Push::Denied,
+            (Some(false), _) => Push::Hidden,
+            _ => Push::Unknown,
+        }
+    }
+
+    fn token_door(&self) -> grant::TokenDoor<'_> {
+        grant::TokenDoor {
+            gate: &self.web_gate,
+            url: self.oauth_endpoints().token,
+            clock: &*self.clock,
+            dialect: &DIALECT,
+        }
+    }
+}
+
+#[async_trait]
+impl Provider for BitbucketDataCenter {
+    fn id(&self) -> &ProviderId {
+        &self.id
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn icon(&self) -> &'static str {
+        "bitbucket-data-center"
+    }
+
+    fn host(&self) -> String {
+        address::host(&self.base)
+    }
+
+    fn origin(&self) -> String {
+        address::origin([&self.api_gate, &self.web_gate])
+    }
+
+    fn shape(&self, token: &Secret) -> Shape {
+        FAMILY.shape(token)
+    }
+
+    fn foreign_shapes(&self) -> Vec<(&'static str, &'static str)> {
+        FAMILY.foreign()
+    }
+
+    fn kind_label(&self, kind: &str) -> &'static str {
+        match kind {
+            HTTP_ACCESS_TOKEN => "HTTP access token",
+            OAUTH2 => "OAuth 2.0 token",
+            _ => "Token",
+        }
+    }
+
+    /// Reading and pushing.
+    fn default_scopes(&self) -> ScopeSet {
+        ScopeSet::from_iter([scopes::REPO_WRITE])
+    }
+
+    fn missing(&self, granted: &ScopeSet, needed: &ScopeSet) -> ScopeSet {
+        scopes::missing(granted, needed)
+    }
+
+    /// <https://confluence.atlassian.com/bitbucketserver/http-access-tokens-939515499.html>. The page takes nothing from
+    /// its address.
+    fn guide(&self, needed: &ScopeSet, _: Option<&str>, note: &str) -> Guide {
+        let (project, repository) = scopes::levels(needed);
+        Guide {
+            token_word: "personal HTTP access token",
+            link: below(&self.base, ["plugins", "servlet", "access-tokens", "manage"]),
+            limited_link: None,
+            steps: vec![
+                "Choose “Create token”. If the page is not there, click your picture and choose “Manage account”, \
+                 then “HTTP access tokens”."
+                    .to_owned(),
+                format!("As the token’s name, take “{note}”."),
+                format!("Under permissions, choose “Project {project}” and “Repository {repository}”."),
+                "If you let it expire, write the day under “Last day” as well: Bitbucket does not tell it later."
+                    .to_owned(),
+                "“Create” shows the token once. Copy it and paste it here.".to_owned(),
+            ],
+            user_name: None,
+            asks_end: true,
+        }
+    }
+
+    /// `Authorization: Bearer` everywhere. Tokens of projects and repositories are taken in no other way; those of users
+    /// would also do as the password of their name, but that is refused where an administrator switched Basic off, and
+    /// counts as a wrong password, up to the lock of the account, once the token is dead.
+    fn doors(&self, _: &Presented<'_>) -> Doors {
+        Doors { api: Auth::Bearer, git: Auth::Bearer }
+    }
+
+    async fn identify(&self, presented: &Presented<'_>, _: Age) -> Result<Identity, ProviderError> {
+        let reply = self.ask_api(PROPERTIES, ["application-properties"], presented).await?;
+        let seen =
+            |request: &str, answer: &str| Evidence { request: request.to_owned(), answer: answer.to_owned() };
+        let (user, evidence) = match answer::told(PROPERTIES, &reply, self.clock.now())? {
+            Told::User(user) => (user, seen(PROPERTIES, reply.status.as_str())),
+            Told::Nobody(taken) => (self.who_am_i(presented, taken).await?, seen(WHO_AM_I, "200")),
+        };
+        let id = match user.id {
+            Some(id) => id,
+            None => self.id_of(&user.name, presented).await?,
+        };
+        let kind = match presented.method {
+            Method::Token => HTTP_ACCESS_TOKEN,
+            Method::Oauth2 => OAUTH2,
+        };
+        Ok(Identity {
+            owner: ProviderAccount { id, login: user.name },
+            kind: kind.to_owned(),
+            // Of a grant, the answer with its tokens tells them; of other tokens, nothing does.
+            scopes: None,
+            expiry: TokenExpiry::Unknown,
+            evidence,
+        })
+    }
+
+    async fn may_push(&self, presented: &Presented<'_>, repository: &str) -> Push {
+        let Some((project, slug)) = split_repository(repository) else { return Push::Unknown };
+        let clone_url = below(&self.base, ["scm", project, &format!("{slug}.git")]);
+        let auth = self.doors(presented).git;
+        let reply = match git::ask(&self.web_gate, &clone_url, &auth, presented.token).await {
+            Advertisement::MayPush => return Push::Allowed,
+            Advertisement::Nothing(_) => return Push::Unknown,
+            Advertisement::Other(reply) => reply,
+        };
+        if !answer::refuses_push(&reply, self.clock.now()) {
+            return Push::Unknown;
+        }
+        self.why_not(presented, project, slug, reply.status).await
+    }
+
+    /// It has no word for itself as an issuer, and sends none; should it begin to, it will hardly be another than its
+    /// address.
+    fn oauth_endpoints(&self) -> OauthEndpoints {
+        let endpoint = |name| below(&self.base, ["rest", "oauth2", "latest", name]);
+        OauthEndpoints {
+            authorize: endpoint("authorize"),
+            token: endpoint("token"),
+            issuer: self.base.as_str().trim_end_matches('/').to_owned(),
+        }
+    }
+
+    fn oauth_scopes(&self, needed: &ScopeSet) -> ScopeSet {
+        scopes::to_ask_for(needed)
+    }
+
+    /// At once: a code lives for ten seconds unless an administrator chose otherwise.
+    async fn exchange(
+        &self,
+        app: &OauthApp,
+        code: &Secret,
+        verifier: &Secret,
+        redirect_uri: &Url,
+    ) -> Result<Grant, GrantError> {
+        grant::exchange(&self.token_door(), app, code, verifier, redirect_uri).await
+    }
+
+    /// The redirect address is compared here as well; without it a good refresh token is an `invalid_grant`
+    /// (<https://mrrefactoring.github.io/jira.js/api/functions/index.refreshServerOAuth2Token.html>, of the OAuth provider
+    /// that Atlassian's products share).
+    async fn refresh(
+        &self,
+        app: &OauthApp,
+        refresh: &Secret,
+        redirect_uri: &Url,
+    ) -> Result<Grant, GrantError> {
+        grant::refresh(&self.token_door(), app, refresh, Some(redirect_uri)).await
+    }
+}
+
+/// The project's key, or `~` and a user's name, and the repository's name in addresses
+/// (<https://confluence.atlassian.com/bitbucketserver/clone-a-repository-790632786.html>).
+fn split_repository(repository: &str) -> Option<(&str, &str)> {
+    match address::repository_parts(repository)?.as_slice() {
+        [project, slug] => Some((project, slug)),
+        _ => None,
+    }
+}
