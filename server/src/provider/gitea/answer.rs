@@ -1,0 +1,197 @@
+//! What Gitea's and Forgejo's answers mean. Only what is written here as a refusal is one.
+
+use http::StatusCode;
+use serde::Deserialize;
+
+use super::{TELLS_WHOSE, scopes};
+use crate::{
+    clock::Timestamp,
+    credential::{Evidence, ProviderAccount, Push},
+    provider::{ProviderError, http::Reply, limit as limits},
+    scope::ScopeSet,
+};
+
+/// Longer than any scope that there is.
+const LONGEST_SCOPE: usize = 64;
+
+/// `GET /user`, and `user` in `GET /token`.
+#[derive(Deserialize)]
+pub(super) struct Account {
+    id: u64,
+    login: String,
+}
+
+impl Account {
+    /// Whose it is, if it can be told from others and shown. Bots of the host have ids below zero.
+    pub fn owner(self) -> Option<ProviderAccount> {
+        let usable = self.id != 0
+            && !self.login.is_empty()
+            && self.login.len() <= 100
+            && self.login.chars().all(|c| c.is_ascii_graphic());
+        usable.then(|| ProviderAccount { id: self.id.to_string(), login: self.login })
+    }
+}
+
+/// What the API says when it refuses, and its own address for more. Both, or it is not the API that speaks.
+#[derive(Deserialize)]
+struct Told {
+    message: String,
+    url: String,
+}
+
+impl Told {
+    fn by(reply: &Reply) -> Option<Self> {
+        reply.json::<Self>().filter(|told| told.url.ends_with("/api/swagger"))
+    }
+}
+
+/// What an answer other than 200 to the question whose a token is means.
+///
+/// Rejected is only 401 in the API's own form. Its words are no help: versions differ, and older ones say "token is
+/// required" for a token that they do not know.
+pub(super) fn refusal(label: &str, reply: &Reply, now: Timestamp) -> ProviderError {
+    let status = reply.status.as_str();
+    let evidence = |answer: &str| Evidence { request: label.to_owned(), answer: answer.to_owned() };
+    if let Some(until) = limit(reply, now) {
+        return ProviderError::RateLimited { until, evidence: evidence(status) };
+    }
+    match (reply.status, Told::by(reply)) {
+        (StatusCode::UNAUTHORIZED, Some(_)) => ProviderError::Rejected(evidence(status)),
+        (StatusCode::UNAUTHORIZED, None) => {
+            ProviderError::Unreachable(evidence("401, a page that is not of its API"))
+        }
+        (StatusCode::FORBIDDEN, Some(Told { message, .. })) if message.starts_with(LACKS_SCOPE) => {
+            ProviderError::Insufficient {
+                granted: own_scopes(&message),
+                missing: ScopeSet::from_iter([TELLS_WHOSE]),
+                evidence: evidence("403, it may not tell whose it is"),
+            }
+        }
+        _ => ProviderError::Unreachable(evidence(status)),
+    }
+}
+
+/// How a refusal begins that is about scopes, so of a token that is known.
+const LACKS_SCOPE: &str = "token does not have at least one of required scope(s)";
+
+/// The token's own scopes, which newer versions add: `…, required=[read:user], token scope=read:issue,write:package`.
+/// Nothing is taken from a text that says anything else.
+fn own_scopes(message: &str) -> Option<ScopeSet> {
+    let (required, own) =
+        message.strip_prefix(LACKS_SCOPE)?.strip_prefix(", required=[")?.split_once("], token scope=")?;
+    let all = |list: &str, by: char| list.split(by).all(scopes::is_known_form);
+    (all(required, ' ') && (own.is_empty() || all(own, ','))).then(|| ScopeSet::parse(own))
+}
+
+/// Whether an answer is about the number of requests, and if so until when. Neither counts by itself; proxies in front
+/// of them do.
+pub(super) fn limit(reply: &Reply, now: Timestamp) -> Option<Option<Timestamp>> {
+    let limited = match reply.status {
+        StatusCode::TOO_MANY_REQUESTS => true,
+        StatusCode::FORBIDDEN => reply.headers.contains_key("retry-after"),
+        _ => false,
+    };
+    limited.then(|| limits::believed(limits::retry_after(reply, now)?, now))
+}
+
+/// What the API tells a token about itself.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) enum About {
+    /// It is an access token.
+    Token {
+        /// Whose.
+        owner: ProviderAccount,
+        /// What it may do, where that can be read.
+        scopes: Option<ScopeSet>,
+    },
+    /// It is something else: a token of OAuth2.
+    NoAccessToken,
+    /// Nothing.
+    Nothing,
+}
+
+/// `GET /token`.
+#[derive(Deserialize)]
+struct CurrentToken {
+    /// `null` for none.
+    scopes: Option<Vec<String>>,
+    user: Account,
+}
+
+/// What an answer to `GET /token` means.
+pub(super) fn about(reply: &Reply) -> About {
+    match reply.status {
+        StatusCode::OK => {
+            let Some(token) = reply.json::<CurrentToken>() else { return About::Nothing };
+            let Some(owner) = token.user.owner() else { return About::Nothing };
+            About::Token { owner, scopes: listed(token.scopes.unwrap_or_default()) }
+        }
+        StatusCode::NOT_FOUND => match Told::by(reply) {
+            Some(Told { message, .. })
+                if matches!(message.as_str(), "token not found" | "invalid personal token") =>
+            {
+                About::NoAccessToken
+            }
+            _ => About::Nothing,
+        },
+        _ => About::Nothing,
+    }
+}
+
+/// Scopes as they were listed; none of them if one can't be.
+fn listed(scopes: Vec<String>) -> Option<ScopeSet> {
+    let fits = |scope: &String| {
+        (1..=LONGEST_SCOPE).contains(&scope.len())
+            && scope.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',')
+    };
+    scopes.iter().all(fits).then(|| scopes.into_iter().collect())
+}
+
+/// `POST /login/oauth/introspect`.
+#[derive(Deserialize)]
+pub(super) struct Introspection {
+    active: bool,
+    scope: Option<String>,
+}
+
+impl Introspection {
+    /// What a grant may do. Those of OpenID Connect open nothing.
+    pub fn scopes(self) -> Option<ScopeSet> {
+        let text = self.scope.filter(|_| self.active)?;
+        let identity = ["openid", "profile", "email", "groups"];
+        let scopes: Vec<String> =
+            text.split_whitespace().filter(|scope| !identity.contains(scope)).map(str::to_owned).collect();
+        // A grant without scopes may do everything; that none are shown may have other reasons as well.
+        if scopes.is_empty() { None } else { listed(scopes) }
+    }
+}
+
+/// `GET /repos/{owner}/{repo}`.
+#[derive(Deserialize)]
+struct Repository {
+    permissions: Option<Permissions>,
+}
+
+/// What its owner's role allows, whatever the token may.
+#[derive(Deserialize)]
+struct Permissions {
+    push: bool,
+}
+
+/// What the answer about a repository says of pushing there: allowed, as far as the role goes.
+pub(super) fn role(reply: &Reply, now: Timestamp) -> Push {
+    if limit(reply, now).is_some() {
+        return Push::Unknown;
+    }
+    match reply.status {
+        StatusCode::OK => match reply.json::<Repository>().and_then(|repository| repository.permissions) {
+            Some(Permissions { push: true }) => Push::Allowed,
+            Some(Permissions { push: false }) => Push::Denied,
+            None => Push::Unknown,
+        },
+        // Its scopes do not even let it read, or let it read what is public only.
+        StatusCode::FORBIDDEN if Told::by(reply).is_some() => Push::Denied,
+        StatusCode::NOT_FOUND if Told::by(reply).is_some() => Push::Hidden,
+        _ => Push::Unknown,
+    }
+}
