@@ -22,7 +22,11 @@ use crate::{
     person::{self, People},
     provider::{
         self, Provider, Registry,
+        bitbucket::Bitbucket,
+        bitbucket_data_center::BitbucketDataCenter,
+        gitea::{Brand, Gitea},
         github::GitHub,
+        gitlab::GitLab,
         http::{HttpSettings, Outgoing},
     },
     random::Entropy,
@@ -342,6 +346,11 @@ fn provider(
     };
     Ok(match kind {
         ProviderKind::Github => Arc::new(GitHub::new(settings)?),
+        ProviderKind::Gitlab => Arc::new(GitLab::new(settings)?),
+        ProviderKind::Gitea => Arc::new(Gitea::new(settings, Brand::Gitea)?),
+        ProviderKind::Forgejo => Arc::new(Gitea::new(settings, Brand::Forgejo)?),
+        ProviderKind::BitbucketCloud => Arc::new(Bitbucket::new(settings)?),
+        ProviderKind::BitbucketDataCenter => Arc::new(BitbucketDataCenter::new(settings)?),
     })
 }
 

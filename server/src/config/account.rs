@@ -3,7 +3,7 @@
 use super::{
     file::{Field, Section, choice},
     name,
-    provider::{AppScope, Known},
+    provider::{AppScope, Known, ProviderKind, RepositoryForm},
 };
 use crate::{
     catalogue::{Account, Member, Role, Runtime},
@@ -41,7 +41,7 @@ pub(super) fn ids(sections: &[Section<'_>]) -> (Known<()>, Vec<Option<AccountId>
 pub(super) fn accounts(
     sections: &[Section<'_>],
     ids: &[Option<AccountId>],
-    providers: &Known<()>,
+    providers: &Known<Option<ProviderKind>>,
     apps: &Known<AppScope>,
 ) -> Accounts {
     let mut all = Accounts::default();
@@ -94,7 +94,7 @@ fn parse_role(text: &str) -> Result<Role, String> {
 fn runtime(
     section: &Section<'_>,
     account: Option<&AccountId>,
-    providers: &Known<()>,
+    providers: &Known<Option<ProviderKind>>,
     apps: &Known<AppScope>,
     known: &mut Known<()>,
 ) -> Option<Runtime> {
@@ -109,7 +109,8 @@ fn runtime(
     });
     let provider = name::reference(section, "provider", "Git provider", providers);
     let app = app(section, account, provider.as_deref(), apps);
-    let repository = name::optional(section, "repository", parse_repository);
+    let kind = provider.as_deref().and_then(|id| *providers.get(id)?);
+    let repository = name::optional(section, "repository", |text| parse_repository(text, kind));
     let scopes = scopes(section);
     Some(Runtime {
         account: account?.clone(),
@@ -163,15 +164,12 @@ fn app(
     Some(Some(OauthAppId(id)))
 }
 
-fn parse_repository(text: &str) -> Result<String, String> {
-    let part = |part: &str| {
-        !matches!(part, "" | "." | "..")
-            && part.len() <= 100
-            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
-    };
-    match text.split_once('/') {
-        Some((owner, name)) if part(owner) && part(name) && !name.ends_with(".git") => Ok(text.to_owned()),
-        _ => Err("must be `owner/name`, without the host and without `.git`".to_owned()),
+/// What it looks like is the provider's business, where that is known.
+fn parse_repository(text: &str, kind: Option<ProviderKind>) -> Result<String, String> {
+    let form = kind.map_or(RepositoryForm::OWNER_AND_NAME, ProviderKind::repository_form);
+    match form.fits(text) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("must be {}, without the host and without `.git`", form.written)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `[[provider]]` and `[[oauth_app]]`.
 
-use std::{collections::HashMap, path::PathBuf};
+use std::{collections::HashMap, ops::RangeInclusive, path::PathBuf};
 
 use url::Url;
 
@@ -28,24 +28,94 @@ const CA_LIMIT: u64 = 4 * 1024 * 1024;
 pub enum ProviderKind {
     /// GitHub, and GitHub Enterprise under another address.
     Github,
+    /// GitLab.com, and GitLab on other machines.
+    Gitlab,
+    /// Bitbucket Cloud.
+    BitbucketCloud,
+    /// Bitbucket Data Center.
+    BitbucketDataCenter,
+    /// Gitea.
+    Gitea,
+    /// Forgejo: Gitea by another name.
+    Forgejo,
 }
 
 impl ProviderKind {
+    const ALL: [Self; 6] = [
+        Self::Github,
+        Self::Gitlab,
+        Self::BitbucketCloud,
+        Self::BitbucketDataCenter,
+        Self::Gitea,
+        Self::Forgejo,
+    ];
+
     /// As the configuration writes it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Github => "github",
+            Self::Gitlab => "gitlab",
+            Self::BitbucketCloud => "bitbucket-cloud",
+            Self::BitbucketDataCenter => "bitbucket-data-center",
+            Self::Gitea => "gitea",
+            Self::Forgejo => "forgejo",
         }
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        match text {
-            "github" => Ok(Self::Github),
-            "gitlab" | "bitbucket-cloud" | "bitbucket-data-center" | "gitea" => {
-                Err(format!("`{text}` is not supported yet; only `github` is"))
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or_else(|| {
+            let choice = choice(text, Self::ALL.map(Self::as_str));
+            format!("`{}` is no kind of Git provider; {choice}", text.escape_debug())
+        })
+    }
+
+    /// How such a provider's repositories are written.
+    pub(super) const fn repository_form(self) -> RepositoryForm {
+        match self {
+            Self::Github | Self::BitbucketCloud | Self::Gitea | Self::Forgejo => {
+                RepositoryForm::OWNER_AND_NAME
             }
-            _ => Err(format!("`{text}` is no kind of Git provider; {}", choice(text, ["github"]))),
+            // https://docs.gitlab.com/user/group/subgroups/: twenty levels of subgroups below a group.
+            Self::Gitlab => RepositoryForm {
+                written: "`group/project`, or with subgroups `group/subgroup/project`",
+                parts: 2..=22,
+                longest_part: 255,
+                marks: b"._-",
+            },
+            // https://confluence.atlassian.com/bitbucketserver/clone-a-repository-790632786.html
+            Self::BitbucketDataCenter => RepositoryForm {
+                written: "`KEY/name`, with the project's key, or `~user/name`",
+                parts: 2..=2,
+                longest_part: 255,
+                marks: b"._-~",
+            },
         }
+    }
+}
+
+/// What the path of a repository looks like.
+pub(super) struct RepositoryForm {
+    /// For people: `owner/name`.
+    pub(super) written: &'static str,
+    parts: RangeInclusive<usize>,
+    longest_part: usize,
+    /// What may stand in a part besides letters and digits.
+    marks: &'static [u8],
+}
+
+impl RepositoryForm {
+    /// As most have it.
+    pub(super) const OWNER_AND_NAME: Self =
+        Self { written: "`owner/name`", parts: 2..=2, longest_part: 100, marks: b"._-" };
+
+    /// Whether a path is of this form.
+    pub(super) fn fits(&self, path: &str) -> bool {
+        let part = |part: &str| {
+            !matches!(part, "" | "." | "..")
+                && part.len() <= self.longest_part
+                && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || self.marks.contains(&byte))
+        };
+        self.parts.contains(&path.split('/').count()) && path.split('/').all(part) && !path.ends_with(".git")
     }
 }
 
@@ -55,7 +125,8 @@ pub struct ProviderSettings {
     /// `id`: how apps and runtimes refer to it. Once users have tokens there it stays with its host: another host is
     /// another provider.
     pub id: ProviderId,
-    /// `kind`: `"github"`, also for GitHub Enterprise.
+    /// `kind`: `"github"`, also for GitHub Enterprise, `"gitlab"`, `"bitbucket-cloud"`, `"bitbucket-data-center"`,
+    /// `"gitea"` or `"forgejo"`.
     pub kind: ProviderKind,
     /// `name`: how people call it; without it, as its kind is called.
     pub name: Option<String>,
@@ -126,18 +197,18 @@ pub(super) struct AppScope {
     pub(super) account: Option<String>,
 }
 
-pub(super) fn providers(root: &Section<'_>) -> (Vec<ProviderSettings>, Known<()>) {
+pub(super) fn providers(root: &Section<'_>) -> (Vec<ProviderSettings>, Known<Option<ProviderKind>>) {
     let mut known = Known::new();
     let sections = root.sections("provider", PROVIDER_KEYS);
     let providers = sections.iter().filter_map(|section| provider(section, &mut known)).collect();
     (providers, known)
 }
 
-fn provider(section: &Section<'_>, known: &mut Known<()>) -> Option<ProviderSettings> {
-    let id = name::id(section, "id", "write `id = \"github\"`", |id, field| known.add(id, field, ()));
+fn provider(section: &Section<'_>, known: &mut Known<Option<ProviderKind>>) -> Option<ProviderSettings> {
     let kind = section
-        .required("kind", "write `kind = \"github\"`")
+        .required("kind", "write `kind = \"github\"` or what it is")
         .and_then(|kind| kind.parse(ProviderKind::parse));
+    let id = name::id(section, "id", "write `id = \"github\"`", |id, field| known.add(id, field, kind));
     let name = name::optional_title(section, "name");
     let base_url = section
         .required("base_url", "write `base_url = \"https://github.com\"` or where it is")
@@ -176,7 +247,7 @@ fn certificates(file: &std::path::Path) -> Result<Vec<u8>, String> {
 
 pub(super) fn apps(
     root: &Section<'_>,
-    providers: &Known<()>,
+    providers: &Known<Option<ProviderKind>>,
     accounts: &Known<()>,
 ) -> (Vec<AppSettings>, Known<AppScope>) {
     let mut known = Known::new();
@@ -187,7 +258,7 @@ pub(super) fn apps(
 
 fn app(
     section: &Section<'_>,
-    providers: &Known<()>,
+    providers: &Known<Option<ProviderKind>>,
     accounts: &Known<()>,
     known: &mut Known<AppScope>,
 ) -> Option<AppSettings> {

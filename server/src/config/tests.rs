@@ -159,6 +159,53 @@ fn everything_can_be_said() {
 }
 
 #[test]
+fn a_repository_is_written_as_its_provider_writes_it() {
+    // Whether the path is taken at each kind of provider.
+    let table = [
+        ("github", "acme/gitops", true),
+        ("github", "acme/git.ops_2", true),
+        ("github", "gitops", false),
+        ("github", "acme/team/gitops", false),
+        ("gitlab", "acme/gitops", true),
+        ("gitlab", "acme/platform/delivery/gitops", true),
+        ("gitlab", "gitops", false),
+        ("gitlab", "acme//gitops", false),
+        ("gitlab", "acme/../gitops", false),
+        ("gitlab", "/acme/gitops", false),
+        ("gitlab", "acme/gitops/", false),
+        ("gitlab", "acme/team/gitops.git", false),
+        ("gitlab", "acme/team/git ops", false),
+        ("gitlab", "acme/team/git%2fops", false),
+        ("gitlab", "https://gitlab.com/acme/gitops", false),
+        ("bitbucket-cloud", "acme/gitops", true),
+        ("bitbucket-cloud", "acme/team/gitops", false),
+        ("bitbucket-data-center", "ACME/gitops", true),
+        ("bitbucket-data-center", "~jane.doe/gitops", true),
+        ("bitbucket-data-center", "gitops", false),
+        ("bitbucket-data-center", "scm/ACME/gitops", false),
+        ("bitbucket-data-center", "ACME/gitops.git", false),
+        ("github", "~jane/gitops", false),
+    ];
+    for (kind, repository, fits) in table {
+        let text = format!(
+            "public_url = \"https://gitward.example.com\"\n{}[[account]]\nid = \"acme\"\nname = \"Acme\"\n[[account.runtime]]\nname = \"prod\"\n\
+             provider = \"github\"\nrepository = \"{repository}\"\n",
+            GITHUB.replace("kind = \"github\"", &format!("kind = \"{kind}\""))
+        );
+        match read(&text) {
+            Ok(config) => {
+                assert!(fits, "{kind} {repository}");
+                assert_eq!(config.runtimes()[0].repository.as_deref(), Some(repository), "{kind}");
+            }
+            Err(errors) => {
+                assert!(!fits, "{kind} {repository}: {errors}");
+                assert!(errors.to_string().contains("account.runtime.repository: must be `"), "{errors}");
+            }
+        }
+    }
+}
+
+#[test]
 fn one_file_makes_one_declaration() {
     let text = format!("{SAMPLE}{}", GITHUB.replace("github\"\nkind", "second\"\nkind"));
     let declare = || good(&text).declaration(|id| format!("https://{id}.example.com"));
@@ -187,7 +234,7 @@ kind = "github"
 base_url = "http://github.example.com"
 
 [[provider]]
-kind = "gitlab"
+kind = "gitlap"
 base_url = "https://mara:hunter2@gitlab.com"
 
 [[oauth_app]]
@@ -217,7 +264,7 @@ scopes = ["repo read:org"]
     gitward.toml:12:6: provider.id: `Git Hub` can't be used: take up to 63 of `a-z`, `0-9`, `.`, `_`, `-`, and begin with a letter or a digit
     gitward.toml:14:12: provider.base_url: must begin with `https://`: tokens are sent there
     gitward.toml:16:1: provider.id: is missing; write `id = "github"`
-    gitward.toml:17:8: provider.kind: `gitlab` is not supported yet; only `github` is
+    gitward.toml:17:8: provider.kind: `gitlap` is no kind of Git provider; did you mean `gitlab`?
     gitward.toml:18:12: provider.base_url: must not hold a user name or a password
     gitward.toml:20:1: oauth_app.client_secret: is missing; write `client_secret_file = "…"` with the path of a file that holds it
     gitward.toml:22:12: oauth_app.provider: no Git provider has the id `githib`; none is declared

@@ -14,13 +14,13 @@ use crate::secret::Secret;
 pub enum Advertisement {
     /// The list of branches and tags that a push begins with: it may push, as far as the whole repository goes.
     MayPush,
-    /// Something else; what, is for each provider to read.
+    /// Something else; what, is for each provider to read. With its body, unless it calls itself a success.
     Other(Reply),
     /// Nothing.
     Nothing(Fault),
 }
 
-/// Asks the repository at `clone_url`. Only the headers are read: the list may be long, and is of no interest.
+/// Asks the repository at `clone_url`. Of the list only the headers are read: it may be long, and is of no interest.
 pub async fn ask(gate: &Gate, clone_url: &Url, auth: &Auth, token: &Secret) -> Advertisement {
     let mut url = super::address::below(clone_url, ["info", "refs"]);
     url.set_query(Some("service=git-receive-pack"));

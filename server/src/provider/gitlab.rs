@@ -1,13 +1,502 @@
-//! GitLab: so far, what its tokens look like (<https://docs.gitlab.com/security/tokens/>).
+//! GitLab: gitlab.com, and GitLab on machines of one's own, also below a path.
+//!
+//! What it answers, and what that means, is in [`answer`]; scopes in [`scopes`].
+//!
+//! Where too many tokens are refused GitLab bans the address that they came from, so nothing that was refused is asked
+//! again. And who shows it a token that was rotated away loses its successor as well
+//! (<https://docs.gitlab.com/api/personal_access_tokens/#automatic-reuse-detection>).
 
-use super::shape::Family;
+use std::{sync::Arc, time::Duration};
 
-/// OAuth2 tokens have no prefix; those of personal tokens can be changed by an administrator.
+use async_trait::async_trait;
+use http::{Method as Verb, StatusCode};
+use oauth2::AuthType;
+use url::Url;
+
+use self::answer::{GrantInfo, Said, TokenInfo, User};
+use super::{
+    Age, Auth, Doors, Grant, GrantError, Guide, Identity, OauthApp, OauthEndpoints, Presented, Provider,
+    ProviderError, Settings, Shape, TokenExpiry,
+    address::{self, below},
+    git::{self, Advertisement},
+    grant::{self, Dialect},
+    http::{Gate, OriginError, Question, Reply},
+    shape::Family,
+};
+use crate::{
+    clock::Clock,
+    credential::{Evidence, Method, ProviderAccount, Push},
+    id::ProviderId,
+    scope::ScopeSet,
+    secret::Secret,
+};
+
+mod answer;
+mod scopes;
+#[cfg(test)]
+mod tests;
+
+/// What its tokens begin with (<https://docs.gitlab.com/security/tokens/#token-prefixes>). Tokens of OAuth2 have no
+/// prefix; that of personal ones can be changed by an administrator. `gloas-` is an application's secret.
 pub const FAMILY: Family = Family {
     label: "GitLab",
     user: &["glpat-"],
     other: &[
         "gloas-", "gldt-", "glrt-", "glrtr-", "glcbt-", "glptt-", "glft-", "glimt-", "glagent-", "glsoat-",
-        "glffct-",
+        "glffct-", "glwt-",
     ],
 };
+
+/// Its token endpoint (<https://docs.gitlab.com/api/oauth2/>). Access tokens live for two hours. A refresh token serves
+/// once, and takes the access token with it.
+const DIALECT: Dialect = Dialect {
+    label: "POST /oauth/token",
+    client_auth: AuthType::RequestBody,
+    documented_life: Duration::from_secs(2 * 60 * 60),
+    refused: &[],
+    app_refused: &["invalid_redirect_uri"],
+    limit: answer::limit,
+};
+
+/// What a fine-grained token must be allowed, to say whose it is.
+const FINE_GRAINED_USER: &str = "User: Read";
+
+/// GitLab at one address.
+pub struct GitLab {
+    id: ProviderId,
+    name: String,
+    base: Url,
+    api: Url,
+    web_gate: Gate,
+    api_gate: Gate,
+    clock: Arc<dyn Clock>,
+}
+
+/// Where something can be asked about a token.
+#[derive(Clone, Copy)]
+enum Door {
+    /// The token itself. Opens to personal tokens, and those of projects and groups, whatever their scopes.
+    Token,
+    /// The token itself, if it came by OAuth2.
+    Grant,
+    /// Who it stands for.
+    User,
+}
+
+impl Door {
+    /// As evidence names it.
+    fn label(self) -> &'static str {
+        match self {
+            Self::Token => "GET /personal_access_tokens/self",
+            Self::Grant => "GET /oauth/token/info",
+            Self::User => "GET /user",
+        }
+    }
+
+    fn evidence(self, answer: impl Into<String>) -> Evidence {
+        Evidence { request: self.label().to_owned(), answer: answer.into() }
+    }
+
+    /// 200, and yet no answer.
+    fn senseless(self) -> ProviderError {
+        ProviderError::Unreachable(self.evidence("a page that is no JSON, or tells no user"))
+    }
+
+    /// What remains of an answer that opens no other door.
+    fn verdict(self, said: Said, method: Method) -> ProviderError {
+        match (said, method) {
+            (Said::Later { until, answer }, _) => {
+                ProviderError::RateLimited { until, evidence: self.evidence(answer) }
+            }
+            (Said::Refused(answer), _) => ProviderError::Rejected(self.evidence(answer)),
+            (Said::Ended, Method::Token) => ProviderError::Rejected(self.evidence(answer::ENDED)),
+            // Access tokens of a grant end all the time: what renews them may be as good as ever.
+            (Said::Ended, Method::Oauth2) => ProviderError::Unreachable(self.evidence(answer::ENDED)),
+            (Said::Narrow { .. }, _) => ProviderError::Unreachable(self.evidence("403 insufficient_scope")),
+            (Said::OfOauth, _) => ProviderError::Unreachable(self.evidence("400")),
+            (Said::NoDoor, _) => ProviderError::Unreachable(self.evidence("404")),
+            (Said::Nothing(answer), _) => ProviderError::Unreachable(self.evidence(answer)),
+        }
+    }
+}
+
+/// What is known of a token before the name of its owner is.
+struct Known {
+    door: Door,
+    user: u64,
+    kind: Kind,
+    scopes: Option<ScopeSet>,
+    expiry: TokenExpiry,
+}
+
+impl GitLab {
+    /// Prepares for the addresses; asks nothing.
+    ///
+    /// # Errors
+    /// If credentials must not go to one of the addresses.
+    pub fn new(settings: Settings) -> Result<Self, OriginError> {
+        let base = settings.base_url;
+        let api = settings.api_url.unwrap_or_else(|| below(&base, ["api", "v4"]));
+        Ok(Self {
+            id: settings.id,
+            name: settings.name.unwrap_or_else(|| "GitLab".to_owned()),
+            web_gate: settings.http.gate(&base)?,
+            api_gate: settings.http.gate(&api)?,
+            base,
+            api,
+            clock: settings.clock,
+        })
+    }
+
+    async fn ask(&self, door: Door, presented: &Presented<'_>) -> Result<Reply, ProviderError> {
+        let (gate, url) = match door {
+            Door::Token => (&self.api_gate, below(&self.api, ["personal_access_tokens", "self"])),
+            Door::Grant => (&self.web_gate, below(&self.base, ["oauth", "token", "info"])),
+            Door::User => (&self.api_gate, below(&self.api, ["user"])),
+        };
+        let question =
+            Question::new(Verb::GET, url, door.label()).auth(&self.doors(presented).api, presented.token);
+        gate.send(question).await.map_err(|fault| ProviderError::Unreachable(fault.evidence(door.label())))
+    }
+
+    async fn identify_token(&self, presented: &Presented<'_>) -> Result<Identity, ProviderError> {
+        let door = Door::Token;
+        let reply = self.ask(door, presented).await?;
+        if reply.status != StatusCode::OK {
+            return match answer::said(&reply, self.clock.now()) {
+                Said::OfOauth => self.identify_grant(presented).await,
+                Said::Narrow { fine_grained: true } => {
+                    self.identify_by_user(presented, Kind::FineGrained).await
+                }
+                Said::Narrow { fine_grained: false } => self.identify_by_user(presented, Kind::Other).await,
+                // Releases before 15.5 do not have it.
+                Said::NoDoor => self.identify_by_user(presented, Kind::Personal).await,
+                said => Err(door.verdict(said, presented.method)),
+            };
+        }
+        let info = TokenInfo::read(&reply).ok_or_else(|| door.senseless())?;
+        let over = matches!(info.expiry, TokenExpiry::At(end) if end <= self.clock.now());
+        match (info.revoked, info.active) {
+            (true, _) => return Err(ProviderError::Rejected(door.evidence("200, revoked"))),
+            (false, false) if over => return Err(ProviderError::Rejected(door.evidence("200, expired"))),
+            (false, false) => return Err(ProviderError::Unreachable(door.evidence("200, but not active"))),
+            (false, true) => {}
+        }
+        let kind = if info.fine_grained { Kind::FineGrained } else { Kind::Personal };
+        self.named(presented, Known { door, user: info.user, kind, scopes: info.scopes, expiry: info.expiry })
+            .await
+    }
+
+    async fn identify_grant(&self, presented: &Presented<'_>) -> Result<Identity, ProviderError> {
+        let door = Door::Grant;
+        let asked_at = self.clock.now();
+        let reply = self.ask(door, presented).await?;
+        if reply.status != StatusCode::OK {
+            let said = answer::said(&reply, self.clock.now());
+            // The same words for a token that is dead, and for one that is of another sort: the API knows both.
+            return if answer::is_none_of_oauth(&reply, &said) {
+                self.identify_by_user(presented, Kind::Oauth).await
+            } else {
+                Err(door.verdict(said, presented.method))
+            };
+        }
+        let info = GrantInfo::read(&reply, asked_at).ok_or_else(|| door.senseless())?;
+        let (user, kind) = (info.user, Kind::Oauth);
+        self.named(presented, Known { door, user, kind, scopes: info.scopes, expiry: info.expiry }).await
+    }
+
+    /// By the other door, where the first one does not open: without scopes and end, which it does not tell.
+    async fn identify_by_user(
+        &self,
+        presented: &Presented<'_>,
+        kind: Kind,
+    ) -> Result<Identity, ProviderError> {
+        let door = Door::User;
+        let reply = self.ask(door, presented).await?;
+        if reply.status != StatusCode::OK {
+            return Err(match answer::said(&reply, self.clock.now()) {
+                Said::Narrow { fine_grained } => ProviderError::Insufficient {
+                    granted: None,
+                    missing: ScopeSet::from_iter([if fine_grained { FINE_GRAINED_USER } else { "read_api" }]),
+                    evidence: door.evidence(if fine_grained {
+                        "403 insufficient_granular_scope"
+                    } else {
+                        "403 insufficient_scope"
+                    }),
+                },
+                said => door.verdict(said, presented.method),
+            });
+        }
+        let user = User::read(&reply).ok_or_else(|| door.senseless())?;
+        Ok(Identity {
+            kind: kind.of(&user).word().to_owned(),
+            owner: ProviderAccount { id: user.id.to_string(), login: user.name },
+            scopes: None,
+            expiry: TokenExpiry::Unknown,
+            evidence: door.evidence("200"),
+        })
+    }
+
+    /// Adds the name of the owner, whom the token itself tells by number only. A token that may not ask keeps to the
+    /// number.
+    async fn named(&self, presented: &Presented<'_>, known: Known) -> Result<Identity, ProviderError> {
+        let user = if scopes::open_the_user(known.scopes.as_ref()) {
+            self.user(presented, known.user).await?
+        } else {
+            None
+        };
+        let kind = match &user {
+            Some(user) => known.kind.of(user),
+            None if known.kind == Kind::Personal => Kind::Other,
+            None => known.kind,
+        };
+        Ok(Identity {
+            owner: ProviderAccount {
+                id: known.user.to_string(),
+                login: user.map_or_else(|| format!("user {}", known.user), |user| user.name),
+            },
+            kind: kind.word().to_owned(),
+            scopes: known.scopes,
+            expiry: known.expiry,
+            evidence: known.door.evidence("200"),
+        })
+    }
+
+    /// The owner, if the token may ask.
+    async fn user(&self, presented: &Presented<'_>, expected: u64) -> Result<Option<User>, ProviderError> {
+        let door = Door::User;
+        let reply = self.ask(door, presented).await?;
+        if reply.status == StatusCode::OK {
+            let user = User::read(&reply).ok_or_else(|| door.senseless())?;
+            if user.id != expected {
+                return Err(ProviderError::Unreachable(door.evidence("200, another user than before")));
+            }
+            return Ok(Some(user));
+        }
+        match answer::said(&reply, self.clock.now()) {
+            Said::Narrow { .. } => Ok(None),
+            // It was known a moment ago.
+            Said::Refused(answer) => {
+                Err(ProviderError::Unreachable(door.evidence(format!("{answer}, after 200"))))
+            }
+            Said::Ended => {
+                Err(ProviderError::Unreachable(door.evidence(format!("{}, after 200", answer::ENDED))))
+            }
+            said => Err(door.verdict(said, presented.method)),
+        }
+    }
+
+    fn token_door(&self) -> grant::TokenDoor<'_> {
+        grant::TokenDoor {
+            gate: &self.web_gate,
+            url: self.oauth_endpoints().token,
+            clock: &*self.clock,
+            dialect: &DIALECT,
+        }
+    }
+}
+
+#[async_trait]
+impl Provider for GitLab {
+    fn id(&self) -> &ProviderId {
+        &self.id
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn icon(&self) -> &'static str {
+        "gitlab"
+    }
+
+    fn host(&self) -> String {
+        address::host(&self.base)
+    }
+
+    fn origin(&self) -> String {
+        address::origin([&self.api_gate, &self.web_gate])
+    }
+
+    fn shape(&self, token: &Secret) -> Shape {
+        FAMILY.shape(token)
+    }
+
+    fn foreign_shapes(&self) -> Vec<(&'static str, &'static str)> {
+        FAMILY.foreign()
+    }
+
+    fn kind_label(&self, kind: &str) -> &'static str {
+        Kind::ALL.into_iter().find(|known| known.word() == kind).unwrap_or(Kind::Other).label()
+    }
+
+    /// `read_api` for what a runtime looks up, the owner's name among it; `write_repository` to read and push commits,
+    /// which is all that it allows. Webhooks would need `api`: a runtime that makes some declares it.
+    fn default_scopes(&self) -> ScopeSet {
+        ScopeSet::from_iter(["read_api", "write_repository"])
+    }
+
+    fn missing(&self, granted: &ScopeSet, needed: &ScopeSet) -> ScopeSet {
+        needed.without(&granted.closure(scopes::implied))
+    }
+
+    /// The page takes name and scopes from its address since release 14.1; what it does not know it leaves alone
+    /// (<https://docs.gitlab.com/user/profile/personal_access_tokens/#prefill-personal-access-token-details>).
+    fn guide(&self, needed: &ScopeSet, repository: Option<&str>, note: &str) -> Guide {
+        let mut link = below(&self.base, ["-", "user_settings", "personal_access_tokens"]);
+        let purpose = repository.map_or_else(
+            || "Gives a GitOps runtime access to Git".to_owned(),
+            |repository| format!("Gives a GitOps runtime access to {repository}"),
+        );
+        link.query_pairs_mut().append_pair("name", note).append_pair("description", &purpose);
+        if !needed.is_empty() {
+            link.query_pairs_mut().append_pair("scopes", &needed.join(","));
+        }
+        Guide {
+            token_word: "personal access token",
+            link,
+            limited_link: None,
+            steps: vec![
+                "The page has name and scopes filled in. If it shows a list of your tokens instead, choose “Generate \
+                 token”, then “Legacy token”, enter a name, and tick the scopes named here."
+                    .to_owned(),
+                "Choose under “Expiration date” how long the token may live: it ends as that day begins (UTC)."
+                    .to_owned(),
+                "“Generate token” at the end of the page shows it, once; in older releases the button is called \
+                 “Create personal access token”. Copy it and paste it here."
+                    .to_owned(),
+            ],
+            user_name: None,
+            asks_end: false,
+        }
+    }
+
+    /// The API takes all kinds as bearers (<https://docs.gitlab.com/api/rest/authentication/>). For Git a token of
+    /// OAuth2 wants the name `oauth2`, and the others take any
+    /// (<https://docs.gitlab.com/api/oauth2/#access-git-over-https-with-access-token>).
+    fn doors(&self, _: &Presented<'_>) -> Doors {
+        Doors { api: Auth::Bearer, git: Auth::Basic { user_name: "oauth2".to_owned() } }
+    }
+
+    /// A token that is refused is not asked about again, however fresh it is: see the ban above.
+    async fn identify(&self, presented: &Presented<'_>, _: Age) -> Result<Identity, ProviderError> {
+        let of_oauth = presented.method == Method::Oauth2 || presented.kind == Some(Kind::Oauth.word());
+        if of_oauth { self.identify_grant(presented).await } else { self.identify_token(presented).await }
+    }
+
+    async fn may_push(&self, presented: &Presented<'_>, repository: &str) -> Push {
+        let Some(parts) = address::repository_parts(repository) else { return Push::Unknown };
+        let Some((name, groups)) = parts.split_last() else { return Push::Unknown };
+        let name = format!("{name}.git");
+        let clone_url = below(&self.base, groups.iter().copied().chain([name.as_str()]));
+        let auth = self.doors(presented).git;
+        match git::ask(&self.web_gate, &clone_url, &auth, presented.token).await {
+            Advertisement::MayPush => Push::Allowed,
+            Advertisement::Other(reply) => answer::push(&reply, &self.base, self.clock.now()),
+            Advertisement::Nothing(_) => Push::Unknown,
+        }
+    }
+
+    /// The issuer is the address itself, as `/.well-known/openid-configuration` has it
+    /// (<https://docs.gitlab.com/integration/openid_connect_provider/>).
+    fn oauth_endpoints(&self) -> OauthEndpoints {
+        OauthEndpoints {
+            authorize: below(&self.base, ["oauth", "authorize"]),
+            token: below(&self.base, ["oauth", "token"]),
+            issuer: self.base.as_str().trim_end_matches('/').to_owned(),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        app: &OauthApp,
+        code: &Secret,
+        verifier: &Secret,
+        redirect_uri: &Url,
+    ) -> Result<Grant, GrantError> {
+        grant::exchange(&self.token_door(), app, code, verifier, redirect_uri).await
+    }
+
+    /// GitLab wants the `redirect_uri` once more (<https://docs.gitlab.com/api/oauth2/#authorization-code-flow>).
+    async fn refresh(
+        &self,
+        app: &OauthApp,
+        refresh: &Secret,
+        redirect_uri: &Url,
+    ) -> Result<Grant, GrantError> {
+        grant::refresh(&self.token_door(), app, refresh, Some(redirect_uri)).await
+    }
+}
+
+/// Kinds of tokens that the API takes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Kind {
+    /// A person's, with scopes.
+    Personal,
+    /// A person's, with permissions for single resources.
+    FineGrained,
+    /// Of the bot that a project has for each of its tokens.
+    Project,
+    /// The same for a group.
+    Group,
+    /// Of a user that is no person.
+    ServiceAccount,
+    /// By OAuth2.
+    Oauth,
+    /// One of the others, which may not tell which.
+    Other,
+}
+
+impl Kind {
+    const ALL: [Self; 7] = [
+        Self::Personal,
+        Self::FineGrained,
+        Self::Project,
+        Self::Group,
+        Self::ServiceAccount,
+        Self::Oauth,
+        Self::Other,
+    ];
+
+    /// The kind, now that its user is known: bots are called `project_123_bot_…` and `group_123_bot_…`
+    /// (<https://docs.gitlab.com/user/project/settings/project_access_tokens/#bot-users-for-projects>).
+    fn of(self, user: &User) -> Self {
+        match self {
+            Self::Oauth => Self::Oauth,
+            _ if user.bot && is_bot_of("project_", &user.name) => Self::Project,
+            _ if user.bot && is_bot_of("group_", &user.name) => Self::Group,
+            _ if user.bot => Self::ServiceAccount,
+            Self::Other => Self::Personal,
+            kind => kind,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Personal => "personal",
+            Self::FineGrained => "fine-grained",
+            Self::Project => "project",
+            Self::Group => "group",
+            Self::ServiceAccount => "service-account",
+            Self::Oauth => "oauth",
+            Self::Other => "other",
+        }
+    }
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Personal => "Personal access token",
+            Self::FineGrained => "Fine-grained personal access token",
+            Self::Project => "Project access token",
+            Self::Group => "Group access token",
+            Self::ServiceAccount => "Service account token",
+            Self::Oauth => "OAuth token",
+            Self::Other => "Access token",
+        }
+    }
+}
+
+fn is_bot_of(what: &str, name: &str) -> bool {
+    let number = name.strip_prefix(what).and_then(|rest| rest.split_once("_bot"));
+    number.is_some_and(|(number, _)| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+}

@@ -225,7 +225,7 @@ impl Gate {
             headers: std::mem::take(response.headers_mut()),
             body: Zeroizing::new(Vec::new()),
         };
-        if question.headers_only {
+        if question.headers_only && reply.status.is_success() {
             return Ok(reply);
         }
         let limit = self.outgoing.body_limit;
@@ -317,7 +317,7 @@ impl Question {
         self
     }
 
-    /// The body of the answer does not matter, however long it is.
+    /// The body of a good answer does not matter, however long it is. Of others it may tell why.
     #[must_use]
     pub fn headers_only(mut self) -> Self {
         self.headers_only = true;
@@ -371,7 +371,7 @@ pub struct Reply {
     pub status: StatusCode,
     /// All of them.
     pub headers: HeaderMap,
-    /// All of it; empty if only the headers were wanted.
+    /// All of it; empty if only the headers were wanted and the answer is a good one.
     pub body: Zeroizing<Vec<u8>>,
 }
 
