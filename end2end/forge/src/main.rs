@@ -21,7 +21,7 @@ struct Args {
     /// Which product to behave like.
     #[arg(long, value_enum, default_value = "github")]
     shape: Shape,
-    /// The origin that browsers and clients use [default: http://localhost:PORT].
+    /// The address that browsers and clients use; with a path, the host lives below it [default: http://localhost:PORT].
     #[arg(long)]
     public_url: Option<String>,
     /// Where the demo apps may send people back to; repeat for several. `http://localhost:*` means any port
