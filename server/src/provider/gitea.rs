@@ -171,7 +171,8 @@ impl Gitea {
     /// What a grant may do, by the provider's word (RFC 7662): `None` where it has none.
     async fn granted(&self, app: &OauthApp, access: &Secret) -> Option<ScopeSet> {
         let url = below(&self.base, ["login", "oauth", "introspect"]);
-        let body = form_urlencoded::Serializer::new(String::new()).append_pair("token", access.expose()).finish();
+        let body =
+            form_urlencoded::Serializer::new(String::new()).append_pair("token", access.expose()).finish();
         let question = Question::new(Verb::POST, url, "POST /login/oauth/introspect")
             .header(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"))
             .basic(&app.client_id, &app.client_secret)
@@ -368,7 +369,9 @@ impl Kind {
         match (presented.method, about) {
             (Method::Oauth2, _) | (Method::Token, About::NoAccessToken) => Self::Oauth2,
             (Method::Token, About::Token { .. }) => Self::AccessToken,
-            (Method::Token, About::Nothing) if presented.token.expose().matches('.').count() == 2 => Self::Oauth2,
+            (Method::Token, About::Nothing) if presented.token.expose().matches('.').count() == 2 => {
+                Self::Oauth2
+            }
             (Method::Token, About::Nothing) => Self::AccessToken,
         }
     }

@@ -15,8 +15,8 @@ use crate::provider::{
         tests::{BadServer, Misdeed},
     },
     testing::{
-        Day, Fault as Bad, SECRETS, Samples, Word, app, days_of_any_host, endure, exchange, granted, mount, now,
-        oauth_error, outgoing, page, pasted, plain, redirect_uri, says, sent, settings, status,
+        Day, Fault as Bad, SECRETS, Samples, Word, app, days_of_any_host, endure, exchange, granted, mount,
+        now, oauth_error, outgoing, page, pasted, plain, redirect_uri, says, sent, settings, status,
     },
 };
 
@@ -70,8 +70,6 @@ fn current_token(scopes: &[&str]) -> Value {
 fn repository(push: bool) -> Value {
     json!({
         "id": 11, "name": "infra", "full_name": "acme/infra", "private": true, "archived": false,
-        "archived_at": "1970-01-01T01:00:00+01:00", "created_at": "2025-02-03T10:00:00+01:00",
-        "updated_at": "2026-11-20T10:00:00+01:00", "mirror_updated": "0001-01-01T00:00:00Z",
         "permissions": { "admin": false, "push": push, "pull": true },
     })
 }
@@ -128,8 +126,8 @@ fn bad_days(elsewhere: &str) -> Vec<Day> {
     use Word::{AppRefused, Denied, Hidden, Insufficient, Limited, Refused, Rejected, Unknown, Unreachable};
     let answer = Bad::Answer;
     let later = |answer: ResponseTemplate| answer.insert_header("retry-after", "60");
-    let form = status(200)
-        .set_body_raw("error=invalid_grant", "application/x-www-form-urlencoded; charset=utf-8");
+    let form =
+        status(200).set_body_raw("error=invalid_grant", "application/x-www-form-urlencoded; charset=utf-8");
     #[rustfmt::skip]
     let days = vec![
         // Its own refusals, in the words of several versions.
@@ -239,7 +237,10 @@ async fn a_token_tells_about_itself_where_the_version_lets_it() {
     assert_eq!(identity.kind, "access-token");
     assert_eq!(identity.scopes.unwrap().to_vec(), ["read:user", "write:repository"]);
     assert_eq!(identity.expiry, TokenExpiry::Never);
-    assert_eq!(identity.evidence, Evidence { request: "GET /api/v1/user".to_owned(), answer: "200".to_owned() });
+    assert_eq!(
+        identity.evidence,
+        Evidence { request: "GET /api/v1/user".to_owned(), answer: "200".to_owned() }
+    );
 
     let requests = mock.received_requests().await.unwrap();
     assert_eq!(asked(&requests), [format!("GET {USER}"), format!("GET {TOKEN}")]);
@@ -258,7 +259,8 @@ async fn an_older_version_is_not_asked_about_scopes_again_for_an_hour() {
     mount(&mock, "GET", TOKEN, told(404, "not found")).await;
     let clock = Arc::new(TestClock::new());
     let gitea =
-        Gitea::new(Settings { clock: clock.clone(), ..settings(&mock.uri(), &outgoing()) }, Brand::Gitea).unwrap();
+        Gitea::new(Settings { clock: clock.clone(), ..settings(&mock.uri(), &outgoing()) }, Brand::Gitea)
+            .unwrap();
     let times = async || {
         let requests = mock.received_requests().await.unwrap();
         [USER, TOKEN].map(|path| requests.iter().filter(|request| request.url.path() == path).count())
@@ -282,7 +284,8 @@ async fn an_older_version_is_not_asked_about_scopes_again_for_an_hour() {
 
 #[tokio::test]
 async fn a_token_that_may_not_tell_whose_it_is_is_good_all_the_same() {
-    let evidence = |request: &str, answer: &str| Evidence { request: request.to_owned(), answer: answer.to_owned() };
+    let evidence =
+        |request: &str, answer: &str| Evidence { request: request.to_owned(), answer: answer.to_owned() };
     let lacking = evidence("GET /api/v1/user", "403, it may not tell whose it is");
     let insufficient = |granted: Option<&str>| ProviderError::Insufficient {
         granted: granted.map(ScopeSet::parse),
@@ -452,10 +455,8 @@ async fn git_is_shown_the_token_as_a_password() {
     let gitea = gitea(&mock.uri(), &outgoing());
     assert_eq!(gitea.may_push(&pasted(&personal()), "acme/infra.git").await, Push::Allowed);
     let requests = mock.received_requests().await.unwrap();
-    let pair = base64::Engine::encode(
-        &base64::prelude::BASE64_STANDARD,
-        format!("git:{}", personal().expose()),
-    );
+    let pair =
+        base64::Engine::encode(&base64::prelude::BASE64_STANDARD, format!("git:{}", personal().expose()));
     assert_eq!(sent(&requests[0], "authorization"), format!("Bearer {}", personal().expose()));
     assert_eq!(sent(&requests[1], "authorization"), format!("Basic {pair}"));
     assert_eq!(requests[1].url.query(), Some("service=git-receive-pack"));
@@ -465,7 +466,9 @@ async fn git_is_shown_the_token_as_a_password() {
 async fn only_names_of_repositories_become_addresses() {
     let server = BadServer::start(Misdeed::HangUp).await;
     let gitea = gitea(server.url.as_str(), &outgoing());
-    for name in ["", "/", "o", "o/", "/r", "o/r/x", "../r", "o/..", "o/.git", "o/r?x", "o/r%2f", "o/r\n", "ö/r"] {
+    for name in
+        ["", "/", "o", "o/", "/r", "o/r/x", "../r", "o/..", "o/.git", "o/r?x", "o/r%2f", "o/r\n", "ö/r"]
+    {
         assert_eq!(gitea.may_push(&pasted(&personal()), name).await, Push::Unknown, "{name:?}");
     }
     assert_eq!(server.connections.load(Ordering::SeqCst), 0);
@@ -483,8 +486,7 @@ fn form_of(request: &Request) -> Vec<(String, String)> {
 async fn a_code_is_exchanged_with_one_post_and_its_scopes_are_asked_for() {
     let mock = MockServer::start().await;
     mount(&mock, "POST", GRANTS, ok(pair())).await;
-    let introspection =
-        json!({ "active": true, "scope": "openid read:user write:repository", "username": "jane", "sub": "7" });
+    let introspection = json!({ "active": true, "scope": "openid read:user write:repository", "username": "jane", "sub": "7" });
     mount(&mock, "POST", INTROSPECT, ok(introspection)).await;
     let grant = exchange(&gitea(&mock.uri(), &outgoing())).await.unwrap();
     assert_eq!(grant.access.expose(), of_oauth2("access").expose());
@@ -560,7 +562,9 @@ async fn a_grant_is_renewed_with_one_post_and_whatever_comes_back_is_kept() {
     let mock = MockServer::start().await;
     let http = outgoing();
     // Reusable: the same again, or none. Rotating: another one.
-    for refresh_token in [json!(of_oauth2("refresh").expose()), json!(of_oauth2("next").expose()), Value::Null] {
+    for refresh_token in
+        [json!(of_oauth2("refresh").expose()), json!(of_oauth2("next").expose()), Value::Null]
+    {
         mock.reset().await;
         let mut answer = pair();
         answer["refresh_token"] = refresh_token.clone();
@@ -602,7 +606,8 @@ async fn a_limit_ends_when_the_host_says() {
     let http = outgoing();
     for (row, (code, later, expected)) in table.into_iter().enumerate() {
         let mock = MockServer::start().await;
-        let answer = later.iter().fold(status(code), |answer, value| answer.insert_header("retry-after", *value));
+        let answer =
+            later.iter().fold(status(code), |answer, value| answer.insert_header("retry-after", *value));
         // The API answers, but not this one page of it.
         mount(&mock, "GET", TOKEN, answer.clone()).await;
         mount(&mock, "GET", USER, ok(jane())).await;
@@ -742,7 +747,9 @@ async fn a_host_below_a_path_is_asked_below_it() {
     assert_eq!(gitea.may_push(&granted_to_app(), "acme/infra").await, Push::Allowed);
     assert_eq!(exchange(&gitea).await.unwrap().scopes, Some(set("all")));
     assert!(refresh(&gitea).await.is_ok());
-    assert!(mock.received_requests().await.unwrap().iter().all(|request| request.url.path().starts_with("/git/")));
+    assert!(
+        mock.received_requests().await.unwrap().iter().all(|request| request.url.path().starts_with("/git/"))
+    );
 }
 
 #[test]
@@ -763,9 +770,10 @@ fn the_steps_name_what_to_choose() {
     assert_eq!(chosen(""), "Open “Select permissions” and choose “Read” for user.");
     assert!(chosen("write:user read:user").ends_with("choose “Read and Write” for user."));
     assert!(chosen("all").ends_with("choose “Read and Write” for everything."));
-    assert!(chosen("read:issue write:repository").ends_with(
-        "choose “Read” for issue, “Read and Write” for repository and “Read” for user."
-    ));
+    assert!(
+        chosen("read:issue write:repository")
+            .ends_with("choose “Read” for issue, “Read and Write” for repository and “Read” for user.")
+    );
     assert!(chosen("something").ends_with("choose something and “Read” for user."));
 }
 
@@ -807,17 +815,18 @@ fn what_is_implied_is_not_missing() {
     }
 }
 
+fn read<T: serde::de::DeserializeOwned>(body: Value) -> T {
+    serde_json::from_value(body).unwrap()
+}
+
 /// Decodes what stands in these tests, and so what is read here, by the types that others made from Forgejo's own
 /// description of its API.
 #[test]
 fn the_answers_in_these_tests_are_of_the_form_that_forgejo_describes() {
-    fn read<T: serde::de::DeserializeOwned>(body: Value) -> T {
-        serde_json::from_value(body).unwrap()
-    }
     let user: structs::User = read(jane());
     assert_eq!((user.id, user.login.as_deref()), (Some(7), Some("jane")));
-    let repository: structs::Repository = read(repository(true));
-    assert_eq!(repository.permissions.unwrap().push, Some(true));
+    let role: structs::Permission = read(repository(true)["permissions"].clone());
+    assert_eq!(role.push, Some(true));
     let token: structs::AccessToken = read(current_token(&["read:user"]));
     assert_eq!(token.scopes, Some(vec!["read:user".to_owned()]));
     let refusal = json!({ "message": "token is required", "url": "https://git.example.com/api/swagger" });
@@ -829,17 +838,150 @@ fn the_answers_in_these_tests_are_of_the_form_that_forgejo_describes() {
     assert_eq!((pair.token_type.as_str(), pair.expires_in), ("bearer", 3600));
 
     // And the other way round: what it describes is read here.
-    let described = serde_json::to_vec(&user_of(42, "kim")).unwrap();
-    let reply = Reply { status: StatusCode::OK, headers: http::HeaderMap::new(), body: Zeroizing::new(described) };
-    let owner = reply.json::<Account>().and_then(Account::owner).unwrap();
+    let described = structs::User { id: Some(42), login: Some("kim".to_owned()), ..user };
+    let described = Reply {
+        status: StatusCode::OK,
+        headers: http::HeaderMap::new(),
+        body: Zeroizing::new(serde_json::to_vec(&described).unwrap()),
+    };
+    let owner = described.json::<Account>().and_then(Account::owner).unwrap();
     assert_eq!((owner.id.as_str(), owner.login.as_str()), ("42", "kim"));
 }
 
-fn user_of(id: i64, login: &str) -> structs::User {
-    let mut body = jane();
-    body["id"] = json!(id);
-    body["login"] = json!(login);
-    serde_json::from_value(body).unwrap()
+/// A simulated host, and this provider there.
+struct Simulated {
+    router: axum::Router,
+    gitea: Gitea,
+}
+
+impl Simulated {
+    async fn start() -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let router = forge::router(&Arc::new(forge::Host::new(forge::Shape::Gitea, &url, Vec::new())));
+        tokio::spawn(forge::serve(listener, router.clone()));
+        Self { router, gitea: gitea(&url, &outgoing()) }
+    }
+
+    /// What it answers, and with which status.
+    async fn ask(&self, verb: &str, path: &str, token: Option<&str>, body: Value) -> (u16, Value) {
+        let mut request =
+            http::Request::builder().method(verb).uri(path).header(CONTENT_TYPE, "application/json");
+        if let Some(token) = token {
+            request = request.header(http::header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let request = request.body(axum::body::Body::from(body.to_string())).unwrap();
+        let answer = tower::ServiceExt::oneshot(self.router.clone(), request).await.unwrap();
+        let status = answer.status().as_u16();
+        let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+        (status, serde_json::from_slice(&body).unwrap_or_default())
+    }
+
+    async fn tell(&self, path: &str, body: Value) -> Value {
+        let (status, answer) = self.ask("POST", &format!("/_forge/{path}"), None, body).await;
+        assert!(matches!(status, 200..300), "{path}: {status} {answer}");
+        answer
+    }
+
+    /// A token of octocat.
+    async fn token(&self, scopes: &[&str]) -> Secret {
+        let made = self.tell("tokens", json!({ "user": "octocat", "scopes": scopes })).await;
+        Secret::new(made["token"].as_str().unwrap())
+    }
+}
+
+/// The host that the journeys meet is held against the same description.
+#[tokio::test]
+async fn the_simulated_host_answers_in_the_form_that_forgejo_describes() {
+    let host = Simulated::start().await;
+    let whole = host.token(&["read:user", "write:repository"]).await;
+    let (_, user) = host.ask("GET", USER, Some(whole.expose()), Value::Null).await;
+    assert_eq!(read::<structs::User>(user).login.as_deref(), Some("octocat"));
+    let (_, mut repository) = host.ask("GET", REPOSITORY, Some(whole.expose()), Value::Null).await;
+    let role: structs::Permission = read(repository["permissions"].take());
+    assert_eq!(role.push, Some(true));
+    host.tell("settings", json!({ "token_api": true })).await;
+    let (_, mut about) = host.ask("GET", TOKEN, Some(whole.expose()), Value::Null).await;
+    assert_eq!(about["user"].take(), json!({ "id": 583_231, "login": "octocat" }));
+    let about: structs::AccessToken = read(about);
+    assert_eq!(about.scopes.unwrap().len(), 2);
+    let (code, refusal) = host.ask("GET", USER, Some("no such token"), Value::Null).await;
+    assert_eq!(code, 401);
+    assert!(read::<structs::APIUnauthorizedError>(refusal).url.unwrap().ends_with("/api/swagger"));
+    let narrow = host.token(&["write:repository"]).await;
+    let (code, refusal) = host.ask("GET", USER, Some(narrow.expose()), Value::Null).await;
+    assert_eq!(code, 403);
+    assert_eq!(read::<structs::APIForbiddenError>(refusal).message.as_deref(), Some(LACKS_OLD));
+}
+
+#[tokio::test]
+async fn a_simulated_host_of_any_age_is_understood() {
+    let host = Simulated::start().await;
+    let whole = host.token(&["read:user", "write:repository"]).await;
+    let narrow = host.token(&["write:repository"]).await;
+    let reader = host.token(&["read:user", "read:repository"]).await;
+    let gitea = &host.gitea;
+    let octocat = ProviderAccount { id: "583231".to_owned(), login: "octocat".to_owned() };
+
+    let identity = gitea.identify(&pasted(&whole), Age::Settled).await.unwrap();
+    assert_eq!((identity.owner, identity.scopes), (octocat.clone(), None));
+    let error = gitea.identify(&pasted(&narrow), Age::Settled).await.unwrap_err();
+    assert!(matches!(error, ProviderError::Insufficient { granted: None, .. }), "{error:?}");
+    host.tell("settings", json!({ "names_token_scopes": true })).await;
+    let error = gitea.identify(&pasted(&narrow), Age::Settled).await.unwrap_err();
+    let ProviderError::Insufficient { granted: Some(granted), .. } = error else { panic!("{error:?}") };
+    assert_eq!(granted, set("write:repository"));
+    let unknown = gitea.identify(&pasted(&personal()), Age::Settled).await;
+    assert_eq!(Word::from(unknown), Word::Rejected);
+
+    host.tell("settings", json!({ "token_api": true })).await;
+    gitea.tells_nothing_until.store(0, Ordering::Relaxed);
+    let identity = gitea.identify(&pasted(&whole), Age::Settled).await.unwrap();
+    assert_eq!(identity.scopes, Some(set("read:user write:repository")));
+    let identity = gitea.identify(&pasted(&narrow), Age::Settled).await.unwrap();
+    assert_eq!((identity.owner, identity.scopes), (octocat, Some(set("write:repository"))));
+
+    let push =
+        async |token: &Secret, repository: &str| Word::from(gitea.may_push(&pasted(token), repository).await);
+    assert_eq!(push(&whole, "acme/infra").await, Word::Allowed);
+    assert_eq!(push(&narrow, "acme/infra").await, Word::Allowed);
+    assert_eq!(push(&reader, "acme/infra").await, Word::Denied);
+    assert_eq!(push(&whole, "acme/readonly").await, Word::Denied);
+    assert_eq!(push(&whole, "acme/secret-ops").await, Word::Hidden);
+    assert_eq!(push(&whole, "acme/nothing").await, Word::Hidden);
+}
+
+#[tokio::test]
+async fn a_simulated_grant_is_renewed_with_either_kind_of_refresh_token() {
+    let host = Simulated::start().await;
+    let app = OauthApp {
+        client_id: "gitward-demo".to_owned(),
+        client_secret: Secret::new("gitward-demo-secret"),
+        ..app()
+    };
+    for once in [false, true] {
+        host.tell("settings", json!({ "invalidate_refresh_tokens": once })).await;
+        let made = host
+            .tell(
+                "tokens",
+                json!({ "user": "octocat", "kind": "oauth", "scopes": ["read:user", "write:repository"] }),
+            )
+            .await;
+        let access = Secret::new(made["token"].as_str().unwrap());
+        assert_eq!(host.gitea.granted(&app, &access).await, Some(set("read:user write:repository")));
+        let identity = host.gitea.identify(&granted(&access), Age::Fresh).await.unwrap();
+        assert_eq!((identity.kind.as_str(), identity.scopes), ("oauth2", None));
+        let refresh = Secret::new(made["refresh_token"].as_str().unwrap());
+        let renewed = host.gitea.refresh(&app, &refresh, &redirect_uri()).await.unwrap();
+        assert!(renewed.refresh.is_some() && renewed.scopes.is_none());
+        assert_eq!(renewed.expires_in, Some(Duration::from_secs(3600)));
+        let again = Word::from(host.gitea.refresh(&app, &refresh, &redirect_uri()).await);
+        assert_eq!(again, if once { Word::Refused } else { Word::Granted });
+        let newest = Word::from(host.gitea.refresh(&app, &renewed.refresh.unwrap(), &redirect_uri()).await);
+        assert_eq!(newest, Word::Granted);
+    }
+    let unknown = host.gitea.refresh(&app, &of_oauth2("nobody"), &redirect_uri()).await;
+    assert_eq!(Word::from(unknown), Word::Refused);
 }
 
 /// What an answer may hold, often nearly right.
