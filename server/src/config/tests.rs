@@ -185,6 +185,10 @@ fn a_repository_is_written_as_its_provider_writes_it() {
         ("bitbucket-data-center", "scm/ACME/gitops", false),
         ("bitbucket-data-center", "ACME/gitops.git", false),
         ("github", "~jane/gitops", false),
+        ("gitea", "acme/gitops", true),
+        ("forgejo", "acme/gitops", true),
+        ("gitea", "acme/team/gitops", false),
+        ("forgejo", "~jane/gitops", false),
     ];
     for (kind, repository, fits) in table {
         let text = format!(
