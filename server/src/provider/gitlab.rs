@@ -2,9 +2,8 @@
 //!
 //! What it answers, and what that means, is in [`answer`]; scopes in [`scopes`].
 //!
-//! Where too many tokens are refused GitLab bans the address that they came from, so nothing that was refused is asked
-//! again. And who shows it a token that was rotated away loses its successor as well
-//! (<https://docs.gitlab.com/api/personal_access_tokens/#automatic-reuse-detection>).
+//! GitLab bans the address that too many refused tokens came from
+//! (<https://docs.gitlab.com/rate_limits/abuse_bans/>), so nothing that was refused is asked again.
 
 use std::{sync::Arc, time::Duration};
 
@@ -37,7 +36,7 @@ mod scopes;
 mod tests;
 
 /// What its tokens begin with (<https://docs.gitlab.com/security/tokens/#token-prefixes>). Tokens of OAuth2 have no
-/// prefix; that of personal ones can be changed by an administrator. `gloas-` is an application's secret.
+/// prefix; that of personal ones can be changed by an administrator.
 pub const FAMILY: Family = Family {
     label: "GitLab",
     user: &["glpat-"],
@@ -46,6 +45,22 @@ pub const FAMILY: Family = Family {
         "glffct-", "glwt-",
     ],
 };
+
+/// What those are that stand for no person.
+const OTHERS: [(&str, &str); FAMILY.other.len()] = [
+    ("gloas-", "This is the secret of an OAuth application, not a token."),
+    ("gldt-", "This is a deploy token: it stands for no person."),
+    ("glrt-", "This is a runner's token: it stands for no person."),
+    ("glrtr-", "This is a runner's token: it stands for no person."),
+    ("glcbt-", "This is the token of a CI/CD job: it ends with the job."),
+    ("glptt-", "This is a token that triggers pipelines, and nothing else."),
+    ("glft-", "This is a token for feeds, and for nothing else."),
+    ("glimt-", "This is a token for incoming mail, and for nothing else."),
+    ("glagent-", "This is the token of an agent for Kubernetes: it stands for no person."),
+    ("glsoat-", "This is a token for SCIM: it stands for no person."),
+    ("glffct-", "This is the token of a client for feature flags: it stands for no person."),
+    ("glwt-", "This is the token of a workspace: it stands for no person."),
+];
 
 /// Its token endpoint (<https://docs.gitlab.com/api/oauth2/>). Access tokens live for two hours. A refresh token serves
 /// once, and takes the access token with it.
@@ -319,7 +334,9 @@ impl Provider for GitLab {
     }
 
     fn shape(&self, token: &Secret) -> Shape {
-        FAMILY.shape(token)
+        let text = token.expose().trim();
+        let other = OTHERS.iter().find(|(prefix, _)| text.starts_with(prefix));
+        other.map_or_else(|| FAMILY.shape(token), |(_, sentence)| Shape::Refused(sentence))
     }
 
     fn foreign_shapes(&self) -> Vec<(&'static str, &'static str)> {
@@ -378,7 +395,7 @@ impl Provider for GitLab {
         Doors { api: Auth::Bearer, git: Auth::Basic { user_name: "oauth2".to_owned() } }
     }
 
-    /// A token that is refused is not asked about again, however fresh it is: see the ban above.
+    /// A token that is refused is not asked about again, however fresh it is: see the ban.
     async fn identify(&self, presented: &Presented<'_>, _: Age) -> Result<Identity, ProviderError> {
         let of_oauth = presented.method == Method::Oauth2 || presented.kind == Some(Kind::Oauth.word());
         if of_oauth { self.identify_grant(presented).await } else { self.identify_token(presented).await }

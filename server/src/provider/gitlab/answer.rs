@@ -166,7 +166,9 @@ pub(super) fn push(reply: &Reply, base: &Url, now: Timestamp) -> Push {
         StatusCode::FORBIDDEN if says(&["read-only", "maintenance", "Your account", "Terms of Service"]) => {
             Push::Unknown
         }
-        StatusCode::FORBIDDEN if says(&["not allowed", "push", "upload", "write access", "permission"]) => {
+        StatusCode::FORBIDDEN
+            if says(&["not allowed", "push", "upload", "write access", "permission", "fine-grained"]) =>
+        {
             Push::Denied
         }
         StatusCode::NOT_FOUND if says(&["could not be found", "was moved to"]) => Push::Hidden,

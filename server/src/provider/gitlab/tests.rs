@@ -1074,25 +1074,174 @@ fn what_is_implied_is_not_missing() {
 }
 
 #[test]
-fn what_is_no_users_token_is_told_by_its_beginning() {
+fn what_is_no_users_token_is_told_by_name() {
     let gitlab = gitlab("https://gitlab.com", &outgoing());
     let shape = |start: &str| gitlab.shape(&Secret::new([start, &"A".repeat(20)].concat()));
-    for (start, expected) in [
-        ("glpat-", Shape::Plausible),
-        ("acme-glpat-", Shape::Plausible),
-        ("", Shape::Plausible),
-        ("gloas-", Shape::NotAUserToken),
-        ("gldt-", Shape::NotAUserToken),
-        ("glcbt-", Shape::NotAUserToken),
-        ("glrt-", Shape::NotAUserToken),
-        ("glagent-", Shape::NotAUserToken),
-        ("glwt-", Shape::NotAUserToken),
-        ("ghp_", Shape::Foreign("GitHub")),
-    ] {
-        assert_eq!(shape(start), expected, "{start}");
+    for start in ["glpat-", "acme-glpat-", "", " glpat-"] {
+        assert_eq!(shape(start), Shape::Plausible, "{start}");
     }
     assert_eq!(gitlab.shape(&of_oauth()), Shape::Plausible);
+    assert_eq!(shape("ghp_"), Shape::Foreign("GitHub"));
+    let secret = "This is the secret of an OAuth application, not a token.";
+    assert_eq!(shape("gloas-"), Shape::Refused(secret));
+    assert_eq!(shape("\ngloas-"), Shape::Refused(secret));
+    assert_eq!(shape("gldt-"), Shape::Refused("This is a deploy token: it stands for no person."));
+    // Every one of the family has its name.
+    assert_eq!(OTHERS.map(|(prefix, _)| prefix).as_slice(), FAMILY.other);
+    for (prefix, sentence) in OTHERS {
+        assert!(sentence.starts_with("This is ") && sentence.ends_with('.'), "{sentence}");
+        assert_eq!(shape(prefix), Shape::Refused(sentence));
+    }
     assert!(gitlab.foreign_shapes().iter().all(|(start, _)| !start.starts_with("gl")));
+}
+
+/// A simulated host, and this provider there.
+struct Simulated {
+    router: axum::Router,
+    gitlab: GitLab,
+}
+
+impl Simulated {
+    /// `root`: the path below which it lives.
+    async fn start(root: &str) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}{root}", listener.local_addr().unwrap());
+        let router = forge::router(&Arc::new(forge::Host::new(forge::Shape::Gitlab, &url, Vec::new())));
+        tokio::spawn(forge::serve(listener, router.clone()));
+        Self { router, gitlab: gitlab(&url, &outgoing()) }
+    }
+
+    /// What the control room answers.
+    async fn tell(&self, path: &str, body: Value) -> Value {
+        let request = http::Request::post(format!("/_forge/{path}"))
+            .header("content-type", "application/json")
+            .body(axum::body::Body::from(body.to_string()))
+            .unwrap();
+        let answer = tower::ServiceExt::oneshot(self.router.clone(), request).await.unwrap();
+        assert!(answer.status().is_success(), "{path} {body}: {}", answer.status());
+        let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+        serde_json::from_slice(&body).unwrap_or_default()
+    }
+
+    /// A token of octocat, and its number.
+    async fn token(&self, wanted: Value) -> (Secret, u64) {
+        let made = self.tell("tokens", with(json!({ "user": "octocat" }), wanted)).await;
+        (Secret::new(made["token"].as_str().unwrap()), made["id"].as_u64().unwrap())
+    }
+
+    async fn identify(&self, token: &Secret) -> Result<Identity, ProviderError> {
+        self.gitlab.identify(&pasted(token), Age::Settled).await
+    }
+
+    async fn push(&self, token: &Secret, repository: &str) -> Word {
+        self.gitlab.may_push(&pasted(token), repository).await.into()
+    }
+}
+
+#[tokio::test]
+async fn a_simulated_host_is_understood_wherever_it_lives() {
+    for root in ["", "/git/lab"] {
+        let host = Simulated::start(root).await;
+        let usual =
+            json!({ "scopes": ["read_api", "write_repository"], "expires_at": "2027-03-30T15:00:00Z" });
+        let (token, id) = host.token(usual).await;
+        let identity = host.identify(&token).await.unwrap();
+        let octocat = ProviderAccount { id: "583231".to_owned(), login: "octocat".to_owned() };
+        assert_eq!((identity.owner, identity.kind.as_str()), (octocat, "personal"));
+        assert_eq!(identity.scopes.unwrap().to_vec(), ["read_api", "write_repository"]);
+        let TokenExpiry::At(end) = identity.expiry else { panic!("it ends") };
+        assert_eq!(end.seconds() % 86_400, 0, "as a day begins");
+        assert_eq!(host.push(&token, "acme/infra").await, Word::Allowed);
+        assert_eq!(host.push(&token, "acme/readonly").await, Word::Denied);
+        assert_eq!(host.push(&token, "acme/secret-ops").await, Word::Hidden);
+
+        let (reader, _) = host.token(json!({ "scopes": ["read_api"], "expires_at": null })).await;
+        assert_eq!(host.identify(&reader).await.unwrap().expiry, TokenExpiry::Never);
+        assert_eq!(host.push(&reader, "acme/infra").await, Word::Denied);
+        let (pusher, _) = host.token(json!({ "kind": "plain", "scopes": ["write_repository"] })).await;
+        assert_eq!(host.identify(&pusher).await.unwrap().owner.login, "user 583231");
+        assert_eq!(host.push(&pusher, "acme/infra").await, Word::Allowed);
+        for kind in ["project", "group"] {
+            let (bot, _) = host.token(json!({ "kind": kind, "scopes": ["api"] })).await;
+            assert_eq!(host.identify(&bot).await.unwrap().kind, kind);
+        }
+
+        host.tell("tokens/change", json!({ "id": id, "revoked": true })).await;
+        let Err(ProviderError::Rejected(evidence)) = host.identify(&token).await else { panic!("revoked") };
+        assert_eq!(evidence.answer, "401 revoked");
+        let Err(ProviderError::Rejected(evidence)) = host.identify(&personal()).await else {
+            panic!("unknown")
+        };
+        assert_eq!(evidence.answer, "401");
+    }
+}
+
+#[tokio::test]
+async fn a_simulated_fine_grained_token_tells_what_it_may() {
+    let host = Simulated::start("").await;
+    let fine = |permissions: Value| json!({ "kind": "fine_grained", "permissions": permissions });
+    let all = json!({ "user": "read", "personal_access_token": "read", "code": "write" });
+    let (whole, _) = host.token(fine(all)).await;
+    let identity = host.identify(&whole).await.unwrap();
+    assert_eq!((identity.kind.as_str(), identity.owner.login.as_str()), ("fine-grained", "octocat"));
+    assert_eq!(identity.scopes, None);
+    assert_eq!(host.push(&whole, "acme/infra").await, Word::Allowed);
+    let (shy, _) = host.token(fine(json!({ "personal_access_token": "read", "code": "read" }))).await;
+    let identity = host.identify(&shy).await.unwrap();
+    assert_eq!((identity.kind.as_str(), identity.owner.login.as_str()), ("fine-grained", "user 583231"));
+    assert_eq!(host.push(&shy, "acme/infra").await, Word::Denied);
+    let (user, _) = host.token(fine(json!({ "user": "read" }))).await;
+    let identity = host.identify(&user).await.unwrap();
+    assert_eq!((identity.kind.as_str(), identity.owner.login.as_str()), ("fine-grained", "octocat"));
+    assert_eq!(identity.expiry, TokenExpiry::Unknown);
+    let (mute, _) = host.token(fine(json!({ "code": "write" }))).await;
+    assert_eq!(Word::from(host.identify(&mute).await), Word::Insufficient);
+    assert_eq!(host.push(&mute, "acme/infra").await, Word::Allowed, "good for its work all the same");
+
+    // A group that takes such tokens only.
+    let (classic, _) = host.token(json!({ "scopes": ["api"] })).await;
+    host.tell("settings", json!({ "fine_grained_only": true })).await;
+    assert_eq!(Word::from(host.identify(&classic).await), Word::Valid);
+    assert_eq!(host.push(&classic, "acme/infra").await, Word::Denied);
+}
+
+#[tokio::test]
+async fn a_simulated_grant_is_renewed_once_and_both_old_tokens_die() {
+    let host = Simulated::start("/lab").await;
+    let app = OauthApp {
+        client_id: "gitward-demo".to_owned(),
+        client_secret: Secret::new("gitward-demo-secret"),
+        ..app()
+    };
+    let wanted = json!({ "user": "octocat", "kind": "oauth", "scopes": ["read_api", "write_repository"] });
+    let made = host.tell("tokens", wanted).await;
+    let access = Secret::new(made["token"].as_str().unwrap());
+    let identity = host.gitlab.identify(&granted(&access), Age::Fresh).await.unwrap();
+    assert_eq!((identity.kind.as_str(), identity.owner.login.as_str()), ("oauth", "octocat"));
+    assert_eq!(Word::from(host.gitlab.may_push(&granted(&access), "acme/infra").await), Word::Allowed);
+    // Pasted, it is the same.
+    assert_eq!(host.identify(&access).await.unwrap().kind, "oauth");
+
+    let refresh = Secret::new(made["refresh_token"].as_str().unwrap());
+    let renewed = host.gitlab.refresh(&app, &refresh, &redirect_uri()).await.unwrap();
+    assert_eq!(renewed.expires_in, Some(Duration::from_secs(7200)));
+    assert_eq!(renewed.scopes.unwrap().to_vec(), ["read_api", "write_repository"]);
+    assert_eq!(Word::from(host.gitlab.identify(&granted(&renewed.access), Age::Fresh).await), Word::Valid);
+    assert_eq!(Word::from(host.gitlab.identify(&granted(&access), Age::Settled).await), Word::Rejected);
+    assert_eq!(Word::from(host.gitlab.refresh(&app, &refresh, &redirect_uri()).await), Word::Refused);
+    let stranger = OauthApp { client_secret: Secret::new("another"), ..app };
+    let outcome = host.gitlab.refresh(&stranger, &renewed.refresh.unwrap(), &redirect_uri()).await;
+    assert_eq!(Word::from(outcome), Word::AppRefused);
+}
+
+#[tokio::test]
+async fn a_simulated_ban_says_nothing_about_a_token() {
+    let host = Simulated::start("").await;
+    host.tell("settings", json!({ "ban_after": 1, "ban_on": "any" })).await;
+    let (token, _) = host.token(json!({ "scopes": ["api"] })).await;
+    assert_eq!(host.push(&personal(), "acme/infra").await, Word::Unknown);
+    assert_eq!(host.push(&token, "acme/infra").await, Word::Unknown, "the address is banned, not the token");
+    assert_eq!(Word::from(host.identify(&token).await), Word::Limited);
 }
 
 /// What a header may hold, often nearly right.
