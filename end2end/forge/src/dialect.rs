@@ -3,6 +3,7 @@
 //! To add a dialect: write `dialect/NAME.rs` with a type that implements [`Dialect`], then add its module, its [`Shape`]
 //! and its line in [`Shape::dialect`] below. No other file knows a provider by name.
 
+mod bitbucket;
 mod gitea;
 mod github;
 mod gitlab;
@@ -32,6 +33,8 @@ pub enum Shape {
     Gitlab,
     /// Gitea, and Forgejo, which has grown out of it.
     Gitea,
+    /// Bitbucket Cloud.
+    Bitbucket,
 }
 
 impl Shape {
@@ -47,6 +50,7 @@ impl Shape {
             Self::Ghes => &github::ENTERPRISE,
             Self::Gitlab => &gitlab::GITLAB,
             Self::Gitea => &gitea::GITEA,
+            Self::Bitbucket => &bitbucket::BITBUCKET,
         }
     }
 }

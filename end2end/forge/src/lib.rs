@@ -8,7 +8,7 @@
 //! forge (github) on http://localhost:4001. It ends on SIGINT and SIGTERM. A process is one host with one state: parallel
 //! tests start one each. A public URL with a path makes everything but the control room live below that path.
 //!
-//! SHAPES. github, ghes, gitlab, gitea; each has a section below. Git is at /owner/name.git or /owner/name.
+//! SHAPES. github, ghes, gitlab, gitea, bitbucket; each has a section below. Git is at /owner/name.git or /owner/name.
 //!
 //! SEEDS of all shapes. People: octocat with password octocat (id 583231), hubot with password hubot (id 2), with the
 //! addresses octocat@forge.example and hubot@forge.example. OAuth app: client id gitward-demo, secret gitward-demo-secret.
@@ -84,6 +84,24 @@
 //! (false; a refresh token works once), grant_follows_scope (false; an app that asks for other scopes gets them without a
 //! question), names_token_scopes (false; the newer wording of a missing scope), version (null; what GET /version says, such
 //! as 11.0.1+gitea-1.22.0).
+//!
+//! BITBUCKET, the cloud. REST below /2.0: GET /user, /user/workspaces, /repositories/W, /repositories/W/R,
+//! /repositories/W/R/hooks; /workspaces, /repositories and what lies below /user/permissions answer 410. API tokens go with
+//! the e-mail address in Basic, all others as Bearer. Answers tell kind and scopes in X-Credential-Type and X-OAuth-Scopes;
+//! a refusal for want of a scope names those granted and those required. Access tokens get 403 at /user.
+//! OAuth: /site/oauth2/authorize and /site/oauth2/access_token, with the client in Basic and a form. The app gets what it
+//! was registered with (account, repository:write), whatever it asks for. Tokens live two hours; a refresh token works once
+//! and for three months, and the old access token lives to its end.
+//! Pages: /manage-profile/security/api-tokens?selectedScopes=read:user:bitbucket,…, and for those who administer a
+//! repository /W/R/admin/access-tokens.
+//! Kinds: api_token (dead without scopes), repo_access_token, project_access_token and workspace_access_token (a bot stands
+//! for each: in the first of repositories, by default acme/infra, or in all of acme unless some are named), app_password
+//! (dead), oauth. Scopes of API tokens end in :bitbucket and imply nothing.
+//! Git takes API tokens with the name x-bitbucket-api-token-auth or their person's, never with the e-mail address; all
+//! others with x-token-auth.
+//! Settings: bearer_api_tokens (false; REST takes API tokens as Bearer as well), scope_key (scope or scopes: its name in the
+//! reply of the token endpoint), consumer_scopes (null; what the app was registered with, by blanks), oauth_credential_type
+//! (null; X-Credential-Type of an app's token). rate_limit is 1000 an hour.
 //!
 //! CONTROL. JSON in and out, without credentials, always at /_forge and never struck by faults. An unknown member or a
 //! wrong value is refused with 4xx and a sentence. Times are RFC 3339.

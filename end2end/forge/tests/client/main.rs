@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper that cannot go on fails the test that called it")]
 
 mod api;
+mod bitbucket;
 mod control;
 mod fault;
 mod git;
