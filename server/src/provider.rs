@@ -262,7 +262,8 @@ pub trait Provider: Send + Sync {
     /// # Errors
     /// As [`ProviderError`] says.
     async fn identify(&self, presented: &Presented<'_>, age: Age) -> Result<Identity, ProviderError>;
-    /// Whether it may push to `owner/name`, without pushing. `Push::Unknown` where the answer tells nothing.
+    /// Whether it may push to a repository, without pushing. It is written as the configuration writes it for this kind
+    /// of provider: `owner/name`, or longer. `Push::Unknown` where the answer tells nothing.
     async fn may_push(&self, presented: &Presented<'_>, repository: &str) -> Push;
 
     /// Where users are sent to authorize, and where codes are exchanged.

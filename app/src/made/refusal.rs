@@ -62,7 +62,7 @@ fn advice(refusal: &Refusal, provider: &str, guide: &Guide) -> AnyView {
         .concat()
         .into_any(),
         Refusal::NotAUserToken => view! {
-            "It belongs to an app, or only serves to renew others. Make a personal one at " {page} " and paste it here."
+            "It belongs to an app or a machine, or only serves to renew others. Make a personal one at " {page} " and paste it here."
         }
         .into_any(),
         Refusal::WrongKind { .. } => view! {
