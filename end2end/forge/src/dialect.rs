@@ -4,6 +4,7 @@
 //! and its line in [`Shape::dialect`] below. No other file knows a provider by name.
 
 mod bitbucket;
+mod bitbucket_data_center;
 mod gitea;
 mod github;
 mod gitlab;
@@ -35,6 +36,8 @@ pub enum Shape {
     Gitea,
     /// Bitbucket Cloud.
     Bitbucket,
+    /// Bitbucket Data Center.
+    BitbucketDataCenter,
 }
 
 impl Shape {
@@ -51,6 +54,7 @@ impl Shape {
             Self::Gitlab => &gitlab::GITLAB,
             Self::Gitea => &gitea::GITEA,
             Self::Bitbucket => &bitbucket::BITBUCKET,
+            Self::BitbucketDataCenter => &bitbucket_data_center::BITBUCKET_DATA_CENTER,
         }
     }
 }

@@ -8,7 +8,8 @@
 //! forge (github) on http://localhost:4001. It ends on SIGINT and SIGTERM. A process is one host with one state: parallel
 //! tests start one each. A public URL with a path makes everything but the control room live below that path.
 //!
-//! SHAPES. github, ghes, gitlab, gitea, bitbucket; each has a section below. Git is at /owner/name.git or /owner/name.
+//! SHAPES. github, ghes, gitlab, gitea, bitbucket, bitbucket-data-center; each has a section below. Git is at
+//! /owner/name.git or /owner/name.
 //!
 //! SEEDS of all shapes. People: octocat with password octocat (id 583231), hubot with password hubot (id 2), with the
 //! addresses octocat@forge.example and hubot@forge.example. OAuth app: client id gitward-demo, secret gitward-demo-secret.
@@ -26,7 +27,8 @@
 //! Mishap in fault.
 //!
 //! OAUTH of all shapes. A person who agreed before is sent back at once, unless the app asks for more. Codes work once,
-//! also when the exchange fails, and for ten minutes. PKCE with S256 is checked when a challenge was sent.
+//! also when the exchange fails, and for ten minutes unless a section says otherwise. PKCE with S256 is checked when a
+//! challenge was sent.
 //!
 //! PAGES of all shapes: /, /login, /logout, and the list of a person's own tokens, where they make, narrow, expire and
 //! revoke them and take back what they agreed to. They work without JavaScript.
@@ -102,6 +104,25 @@
 //! Settings: bearer_api_tokens (false; REST takes API tokens as Bearer as well), scope_key (scope or scopes: its name in the
 //! reply of the token endpoint), consumer_scopes (null; what the app was registered with, by blanks), oauth_credential_type
 //! (null; X-Credential-Type of an app's token). rate_limit is 1000 an hour.
+//!
+//! BITBUCKET-DATA-CENTER, below /bitbucket unless the public URL has a path of its own. REST below /rest/api/latest or
+//! /rest/api/1.0 as Bearer, a person's token also with that person's name in Basic: GET /application-properties, which is
+//! for everybody, /users/SLUG, /projects/KEY, /projects/KEY/repos/SLUG, /inbox/pull-requests/count; and, as text, GET
+//! /plugins/servlet/applinks/whoami. Every answer says in X-AUSERNAME and X-AUSERID whom the host takes the sender for. 401
+//! stands for a missing right as well as for a wrong token.
+//! Seeds: jane@example.com (id 102, the password is the name; pushes to acme/infra), ~octocat/notes (private; octocat's own).
+//! Git is at /scm/KEY/SLUG.git; a KEY may be written in capitals. 403 means that it may not be pushed to, 404 hides.
+//! OAuth: /rest/oauth2/latest/authorize and /rest/oauth2/latest/token. Codes live ten seconds, tokens an hour, refresh tokens
+//! 90 days, which the reply does not tell. A refresh needs the redirect_uri again. The app may ask for REPO_ADMIN and what is
+//! below it; for anything else the person is sent back with invalid_scope.
+//! Pages: /plugins/servlet/access-tokens/manage and /plugins/servlet/access-tokens/add, which no link fills in.
+//! Kinds: personal, project and repository (a bot stands for each: of the first of repositories, by default acme/infra;
+//! Bearer only), oauth (Bearer; at Git also as the password of any name). Scopes: PROJECT_ and REPO_ with READ, WRITE and
+//! ADMIN, PUBLIC_REPOS, ACCOUNT_WRITE, ADMIN_WRITE, SYSTEM_ADMIN.
+//! Settings: wrong_token (refused, or visitor: a bearer that is no good counts as none), user_headers (true; false is a proxy
+//! that takes X-AUSERNAME and X-AUSERID out), authorization (true; false is one that takes the token out), licensed (true;
+//! false has every token refused for want of a license), basic (true), captcha_after (null; after so many wrong passwords in
+//! Basic, Basic gets 403), rotation (true; false keeps the old pair at a refresh). Limits are off; they are per minute.
 //!
 //! CONTROL. JSON in and out, without credentials, always at /_forge and never struck by faults. An unknown member or a
 //! wrong value is refused with 4xx and a sentence. Times are RFC 3339.

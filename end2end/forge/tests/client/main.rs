@@ -3,6 +3,7 @@
 
 mod api;
 mod bitbucket;
+mod bitbucket_data_center;
 mod control;
 mod fault;
 mod git;
