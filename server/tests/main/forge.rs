@@ -33,18 +33,26 @@ pub struct Made {
 
 impl Forge {
     pub async fn start() -> Self {
-        Self::start_for(Vec::new()).await
+        Self::of(Shape::Github).await
+    }
+
+    /// A host that speaks another dialect.
+    pub async fn of(shape: Shape) -> Self {
+        Self::start_as(shape, Vec::new()).await
     }
 
     /// `redirect_uris`: where its apps may send people back to; any port of this machine if there are none.
     pub async fn start_for(redirect_uris: Vec<String>) -> Self {
+        Self::start_as(Shape::Github, redirect_uris).await
+    }
+
+    async fn start_as(shape: Shape, redirect_uris: Vec<String>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let url = format!("http://127.0.0.1:{port}");
-        let host: SharedHost = Arc::new(Host::new(Shape::Github, &url, redirect_uris));
+        let host: SharedHost = Arc::new(Host::new(shape, &format!("http://127.0.0.1:{port}"), redirect_uris));
         let router = forge::router(&host);
         let serving = tokio::spawn(forge::serve(listener, router.clone()));
-        Self { host, router, url, port, serving }
+        Self { url: host.public_url.clone(), host, router, port, serving }
     }
 
     /// Asks the control room.
@@ -132,13 +140,26 @@ impl Forge {
         self.control(Method::DELETE, "requests", Value::Null).await;
     }
 
+    /// What was asked, as `GET /user` and as the host lists it.
+    async fn listed(&self) -> Vec<(String, Value)> {
+        let requests = self.control(Method::GET, "requests", Value::Null).await;
+        let named = |request: &Value| {
+            let name =
+                format!("{} {}", request["method"].as_str().unwrap(), request["path"].as_str().unwrap());
+            (name, request.clone())
+        };
+        requests.as_array().unwrap().iter().map(named).collect()
+    }
+
     /// What was asked, as `GET /user`.
     pub async fn requests(&self) -> Vec<String> {
-        let requests = self.control(Method::GET, "requests", Value::Null).await;
-        let name = |request: &Value| {
-            format!("{} {}", request["method"].as_str().unwrap(), request["path"].as_str().unwrap())
-        };
-        requests.as_array().unwrap().iter().map(name).collect()
+        self.listed().await.into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// The user name of each time that it was asked, if there was one.
+    pub async fn names(&self, request: &str) -> Vec<Option<String>> {
+        let listed = self.listed().await.into_iter().filter(|(name, _)| name == request);
+        listed.map(|(_, asked)| asked["basic_user"].as_str().map(str::to_owned)).collect()
     }
 
     /// How often that was asked.

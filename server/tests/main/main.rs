@@ -17,6 +17,7 @@
 //! - [`tokens`]: tokens are given, reused, replaced, deleted
 //! - [`login`]: to the provider's sign-in and back, and all the ways in which that fails
 //! - [`renewal`]: grants that are renewed
+//! - [`bitbucket`]: all of that at Bitbucket Cloud
 //! - [`verdicts`]: what a provider's answers mean over time
 //! - [`canaries`]: where secrets must not be found
 //! - [`crashes`]: killed in the middle, backed up, restored, with the wrong key
@@ -27,6 +28,7 @@ mod forge;
 mod program;
 mod site;
 
+mod bitbucket;
 mod canaries;
 mod crashes;
 mod doors;

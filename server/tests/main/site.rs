@@ -98,6 +98,38 @@ runtime = [
     )
 }
 
+/// One account at one host of another kind, and all ways to authorize there.
+pub fn at_a(kind: &str, forge: &Forge) -> String {
+    let url = &forge.url;
+    format!(
+        r#"
+public_url = "http://127.0.0.1:3000"
+
+[[provider]]
+id = "forge"
+kind = "{kind}"
+base_url = "{url}"
+
+[[oauth_app]]
+id = "app"
+provider = "forge"
+client_id = "gitward-demo"
+client_secret = "gitward-demo-secret"
+
+[[account]]
+id = "acme"
+name = "Acme"
+members = [{{ user = "mara" }}, {{ user = "jonas" }}]
+runtime = [
+  {{ name = "infra", provider = "forge", authorization = "oauth2", oauth_app = "app", repository = "acme/infra" }},
+  {{ name = "readonly", provider = "forge", repository = "acme/readonly" }},
+  {{ name = "hidden", provider = "forge", repository = "acme/secret-ops" }},
+  {{ name = "paste", provider = "forge" }},
+]
+"#
+    )
+}
+
 /// A site, the host it talks to, and the clock of both.
 pub struct TestSite {
     pub site: Arc<Site>,
@@ -371,6 +403,11 @@ impl Browser {
     /// Pastes a token.
     pub async fn paste(&self, runtime: &str, token: &str) -> Answer {
         self.call("token/add", &[("runtime", runtime), ("token", token)]).await
+    }
+
+    /// Pastes a token, with what else the form asks for.
+    pub async fn paste_with(&self, runtime: &str, token: &str, more: &[(&str, &str)]) -> Answer {
+        self.call("token/add", &[&[("runtime", runtime), ("token", token)], more].concat()).await
     }
 
     /// What the dialog of one runtime shows.
