@@ -257,7 +257,7 @@ impl Provider for Bitbucket {
                     .to_owned(),
                 "Give it a name, choose when it shall end, then “Next”. Choose “Bitbucket”, then “Next”.".to_owned(),
                 format!(
-                    "See that each of these is ticked: {}. To write does not include to read. Choose “Next”, then \
+                    "See that each of these is ticked: {}. Writing does not include reading. Choose “Next”, then \
                      “Create token”.",
                     needed.join(", ")
                 ),
@@ -265,8 +265,8 @@ impl Provider for Bitbucket {
                  Atlassian account."
                     .to_owned(),
                 format!(
-                    "Or make an access token, as an administrator of the repository, project or workspace: \
-                     “Settings”, “Access tokens”, with {}. It needs no e-mail address.",
+                    "Who administers a repository can make an access token for it instead: “Repository settings”, \
+                     “Access tokens”, with {}. It needs no e-mail address.",
                     scopes::of_access_tokens(&needed).join(", ")
                 ),
             ],
@@ -297,12 +297,17 @@ impl Provider for Bitbucket {
     /// Never later: what works then is known, and who keeps coming with what is refused may be shut out.
     async fn identify(&self, presented: &Presented<'_>, _age: Age) -> Result<Identity, ProviderError> {
         let auth = self.doors(presented).api;
-        let answer = self.identify_by(&auth, presented).await;
-        match answer {
-            Err(ProviderError::Rejected(_)) if presented.kind.is_none() && auth != Auth::Bearer => {
-                self.identify_by(&Auth::Bearer, presented).await
-            }
-            answer => answer,
+        let refused = match self.identify_by(&auth, presented).await {
+            Err(refused @ ProviderError::Rejected(_)) => refused,
+            answer => return answer,
+        };
+        if presented.kind.is_some() || auth == Auth::Bearer {
+            return Err(refused);
+        }
+        match self.identify_by(&Auth::Bearer, presented).await {
+            known @ (Ok(_) | Err(ProviderError::Insufficient { .. })) => known,
+            // The first answer was plain enough.
+            Err(_) => Err(refused),
         }
     }
 
@@ -388,7 +393,7 @@ impl Kind {
     /// What to take a token for that nobody has asked about yet.
     fn guess(presented: &Presented<'_>) -> Self {
         let begins = |prefix| presented.token.expose().starts_with(prefix);
-        // Nothing but an e-mail address goes with an API token, and each one that is refused counts as a failed sign-in.
+        // Nothing but an e-mail address goes with an API token, so nothing else is tried.
         let email = presented.user_name.is_some_and(|name| name.contains('@'));
         match presented.method {
             Method::Oauth2 => Self::Oauth,
@@ -404,19 +409,18 @@ impl Kind {
         if presented.method == Method::Oauth2 {
             return Self::Oauth;
         }
-        let kind = match answer::credential_type(headers) {
-            Some("api_token") => Self::ApiToken,
+        // Since app passwords have ended, nothing else is shown with a name, whatever the answer calls it.
+        if *auth != Auth::Bearer {
+            return Self::ApiToken;
+        }
+        match answer::credential_type(headers) {
+            Some("api_token") => Self::ApiTokenAlone,
             Some("repo_access_token") => Self::OfRepository,
             Some("project_access_token") => Self::OfProject,
             Some("workspace_access_token") => Self::OfWorkspace,
             Some(other) if other.contains("oauth") => Self::Oauth,
-            // Since app passwords have ended, nothing else is shown with a name.
-            _ if *auth != Auth::Bearer || scopes.is_some_and(scopes::are_of_api_tokens) => Self::ApiToken,
+            _ if scopes.is_some_and(scopes::are_of_api_tokens) => Self::ApiTokenAlone,
             _ => Self::guess(&Presented { user_name: None, ..*presented }),
-        };
-        match (kind, auth) {
-            (Self::ApiToken, Auth::Bearer) => Self::ApiTokenAlone,
-            (kind, _) => kind,
         }
     }
 

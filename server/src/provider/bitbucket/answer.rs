@@ -110,12 +110,12 @@ pub(super) enum No {
     Error(ProviderError),
 }
 
-/// Reads an answer other than 200 to the question whose a token is. `may_be_a_bots`: nothing speaks against its being an
+/// Reads an answer other than 200 to the question whose a token is. `may_be_a_bot`: nothing speaks against its being an
 /// access token.
 ///
 /// Rejected is only what Bitbucket itself answers to a token that it does not know: 401 in the form of its own errors. A
 /// page from a proxy is not that.
-pub(super) fn refusal(label: &str, reply: &Reply, may_be_a_bots: bool, now: Timestamp) -> No {
+pub(super) fn refusal(label: &str, reply: &Reply, may_be_a_bot: bool, now: Timestamp) -> No {
     let status = reply.status.as_u16();
     let evidence = |answer: String| Evidence { request: label.to_owned(), answer };
     let unreachable = |answer: String| No::Error(ProviderError::Unreachable(evidence(answer)));
@@ -135,7 +135,7 @@ pub(super) fn refusal(label: &str, reply: &Reply, may_be_a_bots: bool, now: Time
                 return No::Error(lacks(&details, required, &reply.headers, evidence("403".to_owned())));
             }
             // A token that the answer calls by its kind is one that Bitbucket knows, whatever the words around it.
-            if may_be_a_bots && is_access_token(&reply.headers) {
+            if may_be_a_bot && is_access_token(&reply.headers) {
                 return No::NotAUser;
             }
             unreachable("403".to_owned())

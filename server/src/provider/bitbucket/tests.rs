@@ -261,6 +261,7 @@ async fn kinds_are_told_apart_by_what_is_answered() {
         (with_email(&api), Some("api_token"), Some(of_api), "api-token"),
         (with_email(&api), None, None, "api-token"),
         (with_email(&api), Some("something_new"), None, "api-token"),
+        (with_email(&api), Some("oauth_access_token"), None, "api-token"),
         (with_email(&unknown), None, None, "api-token"),
         (pasted(&api), Some("api_token"), Some(of_api), "api-token-alone"),
         (pasted(&api), None, None, "api-token-alone"),
@@ -360,6 +361,34 @@ async fn a_wrong_email_address_does_not_lose_a_good_token() {
     let kept = Presented { kind: Some(&identity.kind), ..with_email(&token) };
     assert!(bitbucket.identify(&kept, Age::Settled).await.is_ok());
     assert_eq!(asked(&mock).await[2..], [alone]);
+}
+
+#[tokio::test]
+async fn a_plain_refusal_is_not_blurred_by_what_follows() {
+    let api = api_token();
+    let lacking = lacks(&["read:me"], &["read:user:bitbucket"]);
+    let table = [
+        (says(401, DEAD), Word::Rejected),
+        (says(403, MECHANISM), Word::Rejected),
+        (page(503), Word::Rejected),
+        (says(429, "Later"), Word::Rejected),
+        (lacking, Word::Insufficient),
+        (status(200).set_body_json(jane()), Word::Valid),
+    ];
+    for (row, (second, outcome)) in table.into_iter().enumerate() {
+        let mock = MockServer::start().await;
+        let email = basic(EMAIL, &api);
+        Mock::given(header("authorization", email.as_str()))
+            .respond_with(says(401, DEAD))
+            .with_priority(1)
+            .mount(&mock)
+            .await;
+        mount(&mock, "GET", USER, second).await;
+        let bitbucket = bitbucket(&mock.uri(), &outgoing());
+        let answer = bitbucket.identify(&with_email(&api), Age::Settled).await;
+        assert_eq!(Word::from(answer), outcome, "row {row}");
+        assert_eq!(asked(&mock).await, [email, bearer(&api)], "row {row}");
+    }
 }
 
 #[tokio::test]
