@@ -19,7 +19,7 @@ use url::Url;
 pub struct Forge {
     host: SharedHost,
     router: Router,
-    /// Without a slash at the end.
+    /// Without a slash at the end; with the path below which it lives.
     pub url: String,
     pub port: u16,
     serving: JoinHandle<()>,
@@ -178,7 +178,8 @@ impl Forge {
     }
 
     async fn decide(&self, login: &str, authorize: &Url, decision: &str) -> Url {
-        let signed_in = self.form("/login", None, &[("login", login), ("password", login)]).await;
+        let signed_in =
+            self.form(&self.host.path("/login"), None, &[("login", login), ("password", login)]).await;
         let cookie = signed_in.headers()[header::SET_COOKIE].to_str().unwrap();
         let cookie = cookie.split(';').next().unwrap().to_owned();
         let mut form: Vec<(String, String)> = authorize.query_pairs().into_owned().collect();

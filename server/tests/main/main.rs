@@ -19,6 +19,8 @@
 //! - [`renewal`]: grants that are renewed
 //! - [`bitbucket`]: all of that at Bitbucket Cloud
 //! - [`verdicts`]: what a provider's answers mean over time
+//! - [`kinds`]: the same at hosts of several kinds
+//! - [`bitbucket_data_center`]: what only Bitbucket Data Center does
 //! - [`canaries`]: where secrets must not be found
 //! - [`crashes`]: killed in the middle, backed up, restored, with the wrong key
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
@@ -29,11 +31,13 @@ mod program;
 mod site;
 
 mod bitbucket;
+mod bitbucket_data_center;
 mod canaries;
 mod crashes;
 mod doors;
 mod headers;
 mod input;
+mod kinds;
 mod login;
 mod owners;
 mod renewal;
