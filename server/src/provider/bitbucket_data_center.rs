@@ -228,9 +228,11 @@ impl Provider for BitbucketDataCenter {
         }
     }
 
-    /// `Authorization: Bearer` everywhere. Tokens of projects and repositories are taken in no other way; those of users
-    /// would also do as the password of their name, but that is refused where an administrator switched Basic off, and
-    /// counts as a wrong password, up to the lock of the account, once the token is dead.
+    /// `Authorization: Bearer` everywhere (<https://confluence.atlassian.com/bitbucketserver086/http-access-tokens-1188782454.html>).
+    /// Tokens of projects and repositories are taken in no other way. Those of users would also do as the password of their
+    /// name, and grants as that of any name, but that is refused where an administrator switched Basic off, and counts
+    /// as a wrong password, up to the lock of the account, once the token is dead. Should Git not take a grant as a
+    /// bearer somewhere, its 401 without a user is no verdict.
     fn doors(&self, _: &Presented<'_>) -> Doors {
         Doors { api: Auth::Bearer, git: Auth::Bearer }
     }

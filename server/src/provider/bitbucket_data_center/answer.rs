@@ -115,7 +115,9 @@ impl User {
         let name = usable_name(&percent_decoded(only(headers, NAME)?))?;
         let id = only(headers, ID).map(str::trim).filter(|id| {
             // Zero is nobody.
-            id.len() <= 19 && id.bytes().all(|byte| byte.is_ascii_digit()) && id.trim_start_matches('0') != ""
+            id.len() <= 19
+                && id.bytes().all(|byte| byte.is_ascii_digit())
+                && !id.trim_start_matches('0').is_empty()
         });
         Some(Self { name, id: id.map(str::to_owned) })
     }
