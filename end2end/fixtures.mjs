@@ -39,7 +39,7 @@ export const hosts = {
   },
   bitbucketDataCenter: {
     shape: 'bitbucket-data-center', kind: 'bitbucket-data-center', name: 'Bitbucket Data Center',
-    usual: { kind: 'user', scopes: ['REPO_WRITE'] }, fewer: ['REPO_READ'],
+    usual: { kind: 'personal', scopes: ['REPO_WRITE'] }, fewer: ['REPO_READ'],
   },
   gitea: {
     shape: 'gitea', kind: 'gitea', name: 'Gitea',
