@@ -244,7 +244,7 @@ impl Authorizer {
         if self.store.keep(&new, std::slice::from_ref(&first), now).await?.is_none() {
             return Err(AccessError::Conflict);
         }
-        self.further(&access, first, &new.credential, &identity, &tokens, also).await
+        self.further(&access, &new.credential, &identity, &tokens, also).await
     }
 
     /// Uses a credential that already serves another runtime, after asking the provider about it again.
@@ -282,7 +282,7 @@ impl Authorizer {
         if self.store.assign(user, credential, std::slice::from_ref(&first), now).await?.is_none() {
             return Err(AccessError::Gone);
         }
-        self.further(&access, first, &known, &identity, &tokens, also).await
+        self.further(&access, &known, &identity, &tokens, also).await
     }
 
     /// Answers "another person's account than before". To take it, the provider is asked again: it may have lain here
@@ -378,13 +378,12 @@ impl Authorizer {
         judge_push(provider.may_push(presented, repository).await, identity, repository).map(Some)
     }
 
-    /// Uses a credential that `first` uses for those of the ticked runtimes that it can serve as well: the user's own,
+    /// Uses a credential that serves the runtime of `access` for those of the ticked runtimes that it can serve as well: the user's own,
     /// at the same provider, without a token or with the one that was replaced. Each repository is probed once, a few at a time, and not for ever: what
     /// has no answer in time is left out.
     pub(crate) async fn further(
         &self,
         access: &Access,
-        first: Passed,
         credential: &Credential,
         identity: &Identity,
         tokens: &Tokens,
@@ -415,7 +414,7 @@ impl Authorizer {
         let repositories: HashSet<String> =
             ticked.iter().filter_map(|other| other.runtime.repository.clone()).collect();
         let pushes = probe(provider, &credential.presented(tokens), repositories).await;
-        let mut passed = vec![first];
+        let mut passed: Vec<Passed> = Vec::new();
         let mut names = HashMap::new();
         for other in ticked {
             let answer =
@@ -436,10 +435,10 @@ impl Authorizer {
                 Err(_) => authorized.left_out.push(other.runtime.name),
             }
         }
-        if passed.len() > 1 {
+        if !passed.is_empty() {
             // None if the credential was deleted or replaced meanwhile; the first runtime's row says how it stands.
-            let taken =
-                self.store.assign(&credential.user, &credential.id, &passed, now).await?.unwrap_or_default();
+            let taken = self.store.share(&credential.user, &credential.id, &passed, before).await?;
+            let taken = taken.unwrap_or_default();
             for (id, _) in passed {
                 let Some(name) = names.remove(&id) else { continue };
                 if taken.contains(&id) {
@@ -517,7 +516,8 @@ fn refusal(error: ProviderError, access: &Access, provider: &dyn Provider, now: 
         }
         ProviderError::Insufficient { granted, missing, .. } => {
             // All at once: who makes a new token for one scope should not have to make the next one for another.
-            let too_little = granted.as_ref().map(|granted| provider.missing(granted, &needed(access, provider)));
+            let too_little =
+                granted.as_ref().map(|granted| provider.missing(granted, &needed(access, provider)));
             let missing: ScopeSet =
                 missing.iter().chain(too_little.iter().flat_map(ScopeSet::iter)).collect();
             Refusal::ScopesMissing {

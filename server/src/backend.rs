@@ -422,8 +422,7 @@ impl Backend for Visit {
                     Some(_) => return None,
                     None => false,
                 };
-                let ticked =
-                    kept.as_ref().map_or(shares, |kept| kept.typed.also.contains(&other.runtime.id));
+                let ticked = kept.as_ref().map_or(shares, |kept| kept.typed.also.contains(&other.runtime.id));
                 Some(AlsoRuntime { id: other.runtime.id.to_string(), name: name_of(other), shares, ticked })
             })
             .collect();
@@ -586,7 +585,11 @@ fn guide(guide: provider::Guide) -> Guide {
 }
 
 fn label(provider: &dyn Provider) -> ProviderLabel {
-    ProviderLabel { name: provider.name().to_owned(), host: provider.host(), icon: provider.icon().to_owned() }
+    ProviderLabel {
+        name: provider.name().to_owned(),
+        host: provider.host(),
+        icon: provider.icon().to_owned(),
+    }
 }
 
 fn summary(credential: &Credential, provider: &dyn Provider, now: Timestamp) -> TokenSummary {

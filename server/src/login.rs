@@ -389,10 +389,8 @@ impl Logins {
         if lacking {
             return Ok(Outcome::Lacking);
         }
-        let authorized = self
-            .authorizer
-            .further(&access, first, &new.credential, identity, &tokens, &attempt.also)
-            .await?;
+        let authorized =
+            self.authorizer.further(&access, &new.credential, identity, &tokens, &attempt.also).await?;
         Ok(Outcome::InUse { left_out: authorized.left_out.len() })
     }
 }

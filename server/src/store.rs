@@ -242,6 +242,16 @@ pub trait AccessStore: Send + Sync {
         runtimes: &[(RuntimeId, Option<Push>)],
         now: Timestamp,
     ) -> Result<Option<Vec<RuntimeId>>, StoreError>;
+    /// Uses a credential for further runtimes. Each is taken only while it uses no credential of that provider, or
+    /// `instead`: nobody was asked about another one. Answers which were taken, in their order. `None`, and nothing has
+    /// changed, where `assign` answers so.
+    async fn share(
+        &self,
+        user: &UserId,
+        credential: &CredentialId,
+        runtimes: &[(RuntimeId, Option<Push>)],
+        instead: Option<&CredentialId>,
+    ) -> Result<Option<Vec<RuntimeId>>, StoreError>;
     /// Keeps a credential aside for one runtime: the one in use stays. As `keep` does for a credential that exists.
     /// `false` where `keep` answers `None`.
     async fn propose(

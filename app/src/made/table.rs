@@ -4,7 +4,8 @@ use leptos::{prelude::*, server_fn::ServerFn};
 
 use crate::{
     api::token::{
-        AccountRows, CheckAgain, Expiry, HideNotifications, ProviderLabel, RuntimeRow, Show, TokenPage, TokenQuery,
+        AccountRows, CheckAgain, Expiry, HideNotifications, ProviderLabel, RuntimeRow, Show, TokenPage,
+        TokenQuery,
     },
     component::icon,
     made::health::{self, ago, day},

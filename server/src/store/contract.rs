@@ -92,6 +92,7 @@ macro_rules! suite {
                 a_token_serves_further_runtimes_of_its_owner_alone,
                 a_further_runtime_that_got_a_token_meanwhile_keeps_it,
                 a_further_runtime_that_left_its_token_behind_is_taken,
+                a_shared_token_is_replaced_where_it_is_still_the_one,
                 assigning_for_one_foreign_runtime_assigns_none,
                 a_proposed_credential_leaves_the_one_in_use,
                 taking_what_was_proposed_replaces_the_one_in_use,

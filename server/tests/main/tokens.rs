@@ -48,7 +48,7 @@ async fn a_token_that_serves_several_is_replaced_for_one_or_for_all() {
     };
     let shared = async || mara.access("acme.paste").await["shared_with"].clone();
 
-    assert_eq!(give(&logins[0].token, &["acme.staging", "acme.hooks"]).await, json!(["paste", "staging"]));
+    assert_eq!(give(&logins[0].token, &["acme.staging"]).await, json!(["paste", "staging"]));
     assert_eq!(shared().await, json!(["staging"]));
     let also = mara.access("acme.paste").await["also"].clone();
     let ticked: Vec<_> = also.as_array().unwrap().iter().filter(|one| one["ticked"] == true).collect();

@@ -267,6 +267,26 @@ pub(crate) async fn a_further_runtime_that_got_a_token_meanwhile_keeps_it(bench:
     assert_eq!(in_use(store, "alice", "acme.staging").await, Some("theirs".into()));
 }
 
+pub(crate) async fn a_shared_token_is_replaced_where_it_is_still_the_one(bench: &Bench) {
+    let store = &*bench.store;
+    populate(store).await;
+    assert!(
+        keep(store, &token("old", "alice", "github"), &["acme.production", "acme.staging", "zoo.main"]).await
+    );
+    assert!(keep(store, &token("t", "alice", "github"), &["acme.production"]).await);
+    assert!(keep(store, &token("theirs", "alice", "github"), &["zoo.main"]).await);
+    let also = on(&["acme.staging", "zoo.main"]);
+    let served = store.share(&id("alice"), &"t".into(), &also, Some(&"old".into())).await.expect("an answer");
+    assert_eq!(served, Some(vec![runtime("acme.staging")]));
+    assert_eq!(in_use(store, "alice", "zoo.main").await, Some("theirs".into()));
+    assert!(!exists(store, "old").await, "nothing uses it any more");
+    // Nobody said which one to replace, so none is.
+    let served = store.share(&id("alice"), &"theirs".into(), &also, None).await.expect("an answer");
+    assert_eq!(served, Some(vec![runtime("zoo.main")]));
+    let gone = store.share(&id("alice"), &"old".into(), &also, None).await.expect("an answer");
+    assert_eq!(gone, None);
+}
+
 pub(crate) async fn a_further_runtime_that_left_its_token_behind_is_taken(bench: &Bench) {
     let store = &*bench.store;
     populate(store).await;

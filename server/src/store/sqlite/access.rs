@@ -163,7 +163,7 @@ impl AccessStore for SqliteStore {
         if !credential::write(&mut step, new, DOING).await? {
             return Ok(None);
         }
-        let served = use_for(&mut step, user, provider, id, runtimes, DOING).await?;
+        let served = use_for(&mut step, user, provider, id, runtimes, Take::FIRST, DOING).await?;
         if served.is_some() {
             credential::forget_unused(&mut step, user).await.doing(DOING)?;
             step.commit().await.doing(DOING)?;
@@ -178,22 +178,17 @@ impl AccessStore for SqliteStore {
         runtimes: &[(RuntimeId, Option<Push>)],
         _now: Timestamp,
     ) -> Result<Option<Vec<RuntimeId>>, StoreError> {
-        const DOING: &str = "use a credential for further runtimes";
-        let mut step = self.step(DOING).await?;
-        let row = sqlx::query("SELECT provider_id FROM credentials WHERE id = $1 AND user_id = $2")
-            .bind(credential.as_str())
-            .bind(user.as_str())
-            .fetch_optional(&mut *step)
-            .await
-            .doing(DOING)?;
-        let Some(row) = row else { return Ok(None) };
-        let provider = Columns::new(&row).id("credentials.provider_id")?;
-        let served = use_for(&mut step, user, &provider, credential, runtimes, DOING).await?;
-        if served.is_some() {
-            credential::forget_unused(&mut step, user).await.doing(DOING)?;
-            step.commit().await.doing(DOING)?;
-        }
-        Ok(served)
+        self.use_known(user, credential, runtimes, Take::FIRST).await
+    }
+
+    async fn share(
+        &self,
+        user: &UserId,
+        credential: &CredentialId,
+        runtimes: &[(RuntimeId, Option<Push>)],
+        instead: Option<&CredentialId>,
+    ) -> Result<Option<Vec<RuntimeId>>, StoreError> {
+        self.use_known(user, credential, runtimes, Take { first: false, instead }).await
     }
 
     async fn propose(
@@ -417,7 +412,48 @@ impl AccessStore for SqliteStore {
     }
 }
 
-/// Uses a credential for runtimes, the first whatever it used before, and answers which. `None` if one of them is not
+impl SqliteStore {
+    /// Uses a credential that is there.
+    async fn use_known(
+        &self,
+        user: &UserId,
+        credential: &CredentialId,
+        runtimes: &[(RuntimeId, Option<Push>)],
+        take: Take<'_>,
+    ) -> Result<Option<Vec<RuntimeId>>, StoreError> {
+        const DOING: &str = "use a credential for further runtimes";
+        let mut step = self.step(DOING).await?;
+        let row = sqlx::query("SELECT provider_id FROM credentials WHERE id = $1 AND user_id = $2")
+            .bind(credential.as_str())
+            .bind(user.as_str())
+            .fetch_optional(&mut *step)
+            .await
+            .doing(DOING)?;
+        let Some(row) = row else { return Ok(None) };
+        let provider = Columns::new(&row).id("credentials.provider_id")?;
+        let served = use_for(&mut step, user, &provider, credential, runtimes, take, DOING).await?;
+        if served.is_some() {
+            credential::forget_unused(&mut step, user).await.doing(DOING)?;
+            step.commit().await.doing(DOING)?;
+        }
+        Ok(served)
+    }
+}
+
+/// What a credential may replace.
+#[derive(Clone, Copy)]
+struct Take<'a> {
+    /// Whatever the first runtime used before.
+    first: bool,
+    /// This one, at any of them.
+    instead: Option<&'a CredentialId>,
+}
+
+impl Take<'_> {
+    const FIRST: Self = Self { first: true, instead: None };
+}
+
+/// Uses a credential for runtimes in place of what it may replace, and answers which. `None` if one of them is not
 /// the user's, or not at that provider. The question about the further ones is part of the statement that takes them:
 /// they were chosen a moment ago, and another tab may have given one a token since.
 async fn use_for(
@@ -426,6 +462,7 @@ async fn use_for(
     provider: &ProviderId,
     credential: &CredentialId,
     runtimes: &[(RuntimeId, Option<Push>)],
+    take: Take<'_>,
     doing: &'static str,
 ) -> Result<Option<Vec<RuntimeId>>, StoreError> {
     let mut served = Vec::with_capacity(runtimes.len());
@@ -438,14 +475,15 @@ async fn use_for(
              ON CONFLICT (user_id, runtime_id) DO UPDATE SET
                  credential_id = excluded.credential_id, proposed_id = NULL, push = excluded.push
              WHERE $5 OR NOT EXISTS (SELECT 1 FROM credentials c WHERE c.id = assignments.credential_id
-                                     AND c.provider_id = $6 AND c.id <> excluded.credential_id)",
+                                     AND c.provider_id = $6 AND c.id <> excluded.credential_id AND c.id IS NOT $7)",
         )
         .bind(user.as_str())
         .bind(runtime.as_str())
         .bind(credential.as_str())
         .bind(optional_json("assignments.push", push.as_ref())?)
-        .bind(place == 0)
+        .bind(take.first && place == 0)
         .bind(provider.as_str())
+        .bind(take.instead.map(CredentialId::as_str))
         .execute(&mut *step)
         .await
         .doing(doing)?;
