@@ -1007,7 +1007,7 @@ proptest::proptest! {
             HeaderValue::from_str(&later).unwrap_or(HeaderValue::from_static("")),
         )]);
         let reply = Reply { status: StatusCode::from_u16(code).unwrap(), headers, body: Zeroizing::new(body) };
-        let start = std::time::Instant::now();
+        let start = tokio::time::Instant::now();
         match answer::refusal("GET /api/v1/user", &reply, now()) {
             ProviderError::Rejected(_) => assert_eq!(code, 401),
             ProviderError::Insufficient { granted, .. } => {
