@@ -71,3 +71,21 @@ async fn a_token_that_serves_several_is_replaced_for_one_or_for_all() {
     .assert_ok();
     assert_eq!(shared().await, json!([]), "another runtime's own token is never replaced");
 }
+
+#[tokio::test]
+async fn two_accounts_at_one_provider_and_two_providers_of_one_kind_are_kept_apart() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    let (octocat, hubot) = (site.forge.good_token().await, site.forge.token_of("hubot").await);
+    mara.paste("acme.paste", &octocat.token).await.assert_ok();
+    mara.paste("acme.staging", &hubot.token).await.assert_ok();
+    mara.paste("acme.elsewhere", &octocat.token).await.assert_ok();
+    for (runtime, login) in [("paste", "octocat"), ("staging", "hubot"), ("elsewhere", "octocat")] {
+        let row = mara.access(&["acme.", runtime].concat()).await["row"].clone();
+        assert_eq!((&row["token"]["login"], row["health"].get("Valid").is_some()), (&json!(login), true));
+    }
+    let offered = mara.access("acme.renewed").await["reusable"].clone();
+    let mut offered: Vec<_> = offered.as_array().unwrap().iter().map(|one| one["used_by"].clone()).collect();
+    offered.sort_by_key(ToString::to_string);
+    assert_eq!(offered, [json!(["paste"]), json!(["staging"])], "no token of the other provider");
+}
