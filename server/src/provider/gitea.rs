@@ -12,7 +12,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Duration,
 };
@@ -22,7 +22,7 @@ use http::{HeaderValue, Method as Verb, StatusCode, header::CONTENT_TYPE};
 use oauth2::AuthType;
 use url::{Url, form_urlencoded};
 
-use self::answer::{About, Account, Introspection};
+use self::answer::{About, Account, Introspection, Itself};
 use super::{
     Age, Auth, Doors, Grant, GrantError, Guide, Identity, OauthApp, OauthEndpoints, Presented, Provider,
     ProviderError, Settings, Shape, TokenExpiry,
@@ -102,6 +102,8 @@ pub struct Gitea {
     clock: Arc<dyn Clock>,
     /// Until that second the API is taken to have no page about tokens.
     tells_nothing_until: AtomicI64,
+    /// It has told a token about itself before, so there is such a page.
+    has_told: AtomicBool,
 }
 
 impl Gitea {
@@ -121,6 +123,7 @@ impl Gitea {
             api,
             clock: settings.clock,
             tells_nothing_until: AtomicI64::new(0),
+            has_told: AtomicBool::new(false),
         })
     }
 
@@ -148,24 +151,41 @@ impl Gitea {
         }
     }
 
-    /// What newer versions tell a token about itself (<https://github.com/go-gitea/gitea/pull/37995>). Decides nothing:
-    /// without an answer, what the token may do is not visible.
+    /// What newer versions tell a token about itself (<https://github.com/go-gitea/gitea/pull/37995>). Where the host says
+    /// that it has no such page, what the token may do is not visible. Where it says nothing of the kind, nothing is known:
+    /// what is known already must not be forgotten over it, and no token be taken without a look at its scopes.
     async fn about(&self, token: &Secret) -> Result<About, ProviderError> {
         let now = self.clock.now();
         if now.seconds() < self.tells_nothing_until.load(Ordering::Relaxed) {
             return Ok(About::Nothing);
         }
         let (label, reply) = self.ask_api(["token"], token).await;
-        let Ok(reply) = reply else { return Ok(About::Nothing) };
+        let reply = reply.map_err(|fault| ProviderError::Unreachable(fault.evidence(&label)))?;
+        let evidence = |answer: &str| Evidence { request: label.clone(), answer: answer.to_owned() };
         if let Some(until) = answer::limit(&reply, now) {
-            let evidence = Evidence { request: label, answer: reply.status.as_str().to_owned() };
-            return Err(ProviderError::RateLimited { until, evidence });
+            return Err(ProviderError::RateLimited { until, evidence: evidence(reply.status.as_str()) });
         }
-        let about = answer::about(&reply);
-        if reply.status == StatusCode::NOT_FOUND && about == About::Nothing {
-            self.tells_nothing_until.store(now.plus(LOOKED_FOR_AGAIN).seconds(), Ordering::Relaxed);
+        match answer::about(&reply) {
+            Some(Itself::Told(about)) => {
+                self.has_told.store(true, Ordering::Relaxed);
+                Ok(about)
+            }
+            Some(Itself::NoPage) => {
+                self.tells_nothing_until.store(now.plus(LOOKED_FOR_AGAIN).seconds(), Ordering::Relaxed);
+                Ok(About::Nothing)
+            }
+            Some(Itself::MayNotAsk) => Ok(About::Nothing),
+            // Others on the way use these words as well, so they are believed for this once, and not of a host whose
+            // page was seen: versions only ever go up.
+            Some(Itself::NoRoute) if !self.has_told.load(Ordering::Relaxed) => Ok(About::Nothing),
+            Some(Itself::NoRoute) => {
+                Err(ProviderError::Unreachable(evidence("404, where a page was before")))
+            }
+            None if reply.status == StatusCode::OK => {
+                Err(ProviderError::Unreachable(evidence("a page that is no JSON, or tells of no token")))
+            }
+            None => Err(ProviderError::Unreachable(evidence(reply.status.as_str()))),
         }
-        Ok(about)
     }
 
     /// What a grant may do, by the provider's word (RFC 7662): `None` where it has none.

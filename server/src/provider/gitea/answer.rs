@@ -94,7 +94,7 @@ pub(super) fn limit(reply: &Reply, now: Timestamp) -> Option<Option<Timestamp>> 
     limited.then(|| limits::believed(limits::retry_after(reply, now)?, now))
 }
 
-/// What the API tells a token about itself.
+/// What is known of a token by the page about itself.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum About {
     /// It is an access token.
@@ -110,6 +110,23 @@ pub(super) enum About {
     Nothing,
 }
 
+/// What the host says where a token asks about itself.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) enum Itself {
+    /// This.
+    Told(About),
+    /// The API: there is no such page.
+    NoPage,
+    /// The API: the token has not the scope to ask.
+    MayNotAsk,
+    /// What Go's own router says where nothing was made for an address: the host in versions without the page
+    /// (`NormalRoutes` in <https://github.com/go-gitea/gitea/blob/main/routers/init.go>), or a proxy written in Go.
+    NoRoute,
+}
+
+/// As `net/http` has it (<https://pkg.go.dev/net/http#NotFound>).
+const NO_ROUTE: &[u8] = b"404 page not found";
+
 /// `GET /token`.
 #[derive(Deserialize)]
 struct CurrentToken {
@@ -118,23 +135,27 @@ struct CurrentToken {
     user: Account,
 }
 
-/// What an answer to `GET /token` means.
-pub(super) fn about(reply: &Reply) -> About {
-    match reply.status {
-        StatusCode::OK => {
-            let Some(token) = reply.json::<CurrentToken>() else { return About::Nothing };
-            let Some(owner) = token.user.owner() else { return About::Nothing };
-            About::Token { owner, scopes: listed(token.scopes.unwrap_or_default()) }
+/// What an answer to `GET /token` means; `None` if it is none.
+pub(super) fn about(reply: &Reply) -> Option<Itself> {
+    match (reply.status, Told::by(reply)) {
+        (StatusCode::OK, _) => {
+            let token = reply.json::<CurrentToken>()?;
+            let owner = token.user.owner()?;
+            Some(Itself::Told(About::Token { owner, scopes: listed(token.scopes.unwrap_or_default()) }))
         }
-        StatusCode::NOT_FOUND => match Told::by(reply) {
-            Some(Told { message, .. })
-                if matches!(message.as_str(), "token not found" | "invalid personal token") =>
-            {
-                About::NoAccessToken
-            }
-            _ => About::Nothing,
-        },
-        _ => About::Nothing,
+        (StatusCode::NOT_FOUND, Some(Told { message, .. })) => {
+            let of_oauth2 = matches!(message.as_str(), "token not found" | "invalid personal token");
+            Some(if of_oauth2 { Itself::Told(About::NoAccessToken) } else { Itself::NoPage })
+        }
+        (StatusCode::NOT_FOUND, None) => {
+            let by_router =
+                reply.content_type().as_deref() == Some("text/plain") && reply.body.trim_ascii() == NO_ROUTE;
+            by_router.then_some(Itself::NoRoute)
+        }
+        (StatusCode::FORBIDDEN, Some(Told { message, .. })) if message.starts_with(LACKS_SCOPE) => {
+            Some(Itself::MayNotAsk)
+        }
+        _ => None,
     }
 }
 

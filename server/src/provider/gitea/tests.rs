@@ -87,6 +87,11 @@ fn told(code: u16, message: &str) -> ResponseTemplate {
     status(code).set_body_json(json!({ "message": message, "url": "https://git.example.com/api/swagger" }))
 }
 
+/// What versions without a page say at its address, and proxies written in Go at any.
+fn no_route() -> ResponseTemplate {
+    plain(404, "404 page not found\n")
+}
+
 fn ok(body: Value) -> ResponseTemplate {
     status(200).set_body_json(body)
 }
@@ -148,6 +153,8 @@ fn bad_days(elsewhere: &str) -> Vec<Day> {
         ("403 scope, text", answer(plain(403, LACKS_OLD)), Unreachable, Unknown, Unreachable),
         ("403 text", answer(plain(403, "Forbidden")), Unreachable, Unknown, Unreachable),
         ("404 text", answer(plain(404, "Repository not found")), Unreachable, Unknown, Unreachable),
+        ("404 router", answer(no_route()), Unreachable, Unknown, Unreachable),
+        ("404 router, HTML", answer(status(404).set_body_raw("404 page not found\n", "text/html")), Unreachable, Unknown, Unreachable),
         ("404 other form", answer(says(404, "Not Found")), Unreachable, Unknown, Unreachable),
         ("500 scope", answer(told(500, LACKS_NEW)), Unreachable, Unknown, Unreachable),
         ("503 token", answer(told(503, "token is required")), Unreachable, Unknown, Unreachable),
@@ -193,16 +200,19 @@ fn bad_days(elsewhere: &str) -> Vec<Day> {
     days.into_iter().chain(days_of_any_host(&jane(), elsewhere)).collect()
 }
 
-#[tokio::test]
-async fn a_bad_day_takes_nothing_from_anyone() {
-    let samples = Samples {
+fn samples() -> Samples {
+    Samples {
         token: personal(),
         user_name: None,
         access: of_oauth2("access"),
         refresh: of_oauth2("refresh"),
         repository: "acme/infra",
-    };
-    let cells = endure(bad_days, &samples, gitea).await;
+    }
+}
+
+#[tokio::test]
+async fn a_bad_day_takes_nothing_from_anyone() {
+    let cells = endure(bad_days, &samples(), gitea).await;
     assert!(cells >= 360, "{cells} cells");
 }
 
@@ -283,6 +293,65 @@ async fn an_older_version_is_not_asked_about_scopes_again_for_an_hour() {
 }
 
 #[tokio::test]
+async fn trouble_at_the_page_about_tokens_is_no_word_about_scopes() {
+    let clock = Arc::new(TestClock::new());
+    let mock = MockServer::start().await;
+    let gitea =
+        Gitea::new(Settings { clock: clock.clone(), ..settings(&mock.uri(), &outgoing()) }, Brand::Gitea)
+            .unwrap();
+    let ask = async |about: ResponseTemplate| {
+        mock.reset().await;
+        mount(&mock, "GET", USER, ok(jane())).await;
+        mount(&mock, "GET", TOKEN, about).await;
+        let outcome = gitea.identify(&pasted(&personal()), Age::Settled).await;
+        (outcome, mock.received_requests().await.unwrap().len())
+    };
+    let scopes = |outcome: Result<Identity, ProviderError>| outcome.unwrap().scopes;
+    let unreachable = |outcome| match outcome {
+        Err(ProviderError::Unreachable(evidence)) => (evidence.request, evidence.answer),
+        other => panic!("{other:?}"),
+    };
+    let label = || "GET /api/v1/token".to_owned();
+
+    // A router's word is believed where no page was seen yet, but the next question finds out for itself.
+    for _ in 0..2 {
+        let (outcome, questions) = ask(no_route()).await;
+        assert_eq!((scopes(outcome), questions), (None, 2));
+    }
+    let (outcome, _) = ask(ok(current_token(&["read:user"]))).await;
+    assert_eq!(scopes(outcome), Some(set("read:user")));
+    let table = [
+        (no_route(), "404, where a page was before"),
+        (page(404), "404"),
+        (says(404, "not found"), "404"),
+        (status(404), "404"),
+        (told(401, "token is required"), "401"),
+        (status(500), "500"),
+        (told(503, "not found"), "503"),
+        (page(200), "a page that is no JSON, or tells of no token"),
+        (ok(json!({})), "a page that is no JSON, or tells of no token"),
+    ];
+    for (answer, told) in table {
+        let (outcome, questions) = ask(answer).await;
+        assert_eq!(unreachable(outcome), (label(), told.to_owned()));
+        assert_eq!(questions, 2, "{told}: and the page is not given up");
+    }
+    let later = told(429, "slow down").insert_header("retry-after", "60");
+    let (outcome, _) = ask(later).await;
+    let until = Some(clock.now().plus(Duration::from_secs(60)));
+    let evidence = Evidence { request: label(), answer: "429".to_owned() };
+    assert_eq!(outcome.unwrap_err(), ProviderError::RateLimited { until, evidence });
+    // Only the API itself may say that there is none.
+    let (outcome, questions) = ask(told(404, "not found")).await;
+    assert_eq!((scopes(outcome), questions), (None, 2));
+    let (outcome, questions) = ask(status(500)).await;
+    assert_eq!((scopes(outcome), questions), (None, 1), "and is believed for an hour");
+    clock.advance(LOOKED_FOR_AGAIN);
+    let (outcome, _) = ask(status(500)).await;
+    assert_eq!(unreachable(outcome).1, "500");
+}
+
+#[tokio::test]
 async fn a_token_that_may_not_tell_whose_it_is_is_good_all_the_same() {
     let evidence =
         |request: &str, answer: &str| Evidence { request: request.to_owned(), answer: answer.to_owned() };
@@ -296,8 +365,8 @@ async fn a_token_that_may_not_tell_whose_it_is_is_good_all_the_same() {
     let table = [
         (LACKS_OLD, older(), insufficient(None)),
         (LACKS_NEW, older(), insufficient(Some("write:issue write:repository"))),
-        (LACKS_NEW, page(200), insufficient(Some("write:issue write:repository"))),
-        (LACKS_NEW, status(500), insufficient(Some("write:issue write:repository"))),
+        (LACKS_NEW, no_route(), insufficient(Some("write:issue write:repository"))),
+        (LACKS_NEW, told(403, LACKS_NEW), insufficient(Some("write:issue write:repository"))),
         (LACKS_OLD, told(404, "token not found"), insufficient(None)),
     ];
     let http = outgoing();
@@ -341,13 +410,12 @@ async fn kinds_are_told_apart_by_what_is_answered() {
     let table = [
         (&hex, Method::Token, known(), "access-token"),
         (&hex, Method::Token, older(), "access-token"),
-        (&hex, Method::Token, page(404), "access-token"),
-        (&hex, Method::Token, status(500), "access-token"),
+        (&hex, Method::Token, no_route(), "access-token"),
+        (&hex, Method::Token, told(403, LACKS_OLD), "access-token"),
         (&odd, Method::Token, known(), "access-token"),
         (&odd, Method::Token, older(), "access-token"),
         (&odd, Method::Token, none(), "oauth2"),
         (&odd, Method::Token, bearer(), "oauth2"),
-        (&odd, Method::Token, page(200), "access-token"),
         (&jwt, Method::Token, none(), "oauth2"),
         (&jwt, Method::Token, older(), "oauth2"),
         // The answer counts, not the look.
@@ -1020,7 +1088,9 @@ proptest::proptest! {
             }
             ProviderError::Unreachable(_) => {}
         }
-        if let About::Token { scopes: Some(scopes), .. } = answer::about(&reply) {
+        let itself = answer::about(&reply);
+        assert!(itself.is_none() || matches!(code, 200 | 403 | 404));
+        if let Some(Itself::Told(About::Token { scopes: Some(scopes), .. })) = itself {
             assert!(scopes.iter().all(|scope| scope.bytes().all(|byte| byte.is_ascii_graphic())));
         }
         let _ = reply.json::<Account>().and_then(Account::owner);
