@@ -1,7 +1,8 @@
 //! What the tests of all providers share: the bad days of a host, and what each means to every question.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::atomic::Ordering, time::Duration};
 
+use futures_util::{StreamExt, stream};
 use serde_json::json;
 use url::Url;
 use wiremock::{
@@ -13,7 +14,7 @@ use super::{
     Age, Grant, GrantError, Identity, OauthApp, Presented, Provider, ProviderError, Settings,
     http::{
         HttpSettings, Outgoing,
-        tests::{BadServer, Misdeed},
+        tests::{BadDoor, BadServer, Misdeed},
     },
 };
 use crate::{
@@ -74,6 +75,8 @@ pub async fn exchange(provider: &dyn Provider) -> Result<Grant, GrantError> {
 }
 
 /// The outcomes, in one word each.
+///
+/// Three of them take something from a user: see [`Word::takes`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Word {
     Valid,
@@ -89,6 +92,13 @@ pub enum Word {
     Hidden,
     NeedsSso,
     Unknown,
+}
+
+impl Word {
+    /// Whether a user loses something over it. Nobody may, but by the provider's own word.
+    pub fn takes(self) -> bool {
+        matches!(self, Self::Rejected | Self::Refused | Self::AppRefused)
+    }
 }
 
 impl From<Result<Identity, ProviderError>> for Word {
@@ -230,6 +240,7 @@ pub fn days_of_any_host(good: &serde_json::Value, elsewhere: &str) -> Vec<Day> {
         ("half a body", Fault::Misdeed(Misdeed::HalfBody), Unreachable, Unknown, Unreachable),
         ("no HTTP", Fault::Misdeed(Misdeed::Gibberish), Unreachable, Unknown, Unreachable),
     ];
+    assert!(days.iter().all(|(.., identity, _, grant)| !identity.takes() && !grant.takes()));
     days
 }
 
@@ -242,6 +253,87 @@ pub struct Samples {
     pub repository: &'static str,
 }
 
+/// One of the questions, with what it is asked about.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Ask {
+    IdentifyToken,
+    IdentifyGrant,
+    PushWithToken,
+    PushWithGrant,
+    Exchange,
+    Refresh,
+}
+
+impl Ask {
+    const ALL: [Self; 6] = [
+        Self::IdentifyToken,
+        Self::IdentifyGrant,
+        Self::PushWithToken,
+        Self::PushWithGrant,
+        Self::Exchange,
+        Self::Refresh,
+    ];
+    /// Whose it is, of either sort.
+    pub const IDENTIFY: &[Self] = &[Self::IdentifyToken, Self::IdentifyGrant];
+    /// Whether it may push, of either sort.
+    pub const PUSH: &[Self] = &[Self::PushWithToken, Self::PushWithGrant];
+
+    async fn of(self, provider: &dyn Provider, samples: &Samples) -> Word {
+        let token = Presented { user_name: samples.user_name, ..pasted(&samples.token) };
+        let access = granted(&samples.access);
+        match self {
+            Self::IdentifyToken => provider.identify(&token, Age::Settled).await.into(),
+            Self::IdentifyGrant => provider.identify(&access, Age::Fresh).await.into(),
+            Self::PushWithToken => provider.may_push(&token, samples.repository).await.into(),
+            Self::PushWithGrant => provider.may_push(&access, samples.repository).await.into(),
+            Self::Exchange => exchange(provider).await.into(),
+            Self::Refresh => provider.refresh(&app(), &samples.refresh, &redirect_uri()).await.into(),
+        }
+    }
+
+    /// What the day means where the first door has it.
+    fn on(self, day: &Meaning) -> Word {
+        match self {
+            Self::IdentifyToken | Self::IdentifyGrant => day.identity,
+            Self::PushWithToken | Self::PushWithGrant => day.push,
+            Self::Exchange | Self::Refresh => day.grant,
+        }
+    }
+}
+
+/// A day without its weather.
+pub struct Meaning {
+    pub name: &'static str,
+    pub identity: Word,
+    pub push: Word,
+    pub grant: Word,
+}
+
+/// What the day means to a question whose a token is at a first door, it means at this one.
+pub fn as_ever(day: &Meaning) -> Vec<Word> {
+    vec![day.identity]
+}
+
+/// The same for a question about a repository.
+pub fn as_ever_of_a_repository(day: &Meaning) -> Vec<Word> {
+    vec![day.push]
+}
+
+impl Samples {
+    fn secrets(&self) -> impl Iterator<Item = &str> {
+        [&self.token, &self.access, &self.refresh].into_iter().map(Secret::expose).chain(SECRETS)
+    }
+
+    /// Whether somebody could read one in a log of addresses.
+    fn shows_in_an_address(&self, requests: &[Request]) -> bool {
+        requests.iter().any(|request| self.secrets().any(|secret| request.url.as_str().contains(secret)))
+    }
+}
+
+fn hasty(timeout: Duration) -> Outgoing {
+    Outgoing::new(&HttpSettings { timeout, ..HttpSettings::default() }).unwrap()
+}
+
 /// Asks everything on every day. `at` makes the provider that lives at an address. Whatever differs from the table is
 /// told; so is a secret in an address, a question for a token that was asked twice, and a redirect that was followed.
 pub async fn endure<P: Provider>(
@@ -250,13 +342,11 @@ pub async fn endure<P: Provider>(
     at: impl Fn(&str, &Outgoing) -> P,
 ) -> usize {
     let elsewhere = BadServer::start(Misdeed::HangUp).await;
-    let patient = outgoing();
-    let hasty =
-        Outgoing::new(&HttpSettings { timeout: Duration::from_millis(200), ..HttpSettings::default() })
-            .unwrap();
+    let (patient, hasty) = (outgoing(), hasty(Duration::from_millis(200)));
     let mut wrong = Vec::new();
     let mut cells = 0;
     for (name, fault, identity, push, grant) in days(elsewhere.url.as_str()) {
+        let day = Meaning { name, identity, push, grant };
         let mock = MockServer::start().await;
         let (url, http) = match fault {
             Fault::Answer(answer) => {
@@ -274,20 +364,11 @@ pub async fn endure<P: Provider>(
             }
         };
         let provider = at(&url, http);
-        let token = Presented { user_name: samples.user_name, ..pasted(&samples.token) };
-        let access = granted(&samples.access);
-        let outcomes: [(&str, Word, Word); 6] = [
-            ("identify a token", provider.identify(&token, Age::Settled).await.into(), identity),
-            ("identify a grant", provider.identify(&access, Age::Fresh).await.into(), identity),
-            ("push with a token", provider.may_push(&token, samples.repository).await.into(), push),
-            ("push with a grant", provider.may_push(&access, samples.repository).await.into(), push),
-            ("exchange", exchange(&provider).await.into(), grant),
-            ("refresh", provider.refresh(&app(), &samples.refresh, &redirect_uri()).await.into(), grant),
-        ];
-        for (question, outcome, expected) in outcomes {
+        for ask in Ask::ALL {
             cells += 1;
+            let (outcome, expected) = (ask.of(&provider, samples).await, ask.on(&day));
             if outcome != expected {
-                wrong.push(format!("{name}, {question}: {outcome:?} instead of {expected:?}"));
+                wrong.push(format!("{name}, {ask:?}: {outcome:?} instead of {expected:?}"));
             }
         }
         let requests = mock.received_requests().await.unwrap_or_default();
@@ -295,16 +376,167 @@ pub async fn endure<P: Provider>(
         if !requests.is_empty() && posts != 2 {
             wrong.push(format!("{name}: {posts} posts for one exchange and one refresh"));
         }
-        let secrets = [samples.token.expose(), samples.access.expose(), samples.refresh.expose()];
-        for request in &requests {
-            if secrets.iter().chain(&SECRETS).any(|secret| request.url.as_str().contains(secret)) {
-                wrong.push(format!("{name}: a secret in an address"));
-            }
+        if samples.shows_in_an_address(&requests) {
+            wrong.push(format!("{name}: a secret in an address"));
         }
     }
     assert!(wrong.is_empty(), "{} of {cells} cells:\n{}", wrong.len(), wrong.join("\n"));
-    let followed = elsewhere.connections.load(std::sync::atomic::Ordering::SeqCst);
-    assert_eq!(followed, 0, "redirects that were followed");
+    assert_eq!(elsewhere.connections.load(Ordering::SeqCst), 0, "redirects that were followed");
+    cells
+}
+
+/// Where a provider is asked something.
+#[derive(Clone, Copy, Debug)]
+pub struct Door {
+    verb: &'static str,
+    path: &'static str,
+    /// How what is shown there must be shown.
+    scheme: &'static str,
+}
+
+impl Door {
+    /// Looked at.
+    pub const fn get(path: &'static str) -> Self {
+        Self { verb: "GET", path, scheme: "" }
+    }
+
+    /// Written to.
+    pub const fn post(path: &'static str) -> Self {
+        Self { verb: "POST", path, scheme: "" }
+    }
+
+    /// For those who show something in this way: `Basic`, `Bearer`.
+    pub const fn shown(self, scheme: &'static str) -> Self {
+        Self { scheme, ..self }
+    }
+
+    fn is(self, request: &Request) -> bool {
+        request.method.as_str() == self.verb
+            && request.url.path() == self.path
+            && sent(request, "authorization").starts_with(self.scheme)
+    }
+
+    /// The same, by the lines that a question begins with.
+    fn is_in(self, lines: &str) -> bool {
+        let mut lines = lines.split("\r\n");
+        let mut first = lines.next().unwrap_or_default().split(' ');
+        let (verb, path) = (first.next(), first.next().and_then(|target| target.split('?').next()));
+        let shown = lines.find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case("authorization").then(|| value.trim())
+        });
+        (verb, path) == (Some(self.verb), Some(self.path))
+            && shown.unwrap_or_default().starts_with(self.scheme)
+    }
+}
+
+/// On which bad days a door may take something from a user.
+pub enum Takes {
+    Nothing,
+    /// On these, by their names: the provider itself says so.
+    On(&'static [&'static str]),
+    /// On any: the door before has said it already.
+    Already,
+}
+
+/// A door that is asked after others, and what it means when the others are well and this one has a bad day.
+pub struct Further {
+    /// The questions that lead there.
+    pub asks: &'static [Ask],
+    /// What the others answer.
+    pub others: Vec<(Door, ResponseTemplate)>,
+    pub door: Door,
+    /// What a day means here: one of these.
+    pub means: fn(&Meaning) -> Vec<Word>,
+    pub takes: Takes,
+}
+
+/// Asks on every day at each further door. Whatever differs from its table is told; so is a door that was not asked, or
+/// was asked twice, a secret in an address, and a redirect that was followed. Returns how many cells there were.
+pub async fn endure_further<P: Provider>(
+    days: impl Fn(&str) -> Vec<Day>,
+    samples: &Samples,
+    at: impl Fn(&str, &Outgoing) -> P,
+    further: &[Further],
+) -> usize {
+    let elsewhere = BadServer::start(Misdeed::HangUp).await;
+    // The doors before have to answer in time, whatever else the machine does.
+    let (patient, hasty) = (outgoing(), hasty(Duration::from_secs(1)));
+    let (patient, hasty, at, at_elsewhere) = (&patient, &hasty, &at, elsewhere.url.as_str());
+    let mut wrong = Vec::new();
+    let mut cells = 0;
+    for (further, ask) in
+        further.iter().flat_map(|further| further.asks.iter().map(move |ask| (further, *ask)))
+    {
+        let one = async |(name, fault, identity, push, grant): Day| {
+            let day = Meaning { name, identity, push, grant };
+            let mock = MockServer::start().await;
+            for (door, answer) in &further.others {
+                let door = *door;
+                let others = Mock::given(move |request: &Request| door.is(request));
+                others.respond_with(answer.clone()).mount(&mock).await;
+            }
+            let door = further.door;
+            let mount = async |answer: ResponseTemplate| {
+                let bad = Mock::given(move |request: &Request| door.is(request));
+                bad.respond_with(answer).mount(&mock).await;
+            };
+            let mut front = None;
+            let (url, http) = match fault {
+                Fault::Answer(answer) => {
+                    mount(answer).await;
+                    (mock.uri(), patient)
+                }
+                Fault::TooLate(answer) => {
+                    mount(answer.set_delay(Duration::from_secs(5))).await;
+                    (mock.uri(), hasty)
+                }
+                Fault::Misdeed(misdeed) => {
+                    let is_bad = move |lines: &str| door.is_in(lines);
+                    let server = BadDoor::start(misdeed, *mock.address(), is_bad).await;
+                    let url = server.url.to_string();
+                    front = Some(server);
+                    (url, hasty)
+                }
+            };
+            let outcome = ask.of(&at(&url, http), samples).await;
+            let expected = (further.means)(&day);
+            let requests = mock.received_requests().await.unwrap_or_default();
+            let knocks = front.map_or_else(
+                || requests.iter().filter(|request| door.is(request)).count(),
+                |front| front.knocks.load(Ordering::SeqCst),
+            );
+            let may_take = match further.takes {
+                Takes::Nothing => false,
+                Takes::On(names) => names.contains(&name),
+                Takes::Already => true,
+            };
+            let place = format!("{name}, {ask:?} at {} {} {}", door.verb, door.path, door.scheme);
+            let mut wrong = Vec::new();
+            if !expected.contains(&outcome) {
+                wrong.push(format!("{place}: {outcome:?} instead of {expected:?}"));
+            }
+            if outcome.takes() && !may_take {
+                wrong.push(format!("{place}: {outcome:?}, and nobody said that it may"));
+            }
+            if knocks != 1 {
+                wrong.push(format!("{place}: asked {knocks} times"));
+            }
+            if samples.shows_in_an_address(&requests) {
+                wrong.push(format!("{place}: a secret in an address"));
+            }
+            wrong
+        };
+        let days = days(at_elsewhere);
+        assert!(days.len() > 60, "{} days", days.len());
+        cells += days.len();
+        let mut outcomes = stream::iter(days.into_iter().map(one)).buffer_unordered(16);
+        while let Some(some) = outcomes.next().await {
+            wrong.extend(some);
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {cells} cells:\n{}", wrong.len(), wrong.join("\n"));
+    assert_eq!(elsewhere.connections.load(Ordering::SeqCst), 0, "redirects that were followed");
     cells
 }
 

@@ -20,8 +20,9 @@ use crate::{
             tests::{BadServer, Misdeed},
         },
         testing::{
-            Day, Fault, SECRETS, Samples, Word, app, days_of_any_host, endure, exchange, granted, mount, now,
-            oauth_error, outgoing, page, pasted, plain, redirect_uri, sent, settings, status,
+            Ask, Day, Door, Fault, Further, SECRETS, Samples, Takes, Word, app, as_ever_of_a_repository,
+            days_of_any_host, endure, endure_further, exchange, granted, mount, now, oauth_error, outgoing,
+            page, pasted, plain, redirect_uri, sent, settings, status,
         },
     },
 };
@@ -165,6 +166,31 @@ fn samples(token: Secret, user_name: Option<&'static str>) -> Samples {
 async fn a_bad_day_takes_nothing_from_anyone() {
     let cells = endure(bad_days, &samples(api_token(), Some(EMAIL)), bitbucket).await;
     assert!(cells >= 360, "{cells} cells");
+}
+
+#[tokio::test]
+async fn a_bad_day_at_a_further_door_takes_nothing_from_anyone() {
+    use Word::{Insufficient, Rejected};
+    let further = [
+        // Bitbucket has refused the token with the e-mail address, and it is shown once more without.
+        Further {
+            asks: &[Ask::IdentifyToken],
+            others: vec![(Door::get(USER).shown("Basic "), says(401, DEAD))],
+            door: Door::get(USER).shown("Bearer "),
+            means: |day| if day.identity == Insufficient { vec![Insufficient] } else { vec![Rejected] },
+            takes: Takes::Already,
+        },
+        // Git does not let it push, and the API tells why.
+        Further {
+            asks: Ask::PUSH,
+            others: vec![(Door::get("/acme/infra.git/info/refs"), plain(403, "You may not push."))],
+            door: Door::get("/2.0/repositories/acme/infra"),
+            means: as_ever_of_a_repository,
+            takes: Takes::Nothing,
+        },
+    ];
+    let cells = endure_further(bad_days, &samples(api_token(), Some(EMAIL)), bitbucket, &further).await;
+    assert!(cells >= 250, "{cells} cells");
 }
 
 /// The one thing that differs: an access token need not tell whose it is.

@@ -19,8 +19,9 @@ use crate::provider::{
         tests::{BadServer, Misdeed},
     },
     testing::{
-        Day, Fault, SECRETS, Samples, Word, app, days_of_any_host, endure, exchange, granted, mount, now,
-        oauth_error, outgoing, page, pasted, plain, redirect_uri, says, sent, settings, status,
+        Ask, Day, Door, Fault, Further, Meaning, SECRETS, Samples, Takes, Word, app, as_ever_of_a_repository,
+        days_of_any_host, endure, endure_further, exchange, granted, mount, now, oauth_error, outgoing, page,
+        pasted, plain, redirect_uri, says, sent, settings, status,
     },
 };
 
@@ -176,17 +177,59 @@ fn bad_days(elsewhere: &str) -> Vec<Day> {
     days.into_iter().chain(days_of_any_host(&properties(), elsewhere)).collect()
 }
 
-#[tokio::test]
-async fn a_bad_day_takes_nothing_from_anyone() {
-    let samples = Samples {
+fn samples() -> Samples {
+    Samples {
         token: token(),
         user_name: None,
         access: access(),
         refresh: renewal(),
         repository: "ACME/infra",
-    };
-    let cells = endure(bad_days, &samples, bitbucket).await;
+    }
+}
+
+#[tokio::test]
+async fn a_bad_day_takes_nothing_from_anyone() {
+    let cells = endure(bad_days, &samples(), bitbucket).await;
     assert!(cells >= 360, "{cells} cells");
+}
+
+#[tokio::test]
+async fn a_bad_day_at_a_further_door_takes_nothing_from_anyone() {
+    use Word::{Limited, Unreachable};
+    let only_limits: fn(&Meaning) -> Vec<Word> =
+        |day| if day.identity == Limited { vec![Limited] } else { vec![Unreachable] };
+    let nameless = to_visitor(good()).insert_header("X-AUSERNAME", "jdoe");
+    let further = [
+        // Something in between has taken the headers away, so it is asked in another way.
+        Further {
+            asks: Ask::IDENTIFY,
+            others: vec![(Door::get(PROPERTIES_PATH), good())],
+            door: Door::get(WHO_AM_I_PATH),
+            means: only_limits,
+            takes: Takes::Nothing,
+        },
+        // The name is known, the number is not.
+        Further {
+            asks: Ask::IDENTIFY,
+            others: vec![(Door::get(PROPERTIES_PATH), nameless)],
+            door: Door::get("/bitbucket/rest/api/latest/users/jdoe"),
+            means: only_limits,
+            takes: Takes::Nothing,
+        },
+        // Git does not let it push, and the API tells why.
+        Further {
+            asks: Ask::PUSH,
+            others: vec![(
+                Door::get("/bitbucket/scm/ACME/infra.git/info/refs"),
+                to_user(refuses(403, NOT_PERMITTED)),
+            )],
+            door: Door::get("/bitbucket/rest/api/latest/projects/ACME/repos/infra"),
+            means: as_ever_of_a_repository,
+            takes: Takes::Nothing,
+        },
+    ];
+    let cells = endure_further(bad_days, &samples(), bitbucket, &further).await;
+    assert!(cells >= 600, "{cells} cells");
 }
 
 #[tokio::test]

@@ -15,8 +15,9 @@ use crate::provider::{
         tests::{BadServer, Misdeed},
     },
     testing::{
-        Day, Fault as Bad, SECRETS, Samples, Word, app, days_of_any_host, endure, exchange, granted, mount,
-        now, oauth_error, outgoing, page, pasted, plain, redirect_uri, says, sent, settings, status,
+        Ask, Day, Door, Fault as Bad, Further, SECRETS, Samples, Takes, Word, app, days_of_any_host, endure,
+        endure_further, exchange, granted, mount, now, oauth_error, outgoing, page, pasted, plain,
+        redirect_uri, says, sent, settings, status,
     },
 };
 
@@ -214,6 +215,70 @@ fn samples() -> Samples {
 async fn a_bad_day_takes_nothing_from_anyone() {
     let cells = endure(bad_days, &samples(), gitea).await;
     assert!(cells >= 360, "{cells} cells");
+}
+
+#[tokio::test]
+async fn a_bad_day_at_a_further_door_takes_nothing_from_anyone() {
+    use Word::{Denied, Granted, Hidden, Insufficient, Limited, Unknown, Unreachable, Valid};
+    let further = [
+        // Whose it is, is known: what it may do is asked of the token itself.
+        Further {
+            asks: &[Ask::IdentifyToken],
+            others: vec![(Door::get(USER), ok(jane()))],
+            door: Door::get(TOKEN),
+            means: |day| match day.name {
+                "404" | "404 router" | "403 scope" | "403 scope, named" => vec![Valid],
+                _ if day.identity == Limited => vec![Limited],
+                _ => vec![Unreachable],
+            },
+            takes: Takes::Nothing,
+        },
+        // It may not tell whose it is.
+        Further {
+            asks: &[Ask::IdentifyToken],
+            others: vec![(Door::get(USER), told(403, LACKS_OLD))],
+            door: Door::get(TOKEN),
+            means: |day| match day.name {
+                "404" | "404 router" | "403 scope" | "403 scope, named" => vec![Insufficient],
+                _ if day.identity == Limited => vec![Limited],
+                _ => vec![Unreachable],
+            },
+            takes: Takes::Nothing,
+        },
+        // Git is well, and would let anyone begin.
+        Further {
+            asks: Ask::PUSH,
+            others: vec![(Door::get(REFS), advertisement())],
+            door: Door::get(REPOSITORY),
+            means: |day| match day.push {
+                Hidden => vec![Hidden],
+                Denied => vec![Denied],
+                _ => vec![Unknown],
+            },
+            takes: Takes::Nothing,
+        },
+        // The role would allow it.
+        Further {
+            asks: Ask::PUSH,
+            others: vec![(Door::get(REPOSITORY), ok(repository(true)))],
+            door: Door::get(REFS),
+            means: |day| match day.name {
+                "403 text" | "403 scope, text" => vec![Denied],
+                _ => vec![Unknown],
+            },
+            takes: Takes::Nothing,
+        },
+        // The code is spent: what it brought is kept, whatever is said of its scopes.
+        Further {
+            asks: &[Ask::Exchange],
+            others: vec![(Door::post(GRANTS), ok(pair()))],
+            door: Door::post(INTROSPECT),
+            means: |_| vec![Granted],
+            takes: Takes::Nothing,
+        },
+    ];
+    let cells = endure_further(bad_days, &samples(), gitea, &further).await;
+    assert!(cells >= 700, "{cells} cells");
 }
 
 #[tokio::test]

@@ -19,8 +19,9 @@ use crate::provider::{
         tests::{BadServer, Misdeed},
     },
     testing::{
-        Day, Fault, SECRETS, Samples, Word, app, days_of_any_host, endure, exchange, granted, mount, now,
-        oauth_error, outgoing, page, pasted, plain, redirect_uri, says, sent, settings, status,
+        Ask, Day, Door, Fault, Further, SECRETS, Samples, Takes, Word, app, days_of_any_host, endure,
+        endure_further, exchange, granted, mount, now, oauth_error, outgoing, page, pasted, plain,
+        redirect_uri, says, sent, settings, status,
     },
 };
 
@@ -139,17 +140,51 @@ fn bad_days(elsewhere: &str) -> Vec<Day> {
     days.into_iter().chain(days_of_any_host(&octocat(), elsewhere)).collect()
 }
 
-#[tokio::test]
-async fn a_bad_day_takes_nothing_from_anyone() {
-    let samples = Samples {
+fn samples() -> Samples {
+    Samples {
         token: classic(),
         user_name: None,
         access: of_oauth_app(),
         refresh: token("ghr_"),
         repository: "o/r",
-    };
-    let cells = endure(bad_days, &samples, github).await;
+    }
+}
+
+#[tokio::test]
+async fn a_bad_day_takes_nothing_from_anyone() {
+    let cells = endure(bad_days, &samples(), github).await;
     assert!(cells >= 360, "{cells} cells");
+}
+
+#[tokio::test]
+async fn a_bad_day_at_a_further_door_takes_nothing_from_anyone() {
+    use Word::{Denied, Hidden, NeedsSso, Unknown};
+    let git = Door::get("/o/r.git/info/refs");
+    let further = [
+        // Git has refused already; the API may only tell more of it.
+        Further {
+            asks: Ask::PUSH,
+            others: vec![(git, plain(403, "Write access not granted."))],
+            door: Door::get("/repos/o/r"),
+            means: |day| match day.push {
+                NeedsSso => vec![NeedsSso],
+                _ => vec![Denied, Unknown],
+            },
+            takes: Takes::Nothing,
+        },
+        Further {
+            asks: Ask::PUSH,
+            others: vec![(git, plain(404, "Repository not found."))],
+            door: Door::get("/repos/o/r"),
+            means: |day| match day.push {
+                NeedsSso => vec![NeedsSso],
+                _ => vec![Hidden, Unknown],
+            },
+            takes: Takes::Nothing,
+        },
+    ];
+    let cells = endure_further(bad_days, &samples(), github, &further).await;
+    assert!(cells >= 350, "{cells} cells");
 }
 
 #[tokio::test]

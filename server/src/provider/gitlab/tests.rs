@@ -20,8 +20,9 @@ use crate::{
             tests::{BadServer, Misdeed},
         },
         testing::{
-            Day, Fault, SECRETS, Samples, Word, app, days_of_any_host, endure, exchange, granted, mount, now,
-            oauth_error, outgoing, page, pasted, plain, redirect_uri, says, sent, settings, status,
+            Ask, Day, Door, Fault, Further, Meaning, SECRETS, Samples, Takes, Word, app, as_ever,
+            days_of_any_host, endure, endure_further, exchange, granted, mount, now, oauth_error, outgoing,
+            page, pasted, plain, redirect_uri, says, sent, settings, status,
         },
     },
 };
@@ -257,45 +258,95 @@ fn bad_days(elsewhere: &str) -> Vec<Day> {
     days.into_iter().chain(days_of_any_host(&token_info(), elsewhere)).collect()
 }
 
-#[tokio::test]
-async fn a_bad_day_takes_nothing_from_anyone() {
-    let samples = Samples {
+fn samples() -> Samples {
+    Samples {
         token: personal(),
         user_name: None,
         access: of_oauth(),
         refresh: next(),
         repository: "acme/platform/gitops",
-    };
-    let cells = endure(bad_days, &samples, gitlab).await;
+    }
+}
+
+#[tokio::test]
+async fn a_bad_day_takes_nothing_from_anyone() {
+    let cells = endure(bad_days, &samples(), gitlab).await;
     assert!(cells >= 360, "{cells} cells");
 }
 
-/// The same days, with one good door before the bad one: what was learnt at the first takes nothing from anyone either.
+/// GitLab's own words for a token that it does not know.
+const DEAD: Takes = Takes::On(&["401 JSON", "401 with a reason", "401 revoked", "401 invalid"]);
+
 #[tokio::test]
-async fn a_bad_day_at_the_second_door_takes_nothing_from_anyone() {
-    use Word::{Insufficient, Limited, Unreachable, Valid};
-    let http = outgoing();
-    let mut cells = 0;
-    for (name, fault, identity, ..) in bad_days("https://elsewhere.example.com") {
-        let Fault::Answer(answer) = fault else { continue };
-        let expected = match identity {
-            // It may not ask who it belongs to, and is as good as before.
-            Insufficient => Valid,
-            Limited => Limited,
-            _ => Unreachable,
-        };
-        for (door, token) in [(SELF, pasted(&personal())), (INFO, granted(&of_oauth()))] {
-            let mock = MockServer::start().await;
-            let first = if door == SELF { token_info() } else { grant_info() };
-            mount(&mock, "GET", door, good(&first)).await;
-            mount(&mock, "GET", USER, answer.clone()).await;
-            let outcome = gitlab(&mock.uri(), &http).identify(&token, Age::Fresh).await;
-            assert_eq!(Word::from(outcome), expected, "{name} after {door}");
-            assert_eq!(asked(&mock).await, [door, USER], "{name}");
-            cells += 1;
-        }
-    }
-    assert!(cells >= 150, "{cells} cells");
+async fn a_bad_day_at_a_further_door_takes_nothing_from_anyone() {
+    use Word::{Insufficient, Rejected, Unreachable, Valid};
+    let user = || (Door::get(USER), good(&jane()));
+    let no_door = || status(404).set_body_json(json!({ "error": "404 Not Found" }));
+    // The token itself was answered well: it is known, and as good without the name of its owner.
+    let known: fn(&Meaning) -> Vec<Word> = |day| match day.identity {
+        Insufficient => vec![Valid],
+        Rejected => vec![Unreachable],
+        _ => as_ever(day),
+    };
+    let further = [
+        Further {
+            asks: &[Ask::IdentifyToken],
+            others: vec![(Door::get(SELF), good(&token_info()))],
+            door: Door::get(USER),
+            means: known,
+            takes: Takes::Nothing,
+        },
+        Further {
+            asks: &[Ask::IdentifyGrant],
+            others: vec![(Door::get(INFO), good(&grant_info()))],
+            door: Door::get(USER),
+            means: known,
+            takes: Takes::Nothing,
+        },
+        // A token of OAuth2 that was pasted. What its own door says of others, the API knows better.
+        Further {
+            asks: &[Ask::IdentifyToken],
+            others: vec![(Door::get(SELF), of_another_kind()), user()],
+            door: Door::get(INFO),
+            means: |day| match day.identity {
+                Insufficient | Rejected => vec![Valid],
+                _ if day.name == "bad request" => vec![Valid],
+                _ => as_ever(day),
+            },
+            takes: Takes::Nothing,
+        },
+        // Neither door was for it, so it is the last one that tells.
+        Further {
+            asks: &[Ask::IdentifyToken],
+            others: vec![(Door::get(SELF), of_another_kind()), (Door::get(INFO), unauthorized())],
+            door: Door::get(USER),
+            means: as_ever,
+            takes: DEAD,
+        },
+        Further {
+            asks: &[Ask::IdentifyToken],
+            others: vec![(Door::get(SELF), no_door())],
+            door: Door::get(USER),
+            means: as_ever,
+            takes: DEAD,
+        },
+        Further {
+            asks: &[Ask::IdentifyToken],
+            others: vec![(Door::get(SELF), narrow())],
+            door: Door::get(USER),
+            means: as_ever,
+            takes: DEAD,
+        },
+        Further {
+            asks: &[Ask::IdentifyGrant],
+            others: vec![(Door::get(INFO), unauthorized())],
+            door: Door::get(USER),
+            means: as_ever,
+            takes: DEAD,
+        },
+    ];
+    let cells = endure_further(bad_days, &samples(), gitlab, &further).await;
+    assert!(cells >= 800, "{cells} cells");
 }
 
 #[tokio::test]

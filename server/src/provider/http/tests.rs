@@ -59,10 +59,60 @@ impl BadServer {
     }
 }
 
+/// A server that does it to some questions, and passes all others on to a good one.
+pub(in crate::provider) struct BadDoor {
+    pub url: Url,
+    /// How often it was done.
+    pub knocks: Arc<AtomicUsize>,
+}
+
+impl BadDoor {
+    /// `is_bad`: whether it is done to the question that begins with these lines.
+    pub(in crate::provider) async fn start(
+        misdeed: Misdeed,
+        behind: std::net::SocketAddr,
+        is_bad: impl Fn(&str) -> bool + Clone + Send + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let knocks = Arc::new(AtomicUsize::new(0));
+        let counter = knocks.clone();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let (counter, is_bad) = (counter.clone(), is_bad.clone());
+                tokio::spawn(async move {
+                    let mut question = Vec::new();
+                    while !question.windows(4).any(|end| end == b"\r\n\r\n") {
+                        if stream.read_buf(&mut question).await.unwrap_or(0) == 0 {
+                            return;
+                        }
+                    }
+                    if is_bad(&String::from_utf8_lossy(&question)) {
+                        counter.fetch_add(1, Ordering::SeqCst);
+                        return commit(stream, misdeed).await;
+                    }
+                    // Each question comes on a connection of its own, or the next would pass unseen.
+                    let line = question.windows(2).position(|end| end == b"\r\n").unwrap() + 2;
+                    question.splice(line..line, *b"connection: close\r\n");
+                    let mut good = TcpStream::connect(behind).await.unwrap();
+                    good.write_all(&question).await.unwrap();
+                    let _ = tokio::io::copy_bidirectional(&mut stream, &mut good).await;
+                });
+            }
+        });
+        Self { url, knocks }
+    }
+}
+
 async fn misbehave(mut stream: TcpStream, misdeed: Misdeed, seen: Arc<Mutex<Vec<String>>>) {
     let mut request = vec![0; 16 * 1024];
     let length = stream.read(&mut request).await.unwrap_or(0);
     seen.lock().unwrap().push(String::from_utf8_lossy(&request[..length]).into_owned());
+    commit(stream, misdeed).await;
+}
+
+/// After the question was read.
+async fn commit(mut stream: TcpStream, misdeed: Misdeed) {
     let headers = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n";
     let _ = match misdeed {
         Misdeed::Silence => {
