@@ -6,8 +6,8 @@ use std::{
     io::Write,
     path::Path,
     sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        Arc, Mutex, Once,
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -17,7 +17,7 @@ use base64::{
     Engine,
     engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use server::random::{Entropy, NoEntropy, SystemEntropy};
 use tracing_subscriber::{
     Layer, filter::dynamic_filter_fn, fmt, layer::SubscriberExt, util::SubscriberInitExt,
@@ -26,7 +26,8 @@ use tracing_subscriber::{
 use crate::{
     database::ask,
     forge::Forge,
-    site::{PASSWORD, TestSite, usual},
+    kinds::{Kind, bitbucket, kinds},
+    site::{Browser, PASSWORD, TestSite, at_a, usual},
 };
 
 /// Remembers what it gave: whatever has 256 bits is a key or a secret.
@@ -111,7 +112,8 @@ impl Scanner {
     }
 }
 
-static LISTENING: AtomicBool = AtomicBool::new(false);
+/// How many tests want to hear.
+static LISTENERS: AtomicUsize = AtomicUsize::new(0);
 static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
 struct Memory;
@@ -127,12 +129,32 @@ impl Write for Memory {
     }
 }
 
-/// Everything that any crate says, at the level of detail that nobody should use.
-fn listen() {
-    let layer = fmt::layer().with_ansi(false).with_writer(|| Memory);
-    let layer = layer.with_filter(dynamic_filter_fn(|_, _| LISTENING.load(Ordering::Relaxed)));
-    tracing_subscriber::registry().with(layer).init();
-    LISTENING.store(true, Ordering::SeqCst);
+/// Everything that any crate says, at the level of detail that nobody should use, as long as it lives.
+struct Listening {
+    from: usize,
+}
+
+impl Listening {
+    fn start() -> Self {
+        static SET_UP: Once = Once::new();
+        SET_UP.call_once(|| {
+            let layer = fmt::layer().with_ansi(false).with_writer(|| Memory);
+            let wanted = dynamic_filter_fn(|_, _| LISTENERS.load(Ordering::Relaxed) > 0);
+            tracing_subscriber::registry().with(layer.with_filter(wanted)).init();
+        });
+        LISTENERS.fetch_add(1, Ordering::SeqCst);
+        Self { from: LOG.lock().unwrap().len() }
+    }
+
+    fn end(self) -> Vec<u8> {
+        LOG.lock().unwrap()[self.from..].to_vec()
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        LISTENERS.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
@@ -165,59 +187,62 @@ fn the_scanner_finds_what_it_looks_for() {
     assert!(!plain(b"ghp_CanarX"));
 }
 
-#[tokio::test]
-async fn secrets_are_in_no_file_no_log_and_no_answer() {
-    listen();
-    let entropy = Arc::new(Remembering::default());
-    let forge = Forge::start().await;
-    let config = usual(&forge);
-    let site = TestSite::start_from(forge, &config, Arc::clone(&entropy) as Arc<dyn Entropy>).await;
-    let mut scanner = Scanner::default();
-    for text in ["gitward-demo-secret", "gitward-demo-app-secret", PASSWORD] {
-        scanner.add("what was configured or chosen", text.as_bytes());
+/// Mara at a site, all whose secrets are known in the end.
+struct Watch {
+    site: TestSite,
+    mara: Browser,
+    entropy: Arc<Remembering>,
+    scanner: Scanner,
+    codes: Vec<String>,
+    listening: Listening,
+}
+
+impl Watch {
+    async fn start(forge: Forge, config: &str) -> Self {
+        let listening = Listening::start();
+        let entropy = Arc::new(Remembering::default());
+        let site = TestSite::start_from(forge, config, Arc::clone(&entropy) as Arc<dyn Entropy>).await;
+        let mut scanner = Scanner::default();
+        for text in ["gitward-demo-secret", "gitward-demo-app-secret", PASSWORD] {
+            scanner.add("what was configured or chosen", text.as_bytes());
+        }
+        let mara = site.person("mara").await.heard();
+        mara.sign_in("mara", PASSWORD).await.assert_ok();
+        Self { site, mara, entropy, scanner, codes: Vec::new(), listening }
     }
 
-    // People: a link, a first and a new password, wrong ones, one in the wrong field.
-    let mara = site.person("mara").await.heard();
-    let (wrong, new) = ("c4n4ry wrong passphrase", "c4n4ry new passphrase");
-    for password in [wrong, new] {
-        scanner.add("password", password.as_bytes());
+    /// A link, a first and a new password, wrong ones, one in the wrong field.
+    async fn change_passwords(&mut self) {
+        let Self { site, mara, scanner, .. } = self;
+        let (wrong, new) = ("c4n4ry wrong passphrase", "c4n4ry new passphrase");
+        for password in [wrong, new] {
+            scanner.add("password", password.as_bytes());
+        }
+        mara.sign_in("mara", wrong).await;
+        mara.sign_in(wrong, wrong).await;
+        mara.sign_in("mara", PASSWORD).await.assert_ok();
+        mara.call("person/change-password", &[("current", wrong), ("new", new)]).await;
+        mara.call("person/change-password", &[("current", PASSWORD), ("new", new)]).await.assert_ok();
+        mara.call("person/change-password", &[("current", new), ("new", PASSWORD)]).await.assert_ok();
+        mara.submit("/password", "/api/person/change-password", &[("current", wrong), ("new", new)]).await;
+        let link = site.site.people.reset_link("mara").await.unwrap();
+        mara.call("person/one-time-link", &[("secret", link.expose())]).await.assert_ok();
+        mara.call("person/redeem-link", &[("secret", link.expose()), ("password", "short")]).await;
+        let redeem = [("secret", link.expose()), ("password", PASSWORD)];
+        mara.submit("/tokens", "/api/person/redeem-link", &redeem).await;
     }
-    mara.sign_in("mara", wrong).await;
-    mara.sign_in(wrong, wrong).await;
-    mara.sign_in("mara", PASSWORD).await.assert_ok();
-    mara.call("person/change-password", &[("current", wrong), ("new", new)]).await;
-    mara.call("person/change-password", &[("current", PASSWORD), ("new", new)]).await.assert_ok();
-    mara.call("person/change-password", &[("current", new), ("new", PASSWORD)]).await.assert_ok();
-    mara.submit("/password", "/api/person/change-password", &[("current", wrong), ("new", new)]).await;
-    let link = site.site.people.reset_link("mara").await.unwrap();
-    mara.call("person/one-time-link", &[("secret", link.expose())]).await.assert_ok();
-    mara.call("person/redeem-link", &[("secret", link.expose()), ("password", "short")]).await;
-    mara.submit("/tokens", "/api/person/redeem-link", &[("secret", link.expose()), ("password", PASSWORD)])
-        .await;
 
-    // Tokens: good, narrow, refused, foreign, of an app, malformed, far too long; as forms and as what is none.
-    let good = site.forge.good_token().await.token;
-    let narrow =
-        site.forge.make(json!({ "user": "octocat", "kind": "classic", "scopes": ["gist"] })).await.token;
-    let long = "ghp_c4n4ryLong".repeat(75_000);
-    let pasted = [
-        good.as_str(),
-        &narrow,
-        "ghp_c4n4ryRefused0123456789abcdefghijklmn",
-        "glpat-c4n4ryForeign0123456789",
-        "ghs_c4n4ryOfAnApp0123456789abcdefghijklm",
-        "ghp_c4n4ryMalformed inside\u{1}",
-        &long,
-    ];
-    for token in pasted {
+    /// Pastes a token as a form, and as what is none.
+    async fn paste(&mut self, runtime: &str, token: &str, more: &[(&str, &str)]) {
+        let Self { mara, scanner, .. } = self;
         scanner.add("pasted token", &token.as_bytes()[..token.len().min(60)]);
-        mara.paste("acme.paste", token).await;
-        let sure = [("runtime", "acme.paste"), ("token", token), ("sure", "true")];
+        mara.paste_with(runtime, token, more).await;
+        let sure = [&[("runtime", runtime), ("token", token), ("sure", "true")], more].concat();
         mara.call("token/add", &sure).await;
-        mara.submit("/tokens/acme.paste", "/api/token/add", &sure).await;
+        let page = format!("/tokens/{runtime}");
+        mara.submit(&page, "/api/token/add", &sure).await;
         for (content_type, body) in [
-            ("application/json", json!({ "runtime": "acme.paste", "token": [token] }).to_string()),
+            ("application/json", json!({ "runtime": runtime, "token": [token] }).to_string()),
             ("text/plain", token.to_owned()),
             ("application/x-www-form-urlencoded", format!("runtime[x]=1&token[]={token}&sure={token}")),
             ("multipart/form-data; boundary=x", format!("--x\r\n\r\n{token}\r\n--x--")),
@@ -225,23 +250,28 @@ async fn secrets_are_in_no_file_no_log_and_no_answer() {
             let ask = mara.ask(Method::POST, "/api/token/add").header("accept", "application/json");
             ask.body(content_type, body).send().await;
         }
-        mara.get("/tokens/acme.paste").await;
+        mara.get(&page).await;
         mara.get("/tokens").await;
     }
-    for fault in ["drop", "html", "garbage_json", "redirect", "rate_limit", "endless"] {
-        site.forge.fault(json!({ "on": "any", "fault": fault })).await;
-        mara.paste("acme.production", &good).await;
-        mara.check("acme.paste").await;
-        site.forge.heal().await;
-    }
-    mara.paste("acme.production", &good).await.assert_ok();
 
-    // Authorizations: good, refused, denied, broken, renewed, taken.
-    let mut codes = Vec::new();
-    for runtime in ["acme.staging", "acme.renewed"] {
-        let there = mara.connect(runtime).await;
-        let back = site.forge.agree("octocat", &there).await;
-        codes.push(back.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned());
+    /// Pastes a good token and has another checked while the host is in trouble, and once it is not.
+    async fn endure(&self, runtime: &str, token: &str, more: &[(&str, &str)], checked: &str) {
+        let Self { site, mara, .. } = self;
+        for fault in ["drop", "html", "garbage_json", "redirect", "rate_limit", "endless"] {
+            site.forge.fault(json!({ "on": "any", "fault": fault, "retry_after_seconds": 60 })).await;
+            mara.paste_with(runtime, token, more).await;
+            mara.check(checked).await;
+            site.forge.heal().await;
+        }
+        site.minutes(2).await;
+        mara.paste_with(runtime, token, more).await.assert_ok();
+    }
+
+    /// Authorizations: good, used twice, denied, broken, somebody else's.
+    async fn authorize(&mut self, runtime: &str) {
+        let Self { site, mara, codes, .. } = self;
+        let back = site.forge.agree("octocat", &mara.connect(runtime).await).await;
+        codes.push(code(&back));
         mara.come_back(&back).await;
         mara.come_back(&back).await;
         let back = site.forge.cancel("octocat", &mara.connect(runtime).await).await;
@@ -249,59 +279,145 @@ async fn secrets_are_in_no_file_no_log_and_no_answer() {
         for fault in ["drop_reply", "html", "garbage_json", "oauth_error", "empty"] {
             site.forge.fault(json!({ "on": "token", "fault": fault, "times": 1 })).await;
             let back = site.forge.agree("octocat", &mara.connect(runtime).await).await;
-            codes.push(back.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned());
+            codes.push(code(&back));
             mara.come_back(&back).await;
-            site.anonymous().heard_by(&mara).come_back(&back).await;
+            site.anonymous().heard_by(mara).come_back(&back).await;
         }
         mara.check(runtime).await.assert_ok();
         assert_eq!(mara.health(runtime).await, "Valid");
     }
-    site.pass(Duration::from_secs(8 * 60 * 60)).await;
-    mara.sign_in("mara", PASSWORD).await.assert_ok();
-    site.forge.fault(json!({ "on": "user", "fault": "status", "status": 503, "times": 1 })).await;
-    mara.check("acme.renewed").await.assert_ok();
-    mara.check("acme.renewed").await.assert_ok();
-    for page in
-        ["/", "/tokens", "/tokens/acme.renewed", "/tokens/acme.renewed/delete", "/password", "/nonsense"]
-    {
-        mara.get(page).await;
-    }
-    mara.call("token/access", &[("runtime", "acme.renewed")]).await.assert_ok();
-    let (folder, backup) = (site.folder().to_owned(), site.folder().join("backup.sqlite3"));
-    site.site.backup(&backup).await.unwrap();
-    mara.call("token/delete", &[("runtime", "acme.paste")]).await.assert_ok();
-    LISTENING.store(false, Ordering::SeqCst);
 
-    for code in &codes {
-        scanner.add("code", code.as_bytes());
+    /// A grant's access token ends, and is renewed at the second try.
+    async fn renew(&self, runtime: &str, life: Duration, trouble: Value) {
+        let Self { site, mara, .. } = self;
+        site.pass(life).await;
+        mara.sign_in("mara", PASSWORD).await.assert_ok();
+        site.forge.fault(trouble).await;
+        mara.check(runtime).await.assert_ok();
+        site.minutes(2).await;
+        mara.check(runtime).await.assert_ok();
+        assert_eq!(mara.health(runtime).await, "Valid");
     }
-    for secret in site.forge.secrets() {
-        scanner.add("token of the provider", secret.as_bytes());
-    }
-    // Root key, data keys, sessions, links, states, verifiers: as bytes, and as the text that most of them become.
-    let drawn = entropy.0.lock().unwrap().clone();
-    for secret in &drawn {
-        scanner.add("random secret", secret);
-        scanner.add("random secret in base64", URL_SAFE_NO_PAD.encode(secret).as_bytes());
-    }
-    assert!(drawn.len() > 20 && codes.len() > 10 && scanner.secrets > 60);
 
-    let files = files(&folder);
-    for suffix in ["gitward.sqlite3", "gitward.sqlite3-wal", "gitward.sqlite3-shm", "backup.sqlite3"] {
-        assert!(files.iter().any(|(name, _)| name.ends_with(suffix)), "{suffix} is there");
+    /// Looks at the pages, makes a backup, deletes a token, and looks for everything everywhere.
+    async fn end(self, runtime: &str, delete: &str) {
+        let Self { site, mara, entropy, mut scanner, codes, listening } = self;
+        let page = format!("/tokens/{runtime}");
+        for page in ["/", "/tokens", &page, &format!("{page}/delete"), "/password", "/nonsense"] {
+            mara.get(page).await;
+        }
+        mara.call("token/access", &[("runtime", runtime)]).await.assert_ok();
+        let (folder, backup) = (site.folder().to_owned(), site.folder().join("backup.sqlite3"));
+        site.site.backup(&backup).await.unwrap();
+        mara.call("token/delete", &[("runtime", delete)]).await.assert_ok();
+        let log = listening.end();
+
+        for code in &codes {
+            scanner.add("code", code.as_bytes());
+        }
+        for secret in site.forge.secrets() {
+            scanner.add("token of the provider", secret.as_bytes());
+        }
+        // Root key, data keys, sessions, links, states, verifiers: as bytes, and as the text that most of them become.
+        let drawn = entropy.0.lock().unwrap().clone();
+        for secret in &drawn {
+            scanner.add("random secret", secret);
+            scanner.add("random secret in base64", URL_SAFE_NO_PAD.encode(secret).as_bytes());
+        }
+        let (drawn, codes, all) = (drawn.len(), codes.len(), scanner.secrets);
+        assert!(drawn > 20 && codes > 5 && all > 60, "{drawn} drawn, {codes} codes, {all} in all");
+
+        let files = files(&folder);
+        for suffix in ["gitward.sqlite3", "gitward.sqlite3-wal", "gitward.sqlite3-shm", "backup.sqlite3"] {
+            assert!(files.iter().any(|(name, _)| name.ends_with(suffix)), "{suffix} is there");
+        }
+        for (name, content) in files {
+            scanner.assert_clean(&name, &content);
+        }
+        let heard = mara.everything_heard();
+        assert!(heard.len() > 100_000);
+        scanner.assert_clean("an answer", &heard);
+        let text = String::from_utf8_lossy(&log);
+        for voice in ["TRACE", "hyper", "server::login", "A code could not be exchanged"] {
+            assert!(text.contains(voice), "{voice} was listened to");
+        }
+        scanner.assert_clean("the log", &log);
     }
-    for (name, content) in files {
-        scanner.assert_clean(&name, &content);
+}
+
+/// What the provider sends a browser back with.
+fn code(back: &url::Url) -> String {
+    back.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned()
+}
+
+#[tokio::test]
+async fn secrets_are_in_no_file_no_log_and_no_answer() {
+    let forge = Forge::start().await;
+    let config = usual(&forge);
+    let mut watch = Watch::start(forge, &config).await;
+    watch.change_passwords().await;
+
+    // Good, narrow, refused, foreign, of an app, malformed, far too long.
+    let good = watch.site.forge.good_token().await.token;
+    let narrow = json!({ "user": "octocat", "kind": "classic", "scopes": ["gist"] });
+    let narrow = watch.site.forge.make(narrow).await.token;
+    let long = "ghp_c4n4ryLong".repeat(75_000);
+    for token in [
+        good.as_str(),
+        &narrow,
+        "ghp_c4n4ryRefused0123456789abcdefghijklmn",
+        "glpat-c4n4ryForeign0123456789",
+        "ghs_c4n4ryOfAnApp0123456789abcdefghijklm",
+        "ghp_c4n4ryMalformed inside\u{1}",
+        &long,
+    ] {
+        watch.paste("acme.paste", token, &[]).await;
     }
-    let heard = mara.everything_heard();
-    assert!(heard.len() > 100_000);
-    scanner.assert_clean("an answer", &heard);
-    let log = LOG.lock().unwrap().clone();
-    let text = String::from_utf8_lossy(&log);
-    for voice in ["TRACE", "hyper", "server::login", "A code could not be exchanged"] {
-        assert!(text.contains(voice), "{voice} was listened to");
+    watch.endure("acme.production", &good, &[], "acme.paste").await;
+    watch.authorize("acme.staging").await;
+    watch.authorize("acme.renewed").await;
+    let trouble = json!({ "on": "user", "fault": "status", "status": 503, "times": 1 });
+    watch.renew("acme.renewed", Duration::from_secs(8 * 60 * 60), trouble).await;
+    watch.end("acme.renewed", "acme.paste").await;
+}
+
+/// The same at a host of another kind.
+async fn keep_secrets_at(kind: Kind) {
+    let forge = Forge::of(kind.shape).await;
+    let config = at_a(kind.word, &forge);
+    let mut watch = Watch::start(forge, &config).await;
+    let good = watch.site.forge.make(kind.good.clone()).await.token;
+    let weak = watch.site.forge.make(kind.weak.clone()).await.token;
+    // Unknown, another provider's, malformed. Put together here: what looks like a token must not stand in a file.
+    let unknown = format!("c4n4ry{}", "0123456789abcdef".repeat(2));
+    let foreign = ["gh", "p_", "c4n4ryForeign0123456789abcdefghijklmn"].concat();
+    for token in [&good, &weak, &unknown, &foreign, "c4n4ry Malformed inside\u{1}"] {
+        watch.paste("acme.infra", token, kind.more).await;
+        watch.paste("acme.paste", token, kind.more).await;
     }
-    scanner.assert_clean("the log", &log);
+    if !kind.more.is_empty() {
+        let others = [("user_name", "somebody@forge.example")];
+        watch.paste("acme.paste", &good, &others).await;
+        watch.paste("acme.paste", &good, &[]).await;
+    }
+    watch.mara.paste_with("acme.paste", &good, kind.more).await.assert_ok();
+    watch.endure("acme.infra", &good, kind.more, "acme.paste").await;
+    watch.authorize("acme.infra").await;
+    let requests = kind.token_requests(&watch.site.forge);
+    let before = watch.site.forge.asked(&requests).await;
+    let trouble = json!({ "on": "token", "fault": "status", "status": 503, "times": 1 });
+    watch.renew("acme.infra", kind.life, trouble).await;
+    let renewals = watch.site.forge.asked(&requests).await - before;
+    assert!(renewals >= 1, "{}: renewed", kind.word);
+    watch.end("acme.infra", "acme.paste").await;
+}
+
+#[tokio::test]
+async fn secrets_are_nowhere_at_any_kind_of_host() {
+    for kind in kinds() {
+        keep_secrets_at(kind).await;
+    }
+    keep_secrets_at(bitbucket()).await;
 }
 
 #[tokio::test]

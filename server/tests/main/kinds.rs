@@ -16,14 +16,16 @@ use crate::{
 /// A kind of host, and what is good there.
 pub struct Kind {
     /// As the configuration writes it.
-    word: &'static str,
-    shape: Shape,
+    pub word: &'static str,
+    pub shape: Shape,
     /// A token that may do what runtimes need, and how the page calls it.
-    good: Value,
+    pub good: Value,
     label: &'static str,
     /// One that may only read, and what is said of it.
-    weak: Value,
+    pub weak: Value,
     weakness: &'static str,
+    /// What is pasted with a token.
+    pub more: &'static [(&'static str, &'static str)],
     /// Whether a pasted token shows its scopes.
     scopes_visible: bool,
     /// What is asked to know whose a token is, below the host's own path.
@@ -31,7 +33,7 @@ pub struct Kind {
     /// Where codes and refresh tokens go, likewise.
     token: &'static str,
     /// How long a grant's access token lives.
-    life: Duration,
+    pub life: Duration,
     /// What is answered to a refresh token that was taken back.
     taken_back: &'static str,
 }
@@ -39,6 +41,11 @@ pub struct Kind {
 impl Kind {
     pub fn is(&self, word: &str) -> bool {
         self.word == word
+    }
+
+    /// Where codes and refresh tokens go at this host, as its list of requests has it.
+    pub fn token_requests(&self, forge: &Forge) -> String {
+        format!("POST {}", path_at(forge, self.token))
     }
 }
 
@@ -51,6 +58,7 @@ pub fn kinds() -> Vec<Kind> {
             label: "Personal access token",
             weak: json!({ "user": "octocat", "scopes": ["read_api", "read_repository"] }),
             weakness: "ScopesMissing",
+            more: &[],
             scopes_visible: true,
             identity: "/api/v4/personal_access_tokens/self",
             token: "/oauth/token",
@@ -64,6 +72,7 @@ pub fn kinds() -> Vec<Kind> {
             label: "Access token",
             weak: json!({ "user": "octocat", "scopes": ["read:user", "read:repository"] }),
             weakness: "CannotPush",
+            more: &[],
             scopes_visible: false,
             identity: "/api/v1/user",
             token: "/login/oauth/access_token",
@@ -77,6 +86,7 @@ pub fn kinds() -> Vec<Kind> {
             label: "HTTP access token",
             weak: json!({ "user": "octocat", "scopes": ["PROJECT_READ", "REPO_READ"] }),
             weakness: "CannotPush",
+            more: &[],
             scopes_visible: false,
             identity: "/rest/api/latest/application-properties",
             token: "/rest/oauth2/latest/token",
@@ -84,6 +94,31 @@ pub fn kinds() -> Vec<Kind> {
             taken_back: "invalid_grant",
         },
     ]
+}
+
+/// Bitbucket Cloud, where a token goes with an e-mail address. What differs there is told in tests of its own.
+pub fn bitbucket() -> Kind {
+    let scopes = ["read:user:bitbucket", "read:repository:bitbucket", "write:repository:bitbucket"];
+    Kind {
+        word: "bitbucket-cloud",
+        shape: Shape::Bitbucket,
+        good: json!({ "user": "octocat", "kind": "api_token", "scopes": scopes }),
+        label: "API token",
+        weak: json!({ "user": "octocat", "kind": "api_token", "scopes": scopes[..2] }),
+        weakness: "ScopesMissing",
+        more: &[("user_name", "octocat@forge.example")],
+        scopes_visible: true,
+        identity: "/2.0/user",
+        token: "/site/oauth2/access_token",
+        life: Duration::from_secs(2 * 60 * 60),
+        taken_back: "invalid_grant",
+    }
+}
+
+/// The path of an address of the host, as its list of requests has it.
+fn path_at(forge: &Forge, path: &str) -> String {
+    let base = url::Url::parse(&forge.url).unwrap();
+    format!("{}{path}", base.path().trim_end_matches('/'))
 }
 
 /// Mara, at a site with one provider of a kind.
@@ -106,14 +141,8 @@ impl Scene {
         self.site.forge.make(self.kind.good.clone()).await
     }
 
-    /// The path of an address of the host, as its list of requests has it.
-    fn path(&self, path: &str) -> String {
-        let base = url::Url::parse(&self.site.forge.url).unwrap();
-        format!("{}{path}", base.path().trim_end_matches('/'))
-    }
-
     pub async fn renewals(&self) -> usize {
-        self.site.forge.asked(&format!("POST {}", self.path(self.kind.token))).await
+        self.site.forge.asked(&self.kind.token_requests(&self.site.forge)).await
     }
 
     /// Time passes, and Mara signs in again.
@@ -158,7 +187,7 @@ async fn a_pasted_token_serves_its_runtime_and_shows_whose_it_is() {
 
         let requests = scene.site.forge.control(Method::GET, "requests", Value::Null).await;
         let requests = requests.as_array().unwrap();
-        let identity = scene.path(scene.kind.identity);
+        let identity = path_at(&scene.site.forge, scene.kind.identity);
         let asked = requests.iter().filter(|request| request["path"] == identity.as_str()).count();
         assert_eq!(asked, 1, "{word}");
         let refused = |request: &&Value| request["status"] == 401 || request["status"] == 403;
