@@ -8,6 +8,7 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { brotliCompressSync, constants } from 'node:zlib';
+import { declare, hosts } from './tool/hosts.mjs';
 import { redeem, setUpLink, startForge, startGitward, startProgram, tree } from './tool/site.mjs';
 
 const quick = process.argv.includes('--quick');
@@ -38,7 +39,7 @@ async function main() {
   if (!has('wrk')) throw new Error('wrk is missing: apt-get install wrk (or brew install wrk)');
   if (!has('h2load')) throw new Error('h2load is missing: apt-get install nghttp2-client (or brew install nghttp2)');
   sizes();
-  const forge = await startForge({ shape: 'github' });
+  const forge = await startForge(hosts.github);
   started.push(forge);
   const person = { name: 'bench', password: 'correct horse battery staple' };
   const toml = fiftyRuntimes(forge.url, person.name);
@@ -193,22 +194,13 @@ async function lighthouse(gitward, cookie) {
 }
 
 function fiftyRuntimes(host, user) {
-  const runtimes = Array.from({ length: 50 }, (_, number) => `
-[[account.runtime]]
-name = "runtime-${String(number).padStart(2, '0')}"
-provider = "github"
-`);
-  return `
-[[provider]]
-id = "github"
-kind = "github"
-base_url = "${host}"
-api_url = "${host}"
-[[account]]
-id = "acme"
-name = "Acme Logistics"
-members = [{ user = "${user}", role = "admin" }]
-${runtimes.join('')}`;
+  const runtimes = Array.from({ length: 50 }, (_, number) => (
+    { name: `runtime-${String(number).padStart(2, '0')}`, provider: 'github' }
+  ));
+  return declare(
+    [{ id: 'github', ...hosts.github, url: host }],
+    [{ id: 'acme', name: 'Acme Logistics', members: [user], runtimes }],
+  );
 }
 
 /** One pasted token for all fifty. */
@@ -216,7 +208,7 @@ async function authorizeAll(gitward, forge, cookie) {
   const made = await fetch(`${forge.url}/_forge/tokens`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ user: 'octocat', kind: 'classic', scopes: ['repo'] }),
+    body: JSON.stringify({ user: 'octocat', ...hosts.github.usual }),
   });
   const { token } = await made.json();
   const form = new URLSearchParams({ runtime: 'acme.runtime-00', token });

@@ -27,10 +27,9 @@ const hosts = Object.keys(described);
 
 /** Runtimes at one host: one that needs no repository, and one for each of these. */
 const repositories = { infra: 'acme/infra', readonly: 'acme/readonly', hidden: 'acme/secret-ops', sso: 'acme-sso/ops' };
-const runtimesAt = (provider) => [
-  { name: `${provider}-any`, provider },
-  ...Object.entries(repositories).map(([name, repository]) => ({ name: `${provider}-${name}`, provider, repository })),
-];
+const runtimesAt = (host) => Object.entries({ any: undefined, ...repositories }).map(([name, repository]) => (
+  { name: `${host}-${name}`, provider: host === 'ghes' ? 'ghes' : 'main', repository }
+));
 
 const test = base.extend({
   declaration: {

@@ -14,6 +14,7 @@ for (const host of Object.values(hosts)) {
       await expect(person.row('lagos')).toContainText('Works');
       await expect(person.row('lagos')).toContainText(host.name);
       await expect(person.row('lima')).toContainText('No token');
+      expect(new Set((await forge.requests()).map(({ token_id }) => token_id))).toEqual(new Set([token.id]));
       const form = await person.opens('lima');
       await form.getByRole('button', { name: /Use the token you already added for lagos/ }).click();
       await person.hasAdded('lima');
@@ -29,7 +30,7 @@ for (const host of Object.values(hosts)) {
       await person.pastes(form, weak.token);
       const lack = host.missing ? `it lacks ${host.missing}` : 'may not push to acme/infra';
       await expect(form.getByRole('alert').filter({ hasText: lack })).toBeVisible();
-      if (host.userName) await expect(form.getByLabel('E-mail address')).toHaveValue(host.userName);
+      if (host.userName) await expect(form.getByLabel(host.userName.label)).toHaveValue(host.userName.value);
       await person.list();
       await expect(person.row('berlin')).toContainText('No token');
     });
@@ -71,8 +72,11 @@ for (const host of Object.values(hosts)) {
       const form = await person.opens('berlin');
       await form.getByRole('button', { name: authorize }).click();
       await person.signsInAt(forge);
+      expect(await forge.requests()).toEqual([]);
       await person.page.getByRole('button', { name: 'Authorize' }).click();
       await person.hasAdded('berlin', { through: 'page' });
+      const [first] = await forge.requests();
+      expect(first.body_keys).toContain('code_verifier');
       await expect(person.row('berlin')).toContainText('Works');
       await expect(person.row('oslo')).toContainText('No token');
     });

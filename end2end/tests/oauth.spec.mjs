@@ -126,7 +126,7 @@ test('an answer that comes twice counts once', async ({ person, forge }) => {
 });
 
 test('an answer that nobody asked for is not believed', async ({ person, forge }) => {
-  for (const address of ['/callback/github?code=abc&state=made-up', '/callback/github?code=abc', '/callback/github', '/callback/elsewhere?code=a&state=b']) {
+  for (const address of ['/callback/main?code=abc&state=made-up', '/callback/main?code=abc', '/callback/main', '/callback/elsewhere?code=a&state=b']) {
     await person.sees(address);
     await expect(person.alert(notYours)).toBeVisible();
   }

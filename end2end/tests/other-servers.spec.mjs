@@ -8,15 +8,16 @@ const at = (start, product) => base.extend({
   /** How the server is started. */
   server: [{}, { option: true }],
 
-  forge: async ({ server, secrets }, use) => {
-    const forge = await start({ ...server, keep: (secret) => secrets.push(secret) });
+  forge: async ({ server }, use) => {
+    const issued = [];
+    const forge = await start({ ...server, keep: (secret) => issued.push(secret) });
     const { host, origin } = new URL(forge.url);
-    await use(Object.assign(forge, { product, host, origin }));
+    await use(Object.assign(forge, { product, host, origin, issued: () => issued }));
     await forge.stop();
   },
 
   registered: [async ({ forge, gitward }, use) => {
-    await forge.allow(`${gitward.url}/callback/github`);
+    await forge.allow(`${gitward.url}/callback/main`);
     await use();
   }, { auto: true }],
 });

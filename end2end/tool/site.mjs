@@ -18,7 +18,7 @@ const siteEnv = {
 };
 
 /**
- * A Git host of the shape `github` (github.com) or `ghes` (GitHub Enterprise Server).
+ * A simulated Git host. `hosts.mjs` has the shapes.
  * @returns {Promise<Program & {shape: string, url: string}>}
  */
 export async function startForge({ shape, port = 0, args = [] }) {
