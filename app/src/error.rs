@@ -137,10 +137,10 @@ impl ApiError {
             Self::TokenMalformed => {
                 "There are line breaks or invisible characters inside. Copy the token alone and paste it again.".into()
             }
-            Self::UserNameUnusable => "That is no such address. Check it and paste the token again.".into(),
+            Self::UserNameUnusable => "That can't go with a token. Check the field above it, and paste the token again.".into(),
             Self::EndUnusable => {
-                "That is no day to come. Choose the day on which the token ends, or leave the field empty, and paste \
-                 the token again."
+                "That day is over. Choose the last day of the token, or leave the field empty, and paste the token \
+                 again."
                     .into()
             }
             Self::Refused => "The token was not saved.".into(),

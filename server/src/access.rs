@@ -12,9 +12,10 @@ use futures_util::StreamExt;
 use time::{Date, format_description::BorrowedFormatItem, macros::format_description};
 
 use crate::{
-    check::learn,
+    check::{may_ask_again, may_have_ended_early, note},
     clock::{Clock, Timestamp},
     credential::{Access, Credential, Method, Push, Standing, Tokens},
+    guard::Guard,
     health::needed,
     id::{CredentialId, RuntimeId, UserId},
     moment::moment,
@@ -140,14 +141,15 @@ fn parse_user_name(typed: &str) -> Result<Option<String>, AccessError> {
     Ok(Some(name.to_owned()))
 }
 
-/// A day to come. The token is over when the day begins: rather a reminder too early than too late.
+/// The last day of a token, which may be today, in UTC.
 fn parse_end(typed: &str, now: Timestamp) -> Result<Option<Timestamp>, AccessError> {
     let day = typed.trim();
     if day.is_empty() {
         return Ok(None);
     }
     let day = Date::parse(day, DAY).map_err(|_| AccessError::End)?;
-    let end = Timestamp::from(day.midnight().assume_utc());
+    let next = day.next_day().ok_or(AccessError::End)?;
+    let end = Timestamp::from(next.midnight().assume_utc()).minus(Duration::from_secs(1));
     (end > now).then_some(Some(end)).ok_or(AccessError::End)
 }
 
@@ -161,6 +163,8 @@ pub struct Authorizer {
     pub keys: Arc<KeyRing>,
     /// Opens what is kept.
     pub renewer: Arc<Renewer>,
+    /// Asks no more than is good for all.
+    pub guard: Arc<Guard>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Ids and nonces.
@@ -201,7 +205,7 @@ impl Authorizer {
         }
         let shown =
             Presented { token: &token, method: Method::Token, kind: None, user_name: user_name.as_deref() };
-        let identity = match provider.identify(&shown, Age::Settled).await {
+        let identity = match self.guard.identify(provider, &shown, Age::Settled).await? {
             Ok(identity) => identity,
             Err(error) => return Err(AccessError::Refused(refusal(error, &access, provider, now))),
         };
@@ -285,27 +289,34 @@ impl Authorizer {
         self.further(&access, &known, &identity, &tokens, also).await
     }
 
-    /// Answers "another person's account than before". To take it, the provider is asked again: it may have lain here
+    /// Answers "another person's account than before", for this runtime and those of `also`. To take it, the provider is asked again: it may have lain here
     /// for days. To drop it, nobody is asked.
     ///
     /// # Errors
     /// As [`AccessError`] says, [`AccessError::Gone`] if nothing was proposed; then the token in use is untouched.
-    pub async fn settle(&self, user: &UserId, runtime: &RuntimeId, take: bool) -> Result<(), AccessError> {
+    pub async fn settle(
+        &self,
+        user: &UserId,
+        runtime: &RuntimeId,
+        take: bool,
+        also: &[RuntimeId],
+    ) -> Result<(), AccessError> {
         let now = self.clock.now();
         let access = self.store.access(user, runtime, now).await?.ok_or(AccessError::NotFound)?;
-        let push = if take {
+        let taken = if take {
             let proposed = access.proposed.clone().ok_or(AccessError::Gone)?;
-            let provider = self.provider(&access)?;
-            let (proposed, _, _, push) = self.ask_again(&access, provider, proposed).await?;
-            push.map(|push| (proposed.id, push))
+            Some(self.ask_again(&access, self.provider(&access)?, proposed).await?)
         } else {
             None
         };
         if !self.store.settle(user, runtime, take, now).await? {
             return Err(AccessError::Gone);
         }
-        if let Some((credential, push)) = push {
-            self.store.record_push(&credential, runtime, &push).await?;
+        if let Some((proposed, tokens, identity, push)) = taken {
+            if let Some(push) = push {
+                self.store.record_push(&proposed.id, runtime, &push).await?;
+            }
+            self.further(&access, &proposed, &identity, &tokens, also).await?;
         }
         Ok(())
     }
@@ -318,8 +329,11 @@ impl Authorizer {
         known: Credential,
     ) -> Result<(Credential, Tokens, Identity, Option<Push>), AccessError> {
         let now = self.clock.now();
+        if !may_ask_again(self.store.as_ref(), &known, now).await? {
+            return Err(AccessError::Refused(Refusal::RateLimited { until: None }));
+        }
         let (user, id, generation) = (known.user, known.id, known.generation);
-        let (mut known, tokens) = match self.renewer.tokens(&id).await {
+        let (mut known, mut tokens) = match self.renewer.tokens(&id).await {
             Ok(fresh) => fresh,
             Err(TokensError::Gone) => return Err(AccessError::Gone),
             Err(TokensError::NotRenewed) => {
@@ -333,17 +347,27 @@ impl Authorizer {
             Err(error) => return Err(error.into()),
         };
         let age = if known.generation == generation { Age::Settled } else { Age::Fresh };
-        let identity = match provider.identify(&known.presented(&tokens), age).await {
+        let mut outcome = self.guard.identify(provider, &known.presented(&tokens), age).await?;
+        if may_have_ended_early(&known, &tokens, &outcome) {
+            match self.renewer.renewed(&id, known.generation).await {
+                Ok(fresh) => (known, tokens) = fresh,
+                Err(TokensError::Gone) => return Err(AccessError::Gone),
+                Err(TokensError::NotRenewed) => return Err(AccessError::Refused(Refusal::Unknown)),
+                Err(error) => return Err(error.into()),
+            }
+            outcome = self.guard.identify(provider, &known.presented(&tokens), Age::Fresh).await?;
+        }
+        note(self.store.as_ref(), &mut known, &outcome, now).await?;
+        let identity = match outcome {
             Ok(identity) => identity,
             Err(error) => return Err(AccessError::Refused(refusal(error, access, provider, now))),
         };
+        // What was granted is known, even where the provider does not show it again.
+        let identity = Identity { scopes: known.scopes.clone(), ..identity };
         let push = self
             .passes(access, provider, &identity, &known.presented(&tokens))
             .await
             .map_err(AccessError::Refused)?;
-        known.standing = Standing::good(now, identity.evidence.clone());
-        learn(&mut known, &identity);
-        self.store.record(&known).await?;
         Ok((known, tokens, identity, push))
     }
 
@@ -526,6 +550,7 @@ fn refusal(error: ProviderError, access: &Access, provider: &dyn Provider, now: 
                 missing: missing.to_vec(),
             }
         }
+        ProviderError::Blocked { why, .. } => Refusal::Blocked { why: why.to_owned() },
         ProviderError::Unreachable(_) => Refusal::Unreachable,
     }
 }

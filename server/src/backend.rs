@@ -474,7 +474,11 @@ impl Backend for Visit {
         let outcome = self.site.authorizer.give(&signed.user.id, &runtime, &pasted, &typed.also).await;
         if !matches!(outcome, Err(AccessError::Refused(Refusal::Unknown))) {
             // No guess: what was counted beforehand is taken back.
-            self.site.store.forgive(&bucket).await.map_err(broken("empty a counter"))?;
+            self.site
+                .store
+                .take_back_failure(&bucket, self.now())
+                .await
+                .map_err(broken("take back a count"))?;
         }
         self.added(runtime, typed, outcome).await
     }
@@ -500,7 +504,9 @@ impl Backend for Visit {
         if take {
             self.may_ask(&format!("ask {}", signed.user.id), QUESTIONS, QUESTIONS_WINDOW_SECONDS).await?;
         }
-        match self.site.authorizer.settle(&signed.user.id, &runtime, take).await {
+        // What was ticked when the question came up.
+        let also = self.kept_refusal(&runtime).await?.map(|kept| kept.typed.also).unwrap_or_default();
+        match self.site.authorizer.settle(&signed.user.id, &runtime, take, &also).await {
             Ok(()) => {}
             Err(AccessError::Refused(refusal)) => {
                 return Err(self.refused(&runtime, Some(refusal), Typed::default()).await);

@@ -5,9 +5,10 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     clock::{Clock, Timestamp},
-    credential::{Credential, Evidence, Standing, Trouble},
+    credential::{Credential, Evidence, Standing, Tokens, Trouble},
+    guard::Guard,
     id::{RuntimeId, UserId},
-    provider::{Age, Identity, Provider, ProviderError, Registry, TokenExpiry},
+    provider::{Age, Identity, ProviderError, Registry, TokenExpiry},
     renew::{Renewer, TokensError},
     store::{Store, StoreError},
 };
@@ -52,7 +53,9 @@ pub fn judge(
         Err(ProviderError::RateLimited { until, evidence }) => {
             troubled(before, Trouble::RateLimited { until: *until }, evidence, now)
         }
-        Err(ProviderError::Unreachable(evidence)) => troubled(before, Trouble::Unreachable, evidence, now),
+        Err(ProviderError::Blocked { evidence, .. } | ProviderError::Unreachable(evidence)) => {
+            troubled(before, Trouble::Unreachable, evidence, now)
+        }
     }
 }
 
@@ -74,7 +77,7 @@ fn troubled(before: &Standing, trouble: Trouble, evidence: &Evidence, now: Times
 /// Takes over what a check found out about a credential besides the verdict.
 pub fn learn(credential: &mut Credential, identity: &Identity) {
     credential.owner = identity.owner.clone();
-    credential.kind = identity.kind.clone();
+    // Not the kind: the secrets are sealed to it, and a worse day of the provider may tell less than it once did.
     if identity.scopes.is_some() || credential.method == crate::credential::Method::Token {
         credential.scopes = identity.scopes.clone();
     }
@@ -109,6 +112,8 @@ pub struct Checker {
     pub registry: Arc<Registry>,
     /// Opens secrets, renewed where needed.
     pub renewer: Arc<Renewer>,
+    /// Asks no more than is good for all.
+    pub guard: Arc<Guard>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -128,14 +133,8 @@ impl Checker {
             // The provider said when to come back, and the row says it.
             return Ok(());
         }
-        if credential.standing.rejected_since.is_some() {
-            // Providers ban an address that keeps coming with what they refuse.
-            let bucket = format!("refused {}", credential.id);
-            if self.store.count_failure(&bucket, self.clock.now(), REFUSED_WINDOW_SECONDS).await?
-                > REFUSED_QUESTIONS
-            {
-                return Ok(());
-            }
+        if !may_ask_again(self.store.as_ref(), &credential, self.clock.now()).await? {
+            return Ok(());
         }
         let generation = credential.generation;
         let provider = self.registry.provider(&credential.provider).ok_or(CheckError::NothingThere)?.as_ref();
@@ -146,8 +145,19 @@ impl Checker {
             Err(error) => return Err(error.into()),
         };
         let age = if credential.generation == generation { Age::Settled } else { Age::Fresh };
-        let outcome = provider.identify(&credential.presented(&tokens), age).await;
-        let noted = self.note(&mut credential, provider, &outcome).await?;
+        let mut tokens = tokens;
+        let mut outcome = self.guard.identify(provider, &credential.presented(&tokens), age).await?;
+        if may_have_ended_early(&credential, &tokens, &outcome) {
+            (credential, tokens) = match self.renewer.renewed(&credential.id, credential.generation).await {
+                Ok(fresh) => fresh,
+                // The refusal of the access token says nothing then; what became of the renewal is noted.
+                Err(TokensError::NotRenewed) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            };
+            outcome = self.guard.identify(provider, &credential.presented(&tokens), Age::Fresh).await?;
+        }
+        let now = self.clock.now();
+        let noted = note(self.store.as_ref(), &mut credential, &outcome, now).await?;
         if noted
             && outcome.is_ok()
             && let Some(repository) = &access.runtime.repository
@@ -160,36 +170,67 @@ impl Checker {
         }
         Ok(())
     }
+}
 
-    /// `false` if the credential was replaced meanwhile, so that the answer is about one that is gone.
-    async fn note(
-        &self,
-        credential: &mut Credential,
-        provider: &dyn Provider,
-        outcome: &Result<Identity, ProviderError>,
-    ) -> Result<bool, StoreError> {
-        let now = self.clock.now();
-        let another_passed = match (outcome, credential.standing.rejected_since) {
-            (Err(ProviderError::Rejected(_)), Some(since)) => {
-                self.store.another_passed(provider.id(), &credential.id, since).await?
-            }
-            _ => false,
-        };
-        credential.standing = judge(&credential.standing, outcome, now, another_passed);
-        match outcome {
-            Ok(identity) => learn(credential, identity),
-            Err(ProviderError::Insufficient { granted, missing, .. }) => {
-                let left = || credential.scopes.as_ref().map(|scopes| scopes.without(missing));
-                credential.scopes = granted.clone().or_else(left);
-            }
-            Err(_) => {}
-        }
-        let noted = self.store.record(credential).await?;
-        if !noted {
-            tracing::info!(credential = %credential.id, "A check came too late: the credential was replaced meanwhile");
-        }
-        Ok(noted)
+/// Whether the provider may be shown a credential once more: not if it was refused, and shown too often since.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn may_ask_again(
+    store: &dyn Store,
+    credential: &Credential,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    if credential.standing.rejected_since.is_none() {
+        return Ok(true);
     }
+    let bucket = format!("refused {}", credential.id);
+    Ok(store.count_failure(&bucket, now, REFUSED_WINDOW_SECONDS).await? <= REFUSED_QUESTIONS)
+}
+
+/// Whether the first refusal of a grant's access token may only mean that it ended before its time: what renews it may
+/// be as good as ever. Once per row of refusals, so that a bad day of the provider renews nothing in a circle.
+pub fn may_have_ended_early(
+    credential: &Credential,
+    tokens: &Tokens,
+    outcome: &Result<Identity, ProviderError>,
+) -> bool {
+    matches!(outcome, Err(ProviderError::Rejected(_)))
+        && tokens.refresh.is_some()
+        && credential.standing.rejected_since.is_none()
+}
+
+/// Notes what the provider said. `false` if the credential was replaced meanwhile, so that the answer is about one that
+/// is gone.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn note(
+    store: &dyn Store,
+    credential: &mut Credential,
+    outcome: &Result<Identity, ProviderError>,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let another_passed = match (outcome, credential.standing.rejected_since) {
+        (Err(ProviderError::Rejected(_)), Some(since)) => {
+            store.another_passed(&credential.provider, &credential.id, since).await?
+        }
+        _ => false,
+    };
+    credential.standing = judge(&credential.standing, outcome, now, another_passed);
+    match outcome {
+        Ok(identity) => learn(credential, identity),
+        Err(ProviderError::Insufficient { granted, missing, .. }) => {
+            let left = || credential.scopes.as_ref().map(|scopes| scopes.without(missing));
+            credential.scopes = granted.clone().or_else(left);
+        }
+        Err(_) => {}
+    }
+    let noted = store.record(credential).await?;
+    if !noted {
+        tracing::info!(credential = %credential.id, "A check came too late: the credential was replaced meanwhile");
+    }
+    Ok(noted)
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod credential;
+pub mod guard;
 pub mod health;
 pub mod id;
 pub mod login;

@@ -295,6 +295,7 @@ impl Logins {
                 tracing::warn!(provider = %attempt.provider, ?error, "A fresh grant could not be checked");
                 match error {
                     ProviderError::Insufficient { .. } => OauthProblem::TooLittle,
+                    ProviderError::Blocked { .. } => OauthProblem::Blocked,
                     _ => OauthProblem::Unreachable,
                 }
             })?;

@@ -49,6 +49,14 @@ pub enum ProviderError {
         /// What came back.
         evidence: Evidence,
     },
+    /// It is a good credential, but the provider lets nobody in with it: for a reason that only its owner or an
+    /// administrator there can mend.
+    Blocked {
+        /// Goes on after "but": `the account is blocked`.
+        why: &'static str,
+        /// What came back.
+        evidence: Evidence,
+    },
     /// No answer, or none that makes sense. Says nothing about the credential.
     Unreachable(Evidence),
 }

@@ -22,6 +22,8 @@ use url::Url;
 
 /// A lease is longer than any answer of a provider may take, so that nobody takes over a refresh that still runs.
 const LEASE: Duration = Duration::from_secs(60);
+/// A grant that the provider has refused is tried again no sooner.
+const DEAD_REST: Duration = Duration::from_secs(30);
 /// How often somebody else's refresh is looked at, in another process.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// What a refresh brought is the only copy of it: a database that is busy or full for a moment is asked again, for less
@@ -114,10 +116,30 @@ impl Renewer {
         if !self.due(&credential) {
             return Ok((credential, tokens));
         }
-        // On a task of its own: whoever asked may go away, but what the provider answers must be kept.
+        self.on_its_own(id, None).await
+    }
+
+    /// The same, renewed before its time if it still is of this generation: the provider refused its access token.
+    ///
+    /// # Errors
+    /// As [`TokensError`] says.
+    pub async fn renewed(
+        self: &Arc<Self>,
+        id: &CredentialId,
+        generation: i64,
+    ) -> Result<(Credential, Tokens), TokensError> {
+        self.on_its_own(id, Some(generation)).await
+    }
+
+    /// On a task of its own: whoever asked may go away, but what the provider answers must be kept.
+    async fn on_its_own(
+        self: &Arc<Self>,
+        id: &CredentialId,
+        refused: Option<i64>,
+    ) -> Result<(Credential, Tokens), TokensError> {
         let (renewer, id) = (Arc::clone(self), id.clone());
         self.under_way
-            .spawn(async move { renewer.renew(&id).await })
+            .spawn(async move { renewer.renew(&id, refused).await })
             .await
             .map_err(|_| TokensError::Stopped)?
     }
@@ -144,17 +166,26 @@ impl Renewer {
         lock
     }
 
-    async fn renew(self: &Arc<Self>, id: &CredentialId) -> Result<(Credential, Tokens), TokensError> {
+    /// `refused`: the generation whose access token the provider refused.
+    async fn renew(
+        self: &Arc<Self>,
+        id: &CredentialId,
+        refused: Option<i64>,
+    ) -> Result<(Credential, Tokens), TokensError> {
         let lock = self.lock(id);
         let _one_at_a_time = lock.lock().await;
         let mut waited = Duration::ZERO;
         loop {
             // Whoever held the lock, here or in another process, may have renewed it already.
             let (credential, tokens) = self.open(id).await?;
-            let Some(refresh) = tokens.refresh.clone().filter(|_| self.due(&credential)) else {
+            let wanted = self.due(&credential) || refused == Some(credential.generation);
+            let Some(refresh) = tokens.refresh.clone().filter(|_| wanted) else {
                 return Ok((credential, tokens));
             };
             let now = self.clock.now();
+            if credential.standing.invalid && now.since(credential.standing.checked_at) < DEAD_REST {
+                return Err(TokensError::NotRenewed);
+            }
             let app = credential.oauth_app.as_ref().and_then(|app| self.registry.app(app));
             let Some(app) = app else {
                 let evidence =

@@ -17,6 +17,7 @@ use crate::{
     check::Checker,
     clock::Clock,
     config::{Config, ProviderKind, ProviderSettings},
+    guard::Guard,
     id::{CredentialId, ProviderId},
     login::Logins,
     person::{self, People},
@@ -188,11 +189,13 @@ impl Site {
             config.public_url().clone(),
             under_way.clone(),
         ));
+        let guard = Arc::new(Guard { store: Arc::clone(&store), clock: Arc::clone(&clock) });
         let authorizer = Arc::new(Authorizer {
             store: Arc::clone(&store),
             registry: Arc::clone(&registry),
             keys: Arc::clone(&keys),
             renewer: Arc::clone(&renewer),
+            guard: Arc::clone(&guard),
             clock: Arc::clone(&clock),
             entropy: Arc::clone(&entropy),
         });
@@ -200,6 +203,7 @@ impl Site {
             store: Arc::clone(&store),
             registry: Arc::clone(&registry),
             renewer,
+            guard,
             clock: Arc::clone(&clock),
         };
         let logins = Logins { authorizer: Arc::clone(&authorizer), public_url: config.public_url().clone() };

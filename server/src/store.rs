@@ -151,6 +151,8 @@ pub trait PersonStore: Send + Sync {
     ) -> Result<u32, StoreError>;
     /// How many failures the bucket's window holds, and when it ends.
     async fn failures(&self, bucket: &str, now: Timestamp) -> Result<Option<(u32, Timestamp)>, StoreError>;
+    /// Takes back one that was counted beforehand and did not happen.
+    async fn take_back_failure(&self, bucket: &str, now: Timestamp) -> Result<(), StoreError>;
     /// Empties a bucket.
     async fn forgive(&self, bucket: &str) -> Result<(), StoreError>;
 

@@ -429,6 +429,11 @@ pub enum Refusal {
         /// The new login.
         now: String,
     },
+    /// The provider knows it, but lets nobody in with that account at the moment: the token may be right.
+    Blocked {
+        /// Goes on after "but": `the account is blocked`.
+        why: String,
+    },
     /// The provider did not answer, or not sensibly: the token may be right.
     Unreachable,
     /// Too many requests: the token may be right.
@@ -484,6 +489,8 @@ pub enum OauthProblem {
     NotSetUp,
     /// The user granted less than the runtime needs.
     TooLittle,
+    /// The provider lets nobody in with that account.
+    Blocked,
     /// The provider did not answer, or not sensibly.
     Unreachable,
     /// Something broke on our side.
@@ -492,7 +499,7 @@ pub enum OauthProblem {
 
 impl OauthProblem {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Denied,
         Self::NotYours,
         Self::TooLate,
@@ -501,6 +508,7 @@ impl OauthProblem {
         Self::AppRefused,
         Self::NotSetUp,
         Self::TooLittle,
+        Self::Blocked,
         Self::Unreachable,
         Self::Internal,
     ];
@@ -516,6 +524,7 @@ impl OauthProblem {
             Self::AppRefused => "app-refused",
             Self::NotSetUp => "not-set-up",
             Self::TooLittle => "too-little",
+            Self::Blocked => "blocked",
             Self::Unreachable => "unreachable",
             Self::Internal => "internal",
         }
@@ -549,8 +558,12 @@ impl OauthProblem {
             }
             Self::NotSetUp => "OAuth2 is not set up for this runtime. Paste a token instead.",
             Self::TooLittle => {
-                "The provider granted less than this runtime needs, so the token in use stays. Try again and leave \
-                 the boxes ticked, or paste a token."
+                "The provider granted less than this runtime needs, so nothing has changed. Try again and grant all \
+                 that is asked for, or paste a token."
+            }
+            Self::Blocked => {
+                "The provider knows you, but lets nobody in with your account there at the moment. Ask its \
+                 administrator, then try again."
             }
             Self::Unreachable => {
                 "The provider could not be reached, so nothing has changed. Try again in a moment."

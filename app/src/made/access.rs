@@ -144,8 +144,9 @@ fn paste_form(access: &RuntimeAccess, refusal: Option<&Refusal>) -> AnyView {
     let refusal = refusal.filter(|refusal| !matches!(refusal, Refusal::AnotherAccount { .. }));
     // Where the provider may never have seen the token, the field is not what is wrong.
     let wrong = error().is_some_and(|error| error.blames("token"))
-        || refusal
-            .is_some_and(|refusal| !matches!(refusal, Refusal::Unreachable | Refusal::RateLimited { .. }));
+        || refusal.is_some_and(|refusal| {
+            !matches!(refusal, Refusal::Unreachable | Refusal::Blocked { .. } | Refusal::RateLimited { .. })
+        });
     let foreign = matches!(refusal, Some(Refusal::LooksForeign { .. }));
     let warnings = access
         .foreign_shapes

@@ -34,6 +34,7 @@ fn heading(refusal: &Refusal, provider: &str) -> AnyView {
         Refusal::AnotherAccount { before, now } => {
             ["This token belongs to ", now, ", the one before to ", before, "."].concat().into_any()
         }
+        Refusal::Blocked { why } => [provider, " knows this token, but ", why, "."].concat().into_any(),
         Refusal::Unreachable => [provider, " did not answer."].concat().into_any(),
         Refusal::RateLimited { .. } => [provider, " asks us to wait."].concat().into_any(),
     }
@@ -90,6 +91,9 @@ fn advice(refusal: &Refusal, provider: &str, guide: &Guide) -> AnyView {
         .into_any(),
         Refusal::AnotherAccount { .. } => {
             "It is a good token and kept aside. Until you decide, the old one stays in use.".into_any()
+        }
+        Refusal::Blocked { .. } => {
+            "Your token may well be right. Mend that there, or ask the administrator, then try again.".into_any()
         }
         Refusal::Unreachable => "This says nothing about your token: it may well be right. Try again in a moment.".into_any(),
         Refusal::RateLimited { until: Some(until) } => view! {

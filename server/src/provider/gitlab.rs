@@ -124,9 +124,11 @@ impl Door {
                 ProviderError::RateLimited { until, evidence: self.evidence(answer) }
             }
             (Said::Refused(answer), _) => ProviderError::Rejected(self.evidence(answer)),
-            (Said::Ended, Method::Token) => ProviderError::Rejected(self.evidence(answer::ENDED)),
-            // Access tokens of a grant end all the time: what renews them may be as good as ever.
-            (Said::Ended, Method::Oauth2) => ProviderError::Unreachable(self.evidence(answer::ENDED)),
+            // Of a grant as well: whoever asks renews it once before the refusal counts.
+            (Said::Ended, _) => ProviderError::Rejected(self.evidence(answer::ENDED)),
+            (Said::Blocked { why, answer }, _) => {
+                ProviderError::Blocked { why, evidence: self.evidence(answer) }
+            }
             (Said::Narrow { .. }, _) => ProviderError::Unreachable(self.evidence("403 insufficient_scope")),
             (Said::OfOauth, _) => ProviderError::Unreachable(self.evidence("400")),
             (Said::NoDoor, _) => ProviderError::Unreachable(self.evidence("404")),

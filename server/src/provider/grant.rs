@@ -265,7 +265,7 @@ impl TokenDoor<'_> {
 
 /// The scopes that were granted, by blanks, as RFC 6749 §3.3 has it. Some write commas, and some `scopes`.
 fn scope(fields: &Map<String, Value>) -> Option<String> {
-    let text = ["scope", "scopes"].into_iter().find_map(|name| fields.get(name))?.as_str()?;
+    let text = ["scope", "scopes"].into_iter().find_map(|name| fields.get(name)?.as_str())?;
     let scopes = ScopeSet::parse(text);
     (!scopes.is_empty()).then(|| scopes.join(" "))
 }

@@ -83,6 +83,7 @@ pub enum Word {
     Rejected,
     Limited,
     Insufficient,
+    Blocked,
     Unreachable,
     Refused,
     AppRefused,
@@ -108,6 +109,7 @@ impl From<Result<Identity, ProviderError>> for Word {
             Err(ProviderError::Rejected(_)) => Self::Rejected,
             Err(ProviderError::RateLimited { .. }) => Self::Limited,
             Err(ProviderError::Insufficient { .. }) => Self::Insufficient,
+            Err(ProviderError::Blocked { .. }) => Self::Blocked,
             Err(ProviderError::Unreachable(_)) => Self::Unreachable,
         }
     }

@@ -63,6 +63,7 @@ macro_rules! suite {
                 a_hundred_failures_at_once_count_as_a_hundred,
                 a_window_that_has_passed_begins_anew,
                 forgiven_failures_are_gone,
+                a_failure_that_did_not_happen_is_taken_back,
                 sweeping_forgets_what_is_over_and_nothing_else,
                 sweeping_drops_what_nobody_decided_about_for_a_week,
             ],

@@ -90,7 +90,7 @@ async fn a_wrong_token_may_count_as_a_visitor() {
     assert_eq!(scene.refusal("acme.paste", &"x".repeat(44)).await, "Unknown");
     scene.site.forge.set(json!({ "wrong_token": "refused", "licensed": false })).await;
     let made = scene.good_token().await;
-    assert_eq!(scene.refusal("acme.paste", &made.token).await, "ScopesMissing", "the account may nothing");
+    assert_eq!(scene.refusal("acme.paste", &made.token).await, "Blocked", "the account has no license");
     assert_eq!(scene.site.dump().await.rows("credentials"), 0);
 }
 

@@ -329,3 +329,25 @@ async fn an_authorization_that_is_denied_changes_nothing() {
         assert_eq!(scene.renewals().await, 0, "{word}");
     }
 }
+
+#[tokio::test]
+async fn what_was_granted_counts_also_where_it_is_not_shown_again() {
+    let kind = kinds().into_iter().find(|kind| kind.is("bitbucket-data-center")).unwrap();
+    let scene = Scene::set(kind).await;
+    let mut there = scene.mara.connect("acme.infra").await;
+    let asked: Vec<(String, String)> = there.query_pairs().into_owned().collect();
+    there.query_pairs_mut().clear().extend_pairs(
+        asked.iter().map(|(name, value)| (name, if name == "scope" { "REPO_READ" } else { value.as_str() })),
+    );
+    let back = scene.site.forge.agree("octocat", &there).await;
+    scene.mara.come_back(&back).await;
+    let made = scene.good_token().await;
+    scene.mara.paste("acme.further", &made.token).await.assert_ok();
+    let grant: String =
+        ask(&scene.site.database(), "SELECT id FROM credentials WHERE method = 'oauth2'").await;
+    let form = [("runtime", "acme.further"), ("credential", grant.as_str())];
+    assert_eq!(scene.mara.call("token/reuse", &form).await.error(), "Refused");
+    let refusal = scene.mara.access("acme.further").await["refusal"].clone();
+    assert_eq!(refusal["ScopesMissing"]["missing"], json!(["REPO_WRITE"]), "{refusal}");
+    assert_eq!(scene.mara.health("acme.further").await, "Valid", "the one in use stays");
+}

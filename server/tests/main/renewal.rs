@@ -252,3 +252,33 @@ async fn a_grant_that_can_be_renewed_does_not_look_as_if_it_expires() {
     assert_eq!(mara.health(RUNTIME).await, "Expired");
     assert_eq!(site.forge.control(Method::GET, "requests", Value::Null).await, json!([]), "the clock knows");
 }
+
+/// The number of the access token in use.
+async fn in_use(site: &TestSite) -> u64 {
+    let tokens = site.forge.tokens().await;
+    let last = tokens.iter().filter(|token| token["kind"] == "github_app").next_back().unwrap();
+    last["id"].as_u64().unwrap()
+}
+
+#[tokio::test]
+async fn an_access_token_that_ended_before_its_time_is_renewed_before_anyone_is_told() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    mara.authorize(&site.forge, RUNTIME, "octocat").await;
+    site.forge.change(in_use(&site).await, json!({ "expires_at": "2020-01-01T00:00:00Z" })).await;
+    site.forge.forget_requests().await;
+    mara.check(RUNTIME).await.assert_ok();
+    assert_eq!(site.forge.asked(REFRESH).await, 1);
+    assert_eq!(mara.health(RUNTIME).await, "Valid");
+    assert_eq!(generation(&site).await, 2);
+    // A host that refuses whatever it issued does not make us go round in circles.
+    site.forge.fault(json!({ "on": "user", "fault": "status", "status": 401 })).await;
+    for _ in 0..3 {
+        mara.check(RUNTIME).await.assert_ok();
+    }
+    assert_eq!(site.forge.asked(REFRESH).await, 2, "once per row of refusals");
+    assert_eq!(mara.health(RUNTIME).await, "Checking");
+    site.forge.heal().await;
+    mara.check(RUNTIME).await.assert_ok();
+    assert_eq!(mara.health(RUNTIME).await, "Valid");
+}

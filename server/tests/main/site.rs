@@ -125,6 +125,7 @@ runtime = [
   {{ name = "readonly", provider = "forge", repository = "acme/readonly" }},
   {{ name = "hidden", provider = "forge", repository = "acme/secret-ops" }},
   {{ name = "paste", provider = "forge" }},
+  {{ name = "further", provider = "forge", authorization = "oauth2", oauth_app = "app" }},
 ]
 "#
     )

@@ -199,3 +199,24 @@ async fn what_a_valid_token_may_not_do_is_said() {
         assert_eq!(mara.health("acme.production").await, health, "{role}");
     }
 }
+
+#[tokio::test]
+async fn a_host_that_refuses_many_is_left_alone_for_a_while() {
+    let site = TestSite::start().await;
+    let (mara, jonas) = (site.person("mara").await, site.person("jonas").await);
+    site.forge.forget_requests().await;
+    for number in 0..30 {
+        let wrong = ["gh", "p_", &format!("{number:036}")].concat();
+        let (who, runtime) = if number % 2 == 0 { (&mara, "acme.paste") } else { (&jonas, "globex.paste") };
+        who.paste(runtime, &wrong).await;
+    }
+    assert_eq!(site.forge.asked("GET /user").await, 20, "whoever it was");
+    let refusal = mara.access("acme.paste").await["refusal"].clone();
+    assert!(refusal.get("RateLimited").is_some(), "{refusal}");
+    // Tokens of the other provider are as welcome as ever, and so are all once it is over.
+    let made = site.forge.good_token().await;
+    mara.paste("acme.elsewhere", &made.token).await.assert_ok();
+    site.minutes(3).await;
+    mara.paste("acme.paste", &made.token).await.assert_ok();
+    assert_eq!(mara.health("acme.paste").await, "Valid");
+}

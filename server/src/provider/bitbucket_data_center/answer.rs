@@ -8,12 +8,10 @@ use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::scopes::REPO_WRITE;
 use crate::{
     clock::Timestamp,
     credential::Evidence,
     provider::{ProviderError, http::Reply, limit},
-    scope::ScopeSet,
 };
 
 const NAME: &str = "x-ausername";
@@ -187,9 +185,8 @@ pub(super) fn told(label: &str, reply: &Reply, now: Timestamp) -> Result<Told, P
             }
             Some(Complaint::Token) => return Err(ProviderError::Rejected(evidence("401"))),
             Some(Complaint::License) => {
-                return Err(ProviderError::Insufficient {
-                    granted: Some(ScopeSet::default()),
-                    missing: ScopeSet::from_iter([REPO_WRITE]),
+                return Err(ProviderError::Blocked {
+                    why: "the account has no license for it",
                     evidence: evidence("401, the account has no license"),
                 });
             }

@@ -93,7 +93,7 @@ const NO_REPOSITORY: &str = "com.atlassian.bitbucket.repository.NoSuchRepository
 /// `Rejected`, `Refused` and `AppRefused` take something from a user; they stand here only where Bitbucket itself
 /// says so.
 fn bad_days(elsewhere: &str) -> Vec<Day> {
-    use Word::{AppRefused, Hidden, Insufficient, Limited, Refused, Rejected, Unknown, Unreachable, Valid};
+    use Word::{AppRefused, Blocked, Hidden, Limited, Refused, Rejected, Unknown, Unreachable, Valid};
     let answer = Fault::Answer;
     let captcha = "CAPTCHA_CHALLENGE; login-url=https://git.example.com/login";
     let denied = |code| page(code).insert_header("X-Authentication-Denied-Reason", captcha);
@@ -110,8 +110,8 @@ fn bad_days(elsewhere: &str) -> Vec<Day> {
         // It knows whose the token is, so that is not what it minds.
         ("401 user", answer(to_user(refuses(401, NOT_PERMITTED))), Valid, Hidden, Unreachable),
         ("401 user, no name for it", answer(to_user(refuses(401, json!(null)))), Valid, Hidden, Unreachable),
-        ("401 license", answer(to_visitor(refuses(401, UNLICENSED))), Insufficient, Unknown, Unreachable),
-        ("401 license, user", answer(to_user(refuses(401, UNLICENSED))), Insufficient, Hidden, Unreachable),
+        ("401 license", answer(to_visitor(refuses(401, UNLICENSED))), Blocked, Unknown, Unreachable),
+        ("401 license, user", answer(to_user(refuses(401, UNLICENSED))), Blocked, Hidden, Unreachable),
         ("401 both", answer(to_user(refuses(401, WRONG_TOKEN))), Unreachable, Hidden, Unreachable),
         ("403 user", answer(to_user(refuses(403, NOT_PERMITTED))), Unreachable, Hidden, Unreachable),
         ("404 repository", answer(refuses(404, NO_REPOSITORY)), Unreachable, Hidden, Unreachable),
@@ -380,14 +380,13 @@ async fn a_proxy_that_takes_headers_away_makes_no_token_dead() {
 }
 
 #[tokio::test]
-async fn an_account_without_a_license_has_a_good_token_that_may_nothing() {
+async fn an_account_without_a_license_has_a_good_token_and_does_not_get_in() {
     let mock = MockServer::start().await;
     mount(&mock, "GET", PROPERTIES_PATH, to_visitor(refuses(401, UNLICENSED))).await;
     let error =
         bitbucket(&mock.uri(), &outgoing()).identify(&pasted(&token()), Age::Settled).await.unwrap_err();
-    let ProviderError::Insufficient { granted, missing, .. } = error else { panic!("{error:?}") };
-    assert_eq!(granted, Some(ScopeSet::default()));
-    assert_eq!(missing.to_vec(), ["REPO_WRITE"]);
+    let ProviderError::Blocked { why, .. } = error else { panic!("{error:?}") };
+    assert_eq!(why, "the account has no license for it");
     assert_eq!(mock.received_requests().await.unwrap().len(), 1);
 }
 

@@ -1151,6 +1151,7 @@ proptest::proptest! {
                 assert!(matches!(code, 403 | 429));
                 assert!(until.is_none_or(|until| until > now() && until.since(now()).as_secs() <= 7200));
             }
+            ProviderError::Blocked { .. } => unreachable!("Gitea says nothing of the sort"),
             ProviderError::Unreachable(_) => {}
         }
         let itself = answer::about(&reply);

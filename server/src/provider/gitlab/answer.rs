@@ -51,6 +51,13 @@ pub(super) enum Said {
     NoDoor,
     /// Nothing that tells anything about the token. As evidence.
     Nothing(String),
+    /// It is known, but nobody gets in with it.
+    Blocked {
+        /// Goes on after "but".
+        why: &'static str,
+        /// For evidence.
+        answer: String,
+    },
 }
 
 /// Evidence for the end of a token.
@@ -71,6 +78,7 @@ pub(super) fn said(reply: &Reply, now: Timestamp) -> Said {
     };
     let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default();
     let (error, message) = (text("error"), text("message"));
+    let blocked = |why: &'static str| Said::Blocked { why, answer: format!("{status}, {why}") };
     let nothing = |why: &str| Said::Nothing(format!("{status}, {why}"));
     match (reply.status, error) {
         (StatusCode::UNAUTHORIZED, "invalid_token") => {
@@ -80,17 +88,19 @@ pub(super) fn said(reply: &Reply, now: Timestamp) -> Said {
             } else if description.starts_with("Token was revoked") {
                 Said::Refused("401 revoked")
             } else if description.contains("impersonation") {
-                nothing("impersonation is switched off there")
+                blocked("impersonation is switched off there")
             } else {
                 Said::Refused("401")
             }
         }
-        (StatusCode::UNAUTHORIZED, "dpop_error") => nothing("it wants proof of possession (DPoP)"),
+        (StatusCode::UNAUTHORIZED, "dpop_error") => {
+            blocked("its account wants proof of possession (DPoP), which Gitward cannot give")
+        }
         (StatusCode::UNAUTHORIZED, "") if message.starts_with("401 Unauthorized") => Said::Refused("401"),
         (StatusCode::FORBIDDEN, "insufficient_scope") => Said::Narrow { fine_grained: false },
         (StatusCode::FORBIDDEN, "insufficient_granular_scope") => Said::Narrow { fine_grained: true },
         (StatusCode::FORBIDDEN, "") => {
-            account_trouble(message).map_or_else(|| nothing("for no known reason"), nothing)
+            account_trouble(message).map_or_else(|| nothing("for no known reason"), blocked)
         }
         // "… This endpoint requires token type to be a personal access token"
         (StatusCode::BAD_REQUEST, "") if message.starts_with("400") => Said::OfOauth,

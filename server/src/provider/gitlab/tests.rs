@@ -159,7 +159,8 @@ async fn asked(mock: &MockServer) -> Vec<String> {
 /// `Rejected`, `Refused` and `AppRefused` take something from a user; they stand here only where GitLab itself says so.
 fn bad_days(elsewhere: &str) -> Vec<Day> {
     use Word::{
-        AppRefused, Denied, Hidden, Insufficient, Limited, NeedsSso, Refused, Rejected, Unknown, Unreachable,
+        AppRefused, Blocked, Denied, Hidden, Insufficient, Limited, NeedsSso, Refused, Rejected, Unknown,
+        Unreachable,
     };
     let answer = Fault::Answer;
     let reset = now().plus(Duration::from_secs(60)).seconds().to_string();
@@ -181,8 +182,8 @@ fn bad_days(elsewhere: &str) -> Vec<Day> {
         ("401 revoked", answer(revoked()), Rejected, Unknown, Unreachable),
         ("401 invalid", answer(token_error("invalid_token", "Bad Access Token.")), Rejected, Unknown, Unreachable),
         // It knows the token, and yet will not serve it.
-        ("401 impersonation", answer(no_impersonation()), Unreachable, Unknown, Unreachable),
-        ("401 DPoP", answer(token_error("dpop_error", "DPoP validation error: no header")), Unreachable, Unknown, Unreachable),
+        ("401 impersonation", answer(no_impersonation()), Blocked, Unknown, Unreachable),
+        ("401 DPoP", answer(token_error("dpop_error", "DPoP validation error: no header")), Blocked, Unknown, Unreachable),
         ("401 client", answer(token_error("restricted_language_server_client_error", "x")), Unreachable, Unknown, Unreachable),
         ("401 other message", answer(says(401, "Unauthorized")), Unreachable, Unknown, Unreachable),
         ("401 message object", answer(status(401).set_body_json(json!({ "message": {} }))), Unreachable, Unknown, Unreachable),
@@ -190,8 +191,8 @@ fn bad_days(elsewhere: &str) -> Vec<Day> {
         ("401 list", answer(status(401).set_body_json(json!(["401 Unauthorized"]))), Unreachable, Unknown, Unreachable),
         ("403 scope", answer(narrow()), Insufficient, Unknown, Unreachable),
         ("403 permission", answer(narrow_fine_grained()), Insufficient, Unknown, Unreachable),
-        ("403 blocked", answer(forbidden("Your account has been blocked.")), Unreachable, Unknown, Unreachable),
-        ("403 terms", answer(forbidden("You (@jane) must accept the Terms of Service.")), Unreachable, Unknown, Unreachable),
+        ("403 blocked", answer(forbidden("Your account has been blocked.")), Blocked, Unknown, Unreachable),
+        ("403 terms", answer(forbidden("You (@jane) must accept the Terms of Service.")), Blocked, Unknown, Unreachable),
         ("403 JSON", answer(says(403, "403 Forbidden")), Unreachable, Unknown, Unreachable),
         // Git's door.
         ("403 push", answer(plain(403, "You are not allowed to push code to this project.")), Unreachable, Denied, Unreachable),
@@ -548,6 +549,10 @@ async fn the_evidence_tells_why_a_token_is_dead() {
     };
     let rejected = |answer| ProviderError::Rejected(evidence(answer));
     let unreachable = |answer| ProviderError::Unreachable(evidence(answer));
+    let blocked = |status: &str, why: &'static str| ProviderError::Blocked {
+        why,
+        evidence: Evidence { answer: format!("{status}, {why}"), ..evidence("") },
+    };
     let info = |changes| good(&with(token_info(), changes));
     let forbidden = |why: &str| says(403, &format!("403 Forbidden - {why}"));
     let table = [
@@ -562,23 +567,23 @@ async fn the_evidence_tells_why_a_token_is_dead() {
         (info(json!({ "active": false, "expires_at": null })), unreachable("200, but not active")),
         (
             token_error("dpop_error", "DPoP validation error: no header"),
-            unreachable("401, it wants proof of possession (DPoP)"),
+            blocked("401", "its account wants proof of possession (DPoP), which Gitward cannot give"),
         ),
-        (no_impersonation(), unreachable("401, impersonation is switched off there")),
-        (forbidden("Your account has been blocked."), unreachable("403, the account is blocked")),
+        (no_impersonation(), blocked("401", "impersonation is switched off there")),
+        (forbidden("Your account has been blocked."), blocked("403", "the account is blocked")),
         (
             forbidden("Your account is pending approval from your administrator and hence blocked."),
-            unreachable("403, the account waits for approval"),
+            blocked("403", "the account waits for approval"),
         ),
         (
             forbidden("Your account has been deactivated by your administrator."),
-            unreachable("403, the account is deactivated"),
+            blocked("403", "the account is deactivated"),
         ),
         (
             forbidden("Your primary email address is not confirmed."),
-            unreachable("403, the account's e-mail address is not confirmed"),
+            blocked("403", "the account's e-mail address is not confirmed"),
         ),
-        (forbidden("Your password expired."), unreachable("403, the account's password has expired")),
+        (forbidden("Your password expired."), blocked("403", "the account's password has expired")),
         (forbidden("Something of the future."), unreachable("403, for no known reason")),
         (page(401), unreachable("401, a page that is no JSON")),
         (page(503), unreachable("503, a page that is no JSON")),
@@ -608,8 +613,8 @@ async fn a_grant_is_dead_only_when_the_api_says_so_as_well() {
     let table = [
         (unauthorized(), ProviderError::Rejected(by("401"))),
         (revoked(), ProviderError::Rejected(by("401 revoked"))),
-        // An access token that ended says nothing about the grant: it will be renewed.
-        (expired(), ProviderError::Unreachable(by("401 expired"))),
+        // Whoever asks renews the grant before it counts.
+        (expired(), ProviderError::Rejected(by("401 expired"))),
         (page(401), ProviderError::Unreachable(by("401, a page that is no JSON"))),
         (plain(429, "Retry later"), ProviderError::RateLimited { until: None, evidence: by("429") }),
         (

@@ -226,6 +226,19 @@ pub(crate) async fn a_window_that_has_passed_begins_anew(bench: &Bench) {
     assert_eq!(store.failures("a", over).await.expect("an answer"), Some((1, over.plus(MINUTE))));
 }
 
+pub(crate) async fn a_failure_that_did_not_happen_is_taken_back(bench: &Bench) {
+    let store = &*bench.store;
+    for _ in 0..3 {
+        store.count_failure("a", NOW, 60).await.expect("counted");
+    }
+    store.take_back_failure("a", NOW).await.expect("taken back");
+    store.take_back_failure("b", NOW).await.expect("nothing to take back");
+    assert_eq!(store.count_failure("a", NOW, 60).await.expect("counted"), 3);
+    store.take_back_failure("a", NOW.plus(MINUTE)).await.expect("too late");
+    assert_eq!(store.failures("a", NOW).await.expect("an answer").map(|(count, _)| count), Some(3));
+    assert_eq!(store.failures("b", NOW).await.expect("an answer"), None);
+}
+
 pub(crate) async fn forgiven_failures_are_gone(bench: &Bench) {
     let store = &*bench.store;
     store.count_failure("a", NOW, 60).await.expect("counted");

@@ -231,6 +231,18 @@ impl PersonStore for SqliteStore {
         .transpose()
     }
 
+    async fn take_back_failure(&self, bucket: &str, now: Timestamp) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE counters SET failures = failures - 1 WHERE bucket = $1 AND ends_at > $2 AND failures > 0",
+        )
+        .bind(bucket)
+        .bind(now.micros())
+        .execute(&self.writer)
+        .await
+        .doing("take back a failure")?;
+        Ok(())
+    }
+
     async fn forgive(&self, bucket: &str) -> Result<(), StoreError> {
         sqlx::query("DELETE FROM counters WHERE bucket = $1")
             .bind(bucket)
