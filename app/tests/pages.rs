@@ -194,7 +194,7 @@ async fn every_refusal_says_what_happened_and_what_to_do() {
             },
             [
                 "GitHub accepted the token of mara-lind, but it lacks repo and workflow.",
-                "Tick repo and workflow at GitHub's token page",
+                "Make one with repo and workflow at GitHub's token page",
             ],
         ),
         (

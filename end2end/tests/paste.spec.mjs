@@ -69,7 +69,7 @@ test('a token without a scope is refused, and the link to the host makes one tha
   await person.pastes(form, weak.token);
   await isRefused(person, form, { heading: 'GitHub accepted the token of octocat, but it lacks repo', name: 'lagos', typed: weak.token });
   const reason = form.getByRole('alert').filter({ hasText: 'GitHub accepted' });
-  await expect(reason).toContainText('Tick repo at');
+  await expect(reason).toContainText('Make one with repo at');
   await expect(reason).toContainText('It has gist and read:org.');
   await expect(form.getByRole('listitem')).toContainText(['missing: repo']);
   await expect(form.getByLabel('lima')).toBeChecked();

@@ -578,6 +578,7 @@ fn guide(guide: provider::Guide) -> Guide {
     Guide {
         token_word: guide.token_word.to_owned(),
         link: guide.link.into(),
+        prefilled: guide.prefilled,
         limited_link: guide.limited_link.map(Into::into),
         steps: guide.steps,
         user_name: guide.user_name.map(|field| UserNameField {

@@ -156,6 +156,8 @@ pub struct Guide {
     pub token_word: &'static str,
     /// The provider's page that makes one, with what is needed filled in as far as it takes that.
     pub link: Url,
+    /// It takes something of that.
+    pub prefilled: bool,
     /// The same for a token limited to some repositories, where the provider has such a page.
     pub limited_link: Option<Url>,
     /// What to do there, step by step; names of buttons and fields in “quotation marks”.

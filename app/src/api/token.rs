@@ -328,6 +328,8 @@ pub struct Guide {
     pub token_word: String,
     /// The provider's page that makes one, with what is needed filled in as far as it takes that.
     pub link: String,
+    /// It takes something of that.
+    pub prefilled: bool,
     /// The same for a token limited to some repositories, where the provider has it.
     pub limited_link: Option<String>,
     /// What to do there, step by step.

@@ -214,7 +214,8 @@ fn paste_form(access: &RuntimeAccess, refusal: Option<&Refusal>) -> AnyView {
             <p class="hint">
                 {new_tab(access.guide.link.clone(), ["Make a token at ", provider].concat())}
                 {limited}
-                ". The link fills in what it can; the token is shown there only once."
+                {if access.guide.prefilled { ". The link fills in what it can; the" } else { ". The" }}
+                " token is shown there only once."
             </p>
             <details class="guide">
                 <summary>"Step by step"</summary>

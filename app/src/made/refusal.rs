@@ -79,7 +79,7 @@ fn advice(refusal: &Refusal, provider: &str, guide: &Guide) -> AnyView {
             } else {
                 view! { " It has " {codes(granted)} "." }.into_any()
             };
-            view! { "Tick " {codes(missing)} " at " {page} " and paste the new token." {has} }.into_any()
+            view! { "Make one with " {codes(missing)} " at " {page} " and paste it here." {has} }.into_any()
         }
         Refusal::CannotPush { .. } => view! {
             "This runtime commits there. Give the token write access at " {page} ", or ask the repository's owner, then try again."

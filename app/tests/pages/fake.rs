@@ -162,6 +162,7 @@ impl Fake {
             guide: Guide {
                 token_word: "personal access token".into(),
                 link: "https://github.com/settings/tokens/new?scopes=repo&description=Gitward".into(),
+                prefilled: true,
                 limited_link: Some("https://github.com/settings/personal-access-tokens/new".into()),
                 steps: vec!["“Generate token” shows it.".into()],
                 user_name: None,

@@ -250,6 +250,7 @@ impl Provider for Bitbucket {
         Guide {
             token_word: "API token",
             link,
+            prefilled: true,
             limited_link: self.repository_tokens(repository),
             steps: vec![
                 "Choose “Create API token with scopes”. Bitbucket refuses tokens without scopes, which the other \

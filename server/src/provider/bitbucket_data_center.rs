@@ -212,6 +212,7 @@ impl Provider for BitbucketDataCenter {
         Guide {
             token_word: "personal HTTP access token",
             link: below(&self.base, ["plugins", "servlet", "access-tokens", "manage"]),
+            prefilled: false,
             limited_link: None,
             steps: vec![
                 "Choose “Create token”. If the page is not there, click your picture and choose “Manage account”, \

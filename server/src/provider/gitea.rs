@@ -259,6 +259,7 @@ impl Provider for Gitea {
         Guide {
             token_word: "access token",
             link: below(&self.base, ["user", "settings", "applications"]),
+            prefilled: false,
             limited_link: None,
             steps: vec![
                 format!(

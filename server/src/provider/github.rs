@@ -268,6 +268,7 @@ impl Provider for GitHub {
         Guide {
             token_word: "personal access token",
             link,
+            prefilled: true,
             limited_link: self.fine_grained_link(repository, note),
             steps: vec![
                 "The page has name and scopes filled in. Choose under “Expiration” how long the token may live."

@@ -374,6 +374,7 @@ impl Provider for GitLab {
         Guide {
             token_word: "personal access token",
             link,
+            prefilled: true,
             limited_link: None,
             steps: vec![
                 "The page has name and scopes filled in. If it shows a list of your tokens instead, choose “Generate \
