@@ -98,7 +98,7 @@ async fn every_health_has_a_word_and_a_sentence() {
         "Expires soon",
         "Ends in 7 days. Replace it before then.",
         "GitLab unreachable",
-        "No answer since 18 minutes ago. Last good answer 18 minutes ago. The token stays in use.Check again",
+        "No answer, first noticed 18 minutes ago. Last good answer 18 minutes ago. The token stays in use.Check again",
         "GitLab asks us to wait",
         "It takes questions again in 7 days. The token stays in use; check again then.",
         "Checking",

@@ -39,6 +39,10 @@ pub(super) fn html(access: &RuntimeAccess, in_dialog: bool) -> String {
     };
     let way =
         if access.oauth { "Authorize it, or give it a token of yours." } else { "Give it a token of yours." };
+    let in_use = access.row.token.as_ref().map(|token| {
+        let (kind, login) = (token.kind.clone(), token.login.clone());
+        view! { <p class="hint">"In use: " {kind} " of " {login} ". It serves until a new one has passed."</p> }
+    });
     let back = (!in_dialog).then(|| {
         view! { <a class="back" href=path::TOKENS>{icon("back")} "All runtimes"</a> }
     });
@@ -47,9 +51,10 @@ pub(super) fn html(access: &RuntimeAccess, in_dialog: bool) -> String {
         <div class=if in_dialog { "access" } else { "access sheet padded" }>
             {title}
             <p class="lead">
-                "This runtime works at " {access.row.provider.name.clone()}
-                " in your name: it reads, commits and opens requests there. " {way}
+                "This runtime works at " {access.row.provider.name.clone()} " (" {access.row.provider.host.clone()}
+                ") in your name: it reads, commits and opens requests there. " {way}
             </p>
+            {in_use}
             {refusal.as_ref().and_then(|refusal| settle_form(access, refusal))}
             {quick.then(|| quick_form(access))}
             {paste}
@@ -233,7 +238,9 @@ fn paste_form(access: &RuntimeAccess, refusal: Option<&Refusal>) -> AnyView {
 /// The user name that goes with the token, where the provider wants one.
 fn user_name_field(access: &RuntimeAccess) -> Option<AnyView> {
     let field = access.guide.user_name.clone()?;
-    let wrong = error().is_some_and(|error| error.blames("user_name"));
+    // Without it the provider can't know the token, and which of the two was wrong it does not tell.
+    let unknown = access.user_name.is_empty() && matches!(access.refusal, Some(Refusal::Unknown));
+    let wrong = unknown || error().is_some_and(|error| error.blames("user_name"));
     let optional = field.optional.then_some(" (for some tokens)");
     Some(
         view! {
@@ -265,7 +272,7 @@ fn end_field(access: &RuntimeAccess) -> Option<AnyView> {
     access.guide.asks_end.then(|| {
         view! {
             <div class="field">
-                <label for="end">"Last day (if you like)"</label>
+                <label for="end">"Ends on (optional)"</label>
                 <input
                     id="end"
                     name="end"
@@ -275,7 +282,7 @@ fn end_field(access: &RuntimeAccess) -> Option<AnyView> {
                     aria-invalid=wrong.then_some("true")
                 />
                 <p class="hint" id="end-hint">
-                    {access.row.provider.name.clone()} " tells nobody when a token ends. Note the day that you chose there, and the list will remind you."
+                    {access.row.provider.name.clone()} " does not say when a token ends. Choose the day that you set there, and the list reminds you."
                 </p>
             </div>
         }

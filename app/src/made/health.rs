@@ -76,8 +76,8 @@ fn sentence(row: &RuntimeRow) -> AnyView {
     match &row.health {
         Health::NoToken => "This runtime can't act for you yet.".into_any(),
         Health::Checking { since } => view! {
-            {provider} " refused it once, " {ago(since)}
-            ". Providers have bad moments, so the token stays in use. Check again later to be sure."
+            {provider} " began to refuse it " {ago(since)}
+            ". Providers have bad moments, so the token stays in use. Check again later to be sure. Did you revoke it? Then replace it."
             {check_button(row)}
         }
         .into_any(),
@@ -122,7 +122,7 @@ fn sentence(row: &RuntimeRow) -> AnyView {
         .into_any(),
         Health::Unreachable { since, last_good } => {
             let last = last_good.as_ref().map(|at| view! { " Last good answer " {ago(at)} "." });
-            view! { "No answer since " {ago(since)} "." {last} " The token stays in use." {check_button(row)} }.into_any()
+            view! { "No answer, first noticed " {ago(since)} "." {last} " The token stays in use." {check_button(row)} }.into_any()
         }
         Health::RateLimited { until } => {
             let until = match until {

@@ -41,13 +41,14 @@ fn heading(refusal: &Refusal, provider: &str) -> AnyView {
 }
 
 /// What it means and what to do.
-fn advice(refusal: &Refusal, provider: &str, guide: &Guide) -> AnyView {
+fn advice(refusal: &Refusal, provider: &str, guide: &Guide, user_name: &str) -> AnyView {
     let page = new_tab(guide.link.clone(), [provider, "'s token page"].concat());
     match refusal {
         Refusal::Unknown => {
             // One of two can be wrong, and the provider does not tell which.
             let name = guide.user_name.as_ref().map(|field| {
-                view! { " Look at “" {field.label.clone()} "” as well: they must go together." }
+                let empty = if user_name.is_empty() { " It was empty." } else { "" };
+                view! { " Look at “" {field.label.clone()} "” as well: they must go together." {empty} }
             });
             view! {
                 "It may be cut short, expired or revoked. Copy the whole token again, or make a new one at " {page} "."
@@ -124,7 +125,7 @@ pub(crate) fn view(refusal: &Refusal, access: &RuntimeAccess) -> AnyView {
     let provider = &access.row.provider.name;
     view! {
         <p><b>{heading(refusal, provider)}</b></p>
-        <p>{advice(refusal, provider, &access.guide)}</p>
+        <p>{advice(refusal, provider, &access.guide, &access.user_name)}</p>
     }
     .into_any()
 }

@@ -174,7 +174,7 @@ fn tools(counts: Counts, filter: Memo<String>, show: Memo<Show>) -> AnyView {
         view! {
             <a
                 class="chip"
-                data-tone=which.word()
+                data-tone=(count > 0).then(|| which.word())
                 href=move || path::list(&filter.read(), which.word(), 1)
                 aria-current=move || (show.get() == which).then_some("true")
                 data-noscroll
