@@ -53,7 +53,7 @@ test('a person lets several runtimes in with one consent', async ({ person, forg
   expect(await exchanges(forge)).toHaveLength(1);
 });
 
-const tooLittle = /The provider granted less than this runtime needs, so the token in use stays/;
+const tooLittle = /The provider granted less than this runtime needs, so nothing has changed/;
 
 test('whoever grants less than is needed is told what lacks', async ({ person, forge }) => {
   await goesToTheHost(person, forge);
