@@ -29,6 +29,35 @@ pub struct ProviderAccount {
     pub login: String,
 }
 
+/// Longer than the longest id that was ever seen.
+const LONGEST_ID: usize = 200;
+/// Letters of a name: of GitLab's, the longest
+/// (<https://docs.gitlab.com/user/reserved_names/>).
+const LONGEST_NAME: usize = 255;
+
+impl ProviderAccount {
+    /// As an answer has it, unless it could not be told from others or shown.
+    pub fn new(id: impl Into<String>, login: &str) -> Option<Self> {
+        let id: String = id.into();
+        let fits = (1..=LONGEST_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
+        let login = shown_name(login).filter(|_| fits)?.to_owned();
+        Some(Self { id, login })
+    }
+}
+
+/// A name without blanks around it, if it can be shown: letters of any script, but nothing that turns a line around or
+/// hides.
+pub fn shown_name(name: &str) -> Option<&str> {
+    let hides = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+            || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}')
+    };
+    let name = name.trim();
+    let fits = (1..=LONGEST_NAME).contains(&name.chars().count()) && !name.contains(hides);
+    fits.then_some(name)
+}
+
 /// A PAT or an OAuth2 grant of one user at one provider, without its secrets.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Credential {
@@ -94,6 +123,13 @@ pub struct Evidence {
     pub request: String,
     /// `200`, `401`, `no answer in 10 s`.
     pub answer: String,
+}
+
+impl Evidence {
+    /// What was asked, and what came back.
+    pub fn new(request: impl Into<String>, answer: impl Into<String>) -> Self {
+        Self { request: request.into(), answer: answer.into() }
+    }
 }
 
 /// Why there is no verdict at the moment; the last one stays.

@@ -21,7 +21,7 @@ use crate::{
     id::{CredentialId, OauthAppId, ProviderId, RuntimeId, UserId},
     provider::{Age, Grant, GrantError, Identity, OauthApp, Presented, Provider, ProviderError},
     random::{NoEntropy, new_id, new_secret},
-    renew::{dates, redirect_uri},
+    renew::dates,
     scope::ScopeSet,
     seal::{Place, Purpose, SealError, Sealed},
     secret::{Fingerprint, Secret},
@@ -82,9 +82,6 @@ pub enum StartError {
     /// No random bytes.
     #[error(transparent)]
     Entropy(#[from] NoEntropy),
-    /// An address of the declaration that no provider can have.
-    #[error("the provider's address is unusable")]
-    Address(#[from] url::ParseError),
 }
 
 /// What the provider's redirect brought, untrusted.
@@ -135,8 +132,6 @@ pub struct Failed {
 pub struct Logins {
     /// Keeps what comes of it, and has what is needed on the way.
     pub authorizer: Arc<Authorizer>,
-    /// What the provider redirects to lies below it.
-    pub public_url: Url,
 }
 
 impl Logins {
@@ -208,7 +203,7 @@ impl Logins {
 
         let (url, _) = BasicClient::new(ClientId::new(app.client_id.clone()))
             .set_auth_uri(AuthUrl::from_url(provider.oauth_endpoints().authorize))
-            .set_redirect_uri(RedirectUrl::from_url(redirect_uri(&self.public_url, &app.provider)?))
+            .set_redirect_uri(RedirectUrl::from_url(provider.place().redirect_uri.clone()))
             .authorize_url(|| CsrfToken::new(state.expose().to_owned()))
             .add_scopes(provider.oauth_scopes(&scopes).iter().map(|scope| Scope::new(scope.to_owned())))
             .set_pkce_challenge(challenge)
@@ -276,20 +271,17 @@ impl Logins {
         .map_err(|error| internal("open a login attempt", &error))?;
         let verifier =
             std::str::from_utf8(&verifier).map_err(|error| internal("open a login attempt", &error))?;
-        let redirect_uri = redirect_uri(&self.public_url, &attempt.provider)
-            .map_err(|error| internal("build an address", &error))?;
 
         let sent_at = clock.now();
-        let grant =
-            provider.exchange(app, &code, &Secret::new(verifier), &redirect_uri).await.map_err(|error| {
-                let problem = match &error {
-                    GrantError::Refused(_) => OauthProblem::CodeRefused,
-                    GrantError::AppRefused(_) => OauthProblem::AppRefused,
-                    GrantError::RateLimited { .. } | GrantError::Unreachable(_) => OauthProblem::Unreachable,
-                };
-                tracing::warn!(provider = %attempt.provider, ?error, "A code could not be exchanged");
-                problem
-            })?;
+        let grant = provider.exchange(app, &code, &Secret::new(verifier)).await.map_err(|error| {
+            let problem = match &error {
+                GrantError::Refused(_) => OauthProblem::CodeRefused,
+                GrantError::AppRefused(_) => OauthProblem::AppRefused,
+                GrantError::RateLimited { .. } | GrantError::Unreachable(_) => OauthProblem::Unreachable,
+            };
+            tracing::warn!(provider = %attempt.provider, ?error, "A code could not be exchanged");
+            problem
+        })?;
         let identity =
             provider.identify(&presented(&grant.access, None), Age::Fresh).await.map_err(|error| {
                 tracing::warn!(provider = %attempt.provider, ?error, "A fresh grant could not be checked");

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use url::Url;
 
-use self::http::Outgoing;
+use self::{grant::Dialect, http::Outgoing, place::Place, shape::Family};
 use crate::{
     clock::{Clock, Timestamp},
     credential::{Evidence, Method, ProviderAccount, Push},
@@ -24,6 +24,8 @@ pub mod gitlab;
 pub mod grant;
 pub mod http;
 pub mod limit;
+pub mod place;
+pub mod repository;
 pub mod shape;
 #[cfg(test)]
 mod testing;
@@ -59,6 +61,13 @@ pub enum ProviderError {
     },
     /// No answer, or none that makes sense. Says nothing about the credential.
     Unreachable(Evidence),
+}
+
+impl ProviderError {
+    /// A good status, and yet no answer to the question whose a token is.
+    pub fn senseless(label: &str) -> Self {
+        Self::Unreachable(Evidence::new(label, "a page that is no JSON, or tells no user"))
+    }
 }
 
 /// Why a grant could not be had or renewed.
@@ -206,6 +215,8 @@ pub struct Settings {
     pub base_url: Url,
     /// Where the API is, unless it follows from `base_url`.
     pub api_url: Option<Url>,
+    /// Where it sends people back to after they have authorized.
+    pub redirect_uri: Url,
     /// For limits that end at a moment.
     pub clock: Arc<dyn Clock>,
     /// The way out.
@@ -241,21 +252,40 @@ pub enum Shape {
 /// A Git provider at one address. Knows its own dialect; holds no credentials.
 #[async_trait]
 pub trait Provider: Send + Sync {
-    /// The key in the configuration.
-    fn id(&self) -> &ProviderId;
-    /// How people call it: `GitHub`, `GitHub Enterprise`, or as the operator named it.
-    fn name(&self) -> &str;
+    /// Where it is.
+    fn place(&self) -> &Place;
+    /// What its tokens look like.
+    fn family(&self) -> &'static Family;
+    /// How its token endpoint speaks.
+    fn dialect(&self) -> &'static Dialect;
     /// The word of the picture of its kind in `style/component/provider.css`.
     fn icon(&self) -> &'static str;
+
+    /// The key in the configuration.
+    fn id(&self) -> &ProviderId {
+        &self.place().id
+    }
+    /// How people call it: `GitHub`, `GitHub Enterprise`, or as the operator named it.
+    fn name(&self) -> &str {
+        &self.place().name
+    }
     /// Host, with the port where it is not the usual one, of what people see.
-    fn host(&self) -> String;
+    fn host(&self) -> String {
+        address::host(&self.place().base)
+    }
     /// All origins that get to see credentials, sorted and joined by a blank: credentials are sealed to it.
-    fn origin(&self) -> String;
+    fn origin(&self) -> String {
+        address::origin(self.place().origins())
+    }
 
     /// What a pasted text looks like.
-    fn shape(&self, token: &Secret) -> Shape;
+    fn shape(&self, token: &Secret) -> Shape {
+        self.family().shape(token)
+    }
     /// What tokens of other kinds of providers begin with, and how those are called: for a hint while typing.
-    fn foreign_shapes(&self) -> Vec<(&'static str, &'static str)>;
+    fn foreign_shapes(&self) -> Vec<(&'static str, &'static str)> {
+        self.family().foreign()
+    }
     /// How a kind of token is called on the page.
     fn kind_label(&self, kind: &str) -> &'static str;
     /// The scopes that a runtime needs unless it says otherwise.
@@ -286,23 +316,16 @@ pub trait Provider: Send + Sync {
     ///
     /// # Errors
     /// As [`GrantError`] says.
-    async fn exchange(
-        &self,
-        app: &OauthApp,
-        code: &Secret,
-        verifier: &Secret,
-        redirect_uri: &Url,
-    ) -> Result<Grant, GrantError>;
+    async fn exchange(&self, app: &OauthApp, code: &Secret, verifier: &Secret) -> Result<Grant, GrantError> {
+        grant::exchange(&self.place().token_endpoint(self.dialect()), app, code, verifier).await
+    }
     /// Renews a grant. The old refresh token may be dead afterwards, whatever comes back: keep the answer first.
     ///
     /// # Errors
     /// As [`GrantError`] says.
-    async fn refresh(
-        &self,
-        app: &OauthApp,
-        refresh: &Secret,
-        redirect_uri: &Url,
-    ) -> Result<Grant, GrantError>;
+    async fn refresh(&self, app: &OauthApp, refresh: &Secret) -> Result<Grant, GrantError> {
+        grant::refresh(&self.place().token_endpoint(self.dialect()), app, refresh).await
+    }
 }
 
 /// Where OAuth2 happens at a provider.

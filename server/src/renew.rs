@@ -10,15 +10,13 @@ use std::{
 use crate::{
     clock::{Clock, Timestamp},
     credential::{Credential, Evidence, Standing, Tokens, Trouble},
-    id::{CredentialId, ProviderId},
+    id::CredentialId,
     provider::{Grant, GrantError, OauthApp, Registry},
     random::Entropy,
     seal::{KeyRing, SealError},
     store::{NewCredential, Store, StoreError},
 };
-use app::path;
 use tokio_util::task::TaskTracker;
-use url::Url;
 
 /// A lease is longer than any answer of a provider may take, so that nobody takes over a refresh that still runs.
 const LEASE: Duration = Duration::from_secs(60);
@@ -46,20 +44,9 @@ pub enum TokensError {
     /// The secret does not open.
     #[error(transparent)]
     Seal(#[from] SealError),
-    /// An address of the declaration that no provider can have.
-    #[error("the provider's address is unusable")]
-    Address(#[from] url::ParseError),
     /// The task that renews was stopped.
     #[error("renewing was stopped")]
     Stopped,
-}
-
-/// Where a provider sends people back to.
-///
-/// # Errors
-/// If the provider's id is no part of an address.
-pub fn redirect_uri(public_url: &Url, provider: &ProviderId) -> Result<Url, url::ParseError> {
-    public_url.join(&path::callback(provider.as_str()))
 }
 
 /// When a grant must be renewed, and when its user must act, counted from when the request was sent: the answer may
@@ -84,8 +71,6 @@ pub struct Renewer {
     keys: Arc<KeyRing>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-    /// What the provider redirects to lies below it: some want to see that address again.
-    public_url: Url,
     /// One lock per credential that is being renewed in this process; forgotten with its last holder. Keyed by the
     /// credential's id, never by a token: two users must never share an answer.
     in_flight: Mutex<HashMap<CredentialId, Weak<tokio::sync::Mutex<()>>>>,
@@ -101,10 +86,9 @@ impl Renewer {
         keys: Arc<KeyRing>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
-        public_url: Url,
         under_way: TaskTracker,
     ) -> Self {
-        Self { store, registry, keys, clock, entropy, public_url, in_flight: Mutex::default(), under_way }
+        Self { store, registry, keys, clock, entropy, in_flight: Mutex::default(), under_way }
     }
 
     /// A credential with tokens that are good for now.
@@ -215,8 +199,7 @@ impl Renewer {
     ) -> Result<(Credential, Tokens), TokensError> {
         let provider = self.registry.provider(&credential.provider).ok_or(TokensError::Gone)?;
         let sent_at = self.clock.now();
-        let redirect_uri = redirect_uri(&self.public_url, &credential.provider)?;
-        let problem = match provider.refresh(app, refresh, &redirect_uri).await {
+        let problem = match provider.refresh(app, refresh).await {
             Ok(grant) => return self.keep(credential, tokens, grant, sent_at, &provider.origin()).await,
             Err(problem) => problem,
         };

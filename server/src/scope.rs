@@ -4,6 +4,15 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+/// More letters than any scope has.
+const LONGEST_SCOPE: usize = 100;
+
+/// Whether a text is one scope, whatever it means: no list, no sentence.
+pub fn is_scope(text: &str) -> bool {
+    (1..=LONGEST_SCOPE).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',')
+}
+
 /// Scopes by name. Unknown names are kept and shown; they imply nothing.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use app::path;
 use ipnet::IpNet;
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
@@ -186,7 +187,6 @@ impl Site {
             Arc::clone(&keys),
             Arc::clone(&clock),
             Arc::clone(&entropy),
-            config.public_url().clone(),
             under_way.clone(),
         ));
         let guard = Arc::new(Guard { store: Arc::clone(&store), clock: Arc::clone(&clock) });
@@ -206,7 +206,7 @@ impl Site {
             guard,
             clock: Arc::clone(&clock),
         };
-        let logins = Logins { authorizer: Arc::clone(&authorizer), public_url: config.public_url().clone() };
+        let logins = Logins { authorizer: Arc::clone(&authorizer) };
         let people =
             People::new(sqlite, Arc::clone(&clock), Arc::clone(&entropy), person::Settings::default())?;
         Ok(Self {
@@ -321,7 +321,7 @@ fn registry(config: &Config, clock: &Arc<dyn Clock>) -> Result<Registry, SiteErr
         .providers()
         .iter()
         .map(|settings| {
-            provider(settings, clock).map_err(|problem| SiteError::Provider {
+            provider(settings, config.public_url(), clock).map_err(|problem| SiteError::Provider {
                 id: settings.id.to_string(),
                 problem: problem.to_string(),
             })
@@ -332,6 +332,7 @@ fn registry(config: &Config, clock: &Arc<dyn Clock>) -> Result<Registry, SiteErr
 
 fn provider(
     settings: &ProviderSettings,
+    public_url: &Url,
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<dyn Provider>, Box<dyn std::error::Error + Send + Sync>> {
     let http = Outgoing::new(&HttpSettings {
@@ -345,6 +346,7 @@ fn provider(
         name: settings.name.clone(),
         base_url: settings.base_url.clone(),
         api_url: settings.api_url.clone(),
+        redirect_uri: public_url.join(&path::callback(settings.id.as_str()))?,
         clock: Arc::clone(clock),
         http,
     };

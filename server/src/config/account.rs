@@ -3,13 +3,14 @@
 use super::{
     file::{Field, Section, choice},
     name,
-    provider::{AppScope, Known, ProviderKind, RepositoryForm},
+    provider::{AppScope, Known, ProviderKind},
 };
 use crate::{
     catalogue::{Account, Member, Role, Runtime},
     id::{AccountId, OauthAppId, ProviderId, RuntimeId},
     person::Name,
-    scope::ScopeSet,
+    provider::repository::RepositoryForm,
+    scope::{ScopeSet, is_scope},
 };
 
 pub(super) const ACCOUNT_KEYS: &[&str] = &["id", "name", "members", "runtime"];
@@ -166,7 +167,7 @@ fn app(
 
 /// What it looks like is the provider's business, where that is known.
 fn parse_repository(text: &str, kind: Option<ProviderKind>) -> Result<String, String> {
-    let form = kind.map_or(RepositoryForm::OWNER_AND_NAME, ProviderKind::repository_form);
+    let form = kind.map_or(&RepositoryForm::OWNER_AND_NAME, ProviderKind::repository_form);
     match form.fits(text) {
         true => Ok(text.to_owned()),
         false => Err(format!("must be {}, without the host and without `.git`", form.written)),
@@ -182,9 +183,7 @@ fn scopes(section: &Section<'_>) -> Option<Option<ScopeSet>> {
         .iter()
         .map(|field| {
             field.parse(|text| {
-                let fits =
-                    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
-                if fits {
+                if is_scope(text) {
                     Ok(text.to_owned())
                 } else {
                     Err("must be one scope each, such as `repo`".to_owned())

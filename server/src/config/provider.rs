@@ -1,6 +1,6 @@
 //! `[[provider]]` and `[[oauth_app]]`.
 
-use std::{collections::HashMap, ops::RangeInclusive, path::PathBuf};
+use std::{collections::HashMap, path::PathBuf};
 
 use url::Url;
 
@@ -13,7 +13,9 @@ use super::{
 };
 use crate::{
     id::{AccountId, OauthAppId, ProviderId},
-    provider::OauthApp,
+    provider::{
+        OauthApp, bitbucket, bitbucket_data_center, gitea, github, gitlab, repository::RepositoryForm,
+    },
 };
 
 pub(super) const PROVIDER_KEYS: &[&str] = &["id", "kind", "name", "base_url", "api_url", "ca_file", "proxy"];
@@ -70,52 +72,14 @@ impl ProviderKind {
     }
 
     /// How such a provider's repositories are written.
-    pub(super) const fn repository_form(self) -> RepositoryForm {
+    pub(super) const fn repository_form(self) -> &'static RepositoryForm {
         match self {
-            Self::Github | Self::BitbucketCloud | Self::Gitea | Self::Forgejo => {
-                RepositoryForm::OWNER_AND_NAME
-            }
-            // https://docs.gitlab.com/user/group/subgroups/: twenty levels of subgroups below a group.
-            Self::Gitlab => RepositoryForm {
-                written: "`group/project`, or with subgroups `group/subgroup/project`",
-                parts: 2..=22,
-                longest_part: 255,
-                marks: b"._-",
-            },
-            // https://confluence.atlassian.com/bitbucketserver/clone-a-repository-790632786.html
-            Self::BitbucketDataCenter => RepositoryForm {
-                written: "`KEY/name`, with the project's key, or `~user/name`",
-                parts: 2..=2,
-                longest_part: 255,
-                marks: b"._-~",
-            },
+            Self::Github => &github::REPOSITORY,
+            Self::Gitlab => &gitlab::REPOSITORY,
+            Self::BitbucketCloud => &bitbucket::REPOSITORY,
+            Self::BitbucketDataCenter => &bitbucket_data_center::REPOSITORY,
+            Self::Gitea | Self::Forgejo => &gitea::REPOSITORY,
         }
-    }
-}
-
-/// What the path of a repository looks like.
-pub(super) struct RepositoryForm {
-    /// For people: `owner/name`.
-    pub(super) written: &'static str,
-    parts: RangeInclusive<usize>,
-    longest_part: usize,
-    /// What may stand in a part besides letters and digits.
-    marks: &'static [u8],
-}
-
-impl RepositoryForm {
-    /// As most have it.
-    pub(super) const OWNER_AND_NAME: Self =
-        Self { written: "`owner/name`", parts: 2..=2, longest_part: 100, marks: b"._-" };
-
-    /// Whether a path is of this form.
-    pub(super) fn fits(&self, path: &str) -> bool {
-        let part = |part: &str| {
-            !matches!(part, "" | "." | "..")
-                && part.len() <= self.longest_part
-                && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || self.marks.contains(&byte))
-        };
-        self.parts.contains(&path.split('/').count()) && path.split('/').all(part) && !path.ends_with(".git")
     }
 }
 

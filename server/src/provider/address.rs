@@ -2,7 +2,8 @@
 
 use url::Url;
 
-use super::http::Gate;
+/// Letters of an address that is shown.
+const LONGEST_LINK: usize = 2048;
 
 /// An address below another, which may have a path of its own.
 pub fn below<'a>(base: &Url, path: impl IntoIterator<Item = &'a str>) -> Url {
@@ -20,25 +21,19 @@ pub fn host(base: &Url) -> String {
     base.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
-/// All origins behind the gates, sorted and joined by a blank.
-pub fn origin<'a>(gates: impl IntoIterator<Item = &'a Gate>) -> String {
-    let mut origins: Vec<&str> = gates.into_iter().map(Gate::origin).collect();
+/// All of these origins, sorted and joined by a blank.
+pub fn origin<'a>(origins: impl IntoIterator<Item = &'a str>) -> String {
+    let mut origins: Vec<&str> = origins.into_iter().collect();
     origins.sort_unstable();
     origins.dedup();
     origins.join(" ")
 }
 
-/// The parts of a repository's path without `.git`: none if it is no such path, or could change that of an address.
-pub fn repository_parts(repository: &str) -> Option<Vec<&str>> {
-    let parts: Vec<&str> = repository.strip_suffix(".git").unwrap_or(repository).split('/').collect();
-    let fits = |part: &&str| {
-        !matches!(*part, "" | "." | "..")
-            && part.len() <= 255
-            && part
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'~' | b'+'))
-    };
-    (parts.len() >= 2 && parts.iter().all(fits)).then_some(parts)
+/// An address from an answer, so not to be trusted. Shown to people, so only ever on the host that they know.
+pub fn shown_link(text: &str, base: &Url) -> Option<Url> {
+    let link = Url::parse(text).ok().filter(|_| text.len() <= LONGEST_LINK)?;
+    let known = link.origin() == base.origin() && link.username().is_empty() && link.password().is_none();
+    known.then_some(link)
 }
 
 #[cfg(test)]
@@ -55,14 +50,24 @@ mod tests {
     }
 
     #[test]
-    fn a_repository_has_two_parts_or_more_and_none_that_leads_elsewhere() {
-        assert_eq!(repository_parts("acme/infra.git"), Some(vec!["acme", "infra"]));
-        assert_eq!(repository_parts("a/b/c"), Some(vec!["a", "b", "c"]));
-        assert_eq!(repository_parts("~jane/notes"), Some(vec!["~jane", "notes"]));
-        for wrong in
-            ["", "infra", "a//b", "../b", "a/..", "a/b?c", "a/b#c", "a/b c", "a/%2e%2e", "/a/b", "a/.git"]
-        {
-            assert_eq!(repository_parts(wrong), None, "{wrong:?}");
+    fn a_link_is_shown_only_on_the_known_host_and_without_a_secret() {
+        let base = Url::parse("https://git.example.com/git").unwrap();
+        let shown = |text: &str| shown_link(text, &base).map(String::from);
+        let link = "https://git.example.com/orgs/acme/sso?a=b";
+        assert_eq!(shown(link).as_deref(), Some(link));
+        let long = format!("{link}{}", "c".repeat(LONGEST_LINK));
+        for wrong in [
+            "",
+            "/orgs/acme/sso",
+            "javascript:alert(1)",
+            "http://git.example.com/sso",
+            "https://git.example.com:8443/sso",
+            "https://example.com/sso",
+            "https://jane@git.example.com/sso",
+            "https://:word@git.example.com/sso",
+            long.as_str(),
+        ] {
+            assert_eq!(shown(wrong), None, "{wrong:?}");
         }
     }
 }

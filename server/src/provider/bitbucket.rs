@@ -2,27 +2,27 @@
 //!
 //! What it answers, and what that means, is in [`answer`]; its two vocabularies of scopes in [`scopes`].
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use http::{HeaderMap, Method as Verb, StatusCode};
+use http::{HeaderMap, StatusCode};
 use oauth2::AuthType;
 use url::Url;
 
 use self::answer::{Account, No, Repository};
 use super::{
-    Age, Auth, Doors, Grant, GrantError, Guide, Identity, OauthApp, OauthEndpoints, Presented, Provider,
-    ProviderError, Settings, Shape, TokenExpiry, UserNameField,
-    address::{self, below},
-    git::{self, Advertisement},
-    grant::{self, Dialect},
-    http::{Fault, Gate, OriginError, Question, Reply},
+    Age, Auth, Doors, Guide, Identity, OauthEndpoints, Presented, Provider, ProviderError, Settings, Shape,
+    TokenExpiry, UserNameField,
+    address::below,
+    git::Advertisement,
+    grant::Dialect,
+    http::{OriginError, Reply},
+    place::Place,
+    repository::RepositoryForm,
     shape::Family,
 };
 use crate::{
-    clock::Clock,
     credential::{Evidence, Method, ProviderAccount, Push},
-    id::ProviderId,
     scope::ScopeSet,
     secret::Secret,
 };
@@ -39,8 +39,14 @@ const API_TOKEN: &str = "ATATT3";
 const ACCESS_TOKEN: &str = "ATCTT3";
 const APP_PASSWORD: &str = "ATBB";
 
+/// The workspace and the slug.
+pub const REPOSITORY: RepositoryForm = RepositoryForm::OWNER_AND_NAME;
+
 /// <https://www.atlassian.com/blog/bitbucket/bitbucket-cloud-transitions-to-api-tokens-enhancing-security-with-app-password-deprecation>
 const ENDED: &str = "This is an app password, and Bitbucket ended app passwords on 28 July 2026.";
+
+/// The question whose a token is, as evidence names it.
+const USER: &str = "GET /user";
 
 /// The page that makes API tokens is part of Atlassian's, not of Bitbucket.
 const PUBLIC_HOST: &str = "bitbucket.org";
@@ -56,24 +62,20 @@ const GIT_NAME_OF_OTHERS: &str = "x-token-auth";
 /// Its token endpoint (<https://developer.atlassian.com/cloud/bitbucket/oauth-2>). A refresh token works once.
 const DIALECT: Dialect = Dialect {
     label: "POST /site/oauth2/access_token",
+    path: &["site", "oauth2", "access_token"],
     client_auth: AuthType::BasicAuth,
     documented_life: Duration::from_secs(2 * 60 * 60),
     refused: &[],
     app_refused: &["redirect_uri_mismatch"],
+    repeats_redirect: false,
     limit: answer::limit,
 };
 
 /// Bitbucket Cloud at one address.
 pub struct Bitbucket {
-    id: ProviderId,
-    name: String,
-    base: Url,
-    api: Url,
+    place: Place,
     /// Where people look after their Atlassian account.
     account: Url,
-    web_gate: Gate,
-    api_gate: Gate,
-    clock: Arc<dyn Clock>,
 }
 
 impl Bitbucket {
@@ -82,55 +84,31 @@ impl Bitbucket {
     /// # Errors
     /// If credentials must not go to one of the addresses.
     pub fn new(settings: Settings) -> Result<Self, OriginError> {
-        let base = settings.base_url;
-        let web_gate = settings.http.gate(&base)?;
+        let base = &settings.base_url;
         let is_public = base.host_str() == Some(PUBLIC_HOST) && base.port().is_none();
         let (api, account) = if is_public {
-            (at_host(&base, PUBLIC_API_HOST), at_host(&base, PUBLIC_ACCOUNT_HOST))
+            (at_host(base, PUBLIC_API_HOST), at_host(base, PUBLIC_ACCOUNT_HOST))
         } else {
             (base.clone(), base.clone())
         };
-        let api = settings.api_url.unwrap_or_else(|| below(&api, ["2.0"]));
-        Ok(Self {
-            id: settings.id,
-            name: settings.name.unwrap_or_else(|| FAMILY.label.to_owned()),
-            web_gate,
-            api_gate: settings.http.gate(&api)?,
-            base,
-            api,
-            account,
-            clock: settings.clock,
-        })
-    }
-
-    async fn ask_api<const N: usize>(
-        &self,
-        path: [&str; N],
-        auth: &Auth,
-        token: &Secret,
-    ) -> (String, Result<Reply, Fault>) {
-        let label = format!("GET /{}", path.join("/"));
-        let question = Question::new(Verb::GET, below(&self.api, path), &label).auth(auth, token);
-        (label, self.api_gate.send(question).await)
+        Ok(Self { place: Place::new(settings, FAMILY.label, below(&api, ["2.0"]))?, account })
     }
 
     async fn identify_by(&self, auth: &Auth, presented: &Presented<'_>) -> Result<Identity, ProviderError> {
-        let (label, reply) = self.ask_api(["user"], auth, presented.token).await;
-        let reply = reply.map_err(|fault| ProviderError::Unreachable(fault.evidence(&label)))?;
+        let question = self.place.question(["user"], USER);
+        let reply = self.place.ask(question, auth, presented.token).await?;
         let scopes = answer::scopes(&reply.headers);
         let kind = Kind::of(&reply.headers, auth, presented, scopes.as_ref());
         let status = reply.status;
-        let evidence = |answer: &str| Evidence { request: label.clone(), answer: answer.to_owned() };
         let owner = if status == StatusCode::OK {
-            reply.json::<Account>().and_then(Account::owner).ok_or_else(|| {
-                ProviderError::Unreachable(evidence("a page that is no JSON, or tells no user"))
-            })?
+            let account = reply.json::<Account>();
+            account.and_then(Account::owner).ok_or_else(|| ProviderError::senseless(USER))?
         } else {
-            match answer::refusal(&label, &reply, kind.is_access_token(), self.clock.now()) {
+            match answer::refusal(USER, &reply, kind.is_access_token(), self.place.now()) {
                 No::NotAUser if kind.is_access_token() => bot(kind, presented.token),
                 No::NotAUser => {
                     let answer = "the API is not open to such tokens, shown like this";
-                    return Err(ProviderError::Unreachable(evidence(answer)));
+                    return Err(ProviderError::Unreachable(Evidence::new(USER, answer)));
                 }
                 No::Error(error) => return Err(error),
             }
@@ -141,15 +119,15 @@ impl Bitbucket {
             scopes,
             // No answer tells it; the user may.
             expiry: TokenExpiry::Unknown,
-            evidence: evidence(status.as_str()),
+            evidence: Evidence::new(USER, status.as_str()),
         })
     }
 
     /// What the API tells about a repository that Git does not let the token push to.
     async fn why_not(&self, auth: &Auth, token: &Secret, path: (&str, &str), git: &Reply) -> Push {
-        let (_, reply) = self.ask_api(["repositories", path.0, path.1], auth, token).await;
-        let Ok(reply) = reply else { return Push::Unknown };
-        if answer::limit(&reply, self.clock.now()).is_some() {
+        let question = self.place.question(["repositories", path.0, path.1], "GET /repositories");
+        let Ok(reply) = self.place.ask(question, auth, token).await else { return Push::Unknown };
+        if answer::limit(&reply, self.place.now()).is_some() {
             return Push::Unknown;
         }
         let git_forbids = git.status == StatusCode::FORBIDDEN;
@@ -171,42 +149,29 @@ impl Bitbucket {
         }
     }
 
-    fn token_door(&self) -> grant::TokenDoor<'_> {
-        grant::TokenDoor {
-            gate: &self.web_gate,
-            url: self.oauth_endpoints().token,
-            clock: &*self.clock,
-            dialect: &DIALECT,
-        }
-    }
-
     /// The page that makes access tokens of one repository.
     fn repository_tokens(&self, repository: Option<&str>) -> Option<Url> {
-        let (workspace, slug) = split_repository(repository?)?;
-        Some(below(&self.base, [workspace, slug, "admin", "access-tokens"]))
+        let (workspace, slug) = REPOSITORY.pair(repository?)?;
+        Some(below(&self.place.base, [workspace, slug, "admin", "access-tokens"]))
     }
 }
 
 #[async_trait]
 impl Provider for Bitbucket {
-    fn id(&self) -> &ProviderId {
-        &self.id
+    fn place(&self) -> &Place {
+        &self.place
     }
 
-    fn name(&self) -> &str {
-        &self.name
+    fn family(&self) -> &'static Family {
+        &FAMILY
+    }
+
+    fn dialect(&self) -> &'static Dialect {
+        &DIALECT
     }
 
     fn icon(&self) -> &'static str {
         "bitbucket"
-    }
-
-    fn host(&self) -> String {
-        address::host(&self.base)
-    }
-
-    fn origin(&self) -> String {
-        address::origin([&self.api_gate, &self.web_gate])
     }
 
     fn shape(&self, token: &Secret) -> Shape {
@@ -214,10 +179,6 @@ impl Provider for Bitbucket {
             return Shape::Refused(ENDED);
         }
         FAMILY.shape(token)
-    }
-
-    fn foreign_shapes(&self) -> Vec<(&'static str, &'static str)> {
-        FAMILY.foreign()
     }
 
     fn kind_label(&self, kind: &str) -> &'static str {
@@ -313,16 +274,15 @@ impl Provider for Bitbucket {
     }
 
     async fn may_push(&self, presented: &Presented<'_>, repository: &str) -> Push {
-        let Some(path) = split_repository(repository) else { return Push::Unknown };
-        let clone_url = below(&self.base, [path.0, &format!("{}.git", path.1)]);
+        let Some(path) = REPOSITORY.pair(repository) else { return Push::Unknown };
         let doors = self.doors(presented);
-        let reply = match git::ask(&self.web_gate, &clone_url, &doors.git, presented.token).await {
+        let reply = match self.place.ask_git(&[path.0, path.1], &doors.git, presented.token).await {
             Advertisement::MayPush => return Push::Allowed,
             Advertisement::Nothing(_) => return Push::Unknown,
             Advertisement::Other(reply) => reply,
         };
         if !matches!(reply.status, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND)
-            || answer::limit(&reply, self.clock.now()).is_some()
+            || answer::limit(&reply, self.place.now()).is_some()
         {
             return Push::Unknown;
         }
@@ -332,29 +292,15 @@ impl Provider for Bitbucket {
     /// It sends no issuer; should it ever, then its own address.
     fn oauth_endpoints(&self) -> OauthEndpoints {
         OauthEndpoints {
-            authorize: below(&self.base, ["site", "oauth2", "authorize"]),
-            token: below(&self.base, ["site", "oauth2", "access_token"]),
-            issuer: self.base.as_str().trim_end_matches('/').to_owned(),
+            authorize: below(&self.place.base, ["site", "oauth2", "authorize"]),
+            token: self.place.token_url(&DIALECT),
+            issuer: self.place.own_issuer(),
         }
     }
 
     /// What is granted is what the consumer was registered with; the parameter is for people to read.
     fn oauth_scopes(&self, needed: &ScopeSet) -> ScopeSet {
         scopes::of_apps(needed)
-    }
-
-    async fn exchange(
-        &self,
-        app: &OauthApp,
-        code: &Secret,
-        verifier: &Secret,
-        redirect_uri: &Url,
-    ) -> Result<Grant, GrantError> {
-        grant::exchange(&self.token_door(), app, code, verifier, redirect_uri).await
-    }
-
-    async fn refresh(&self, app: &OauthApp, refresh: &Secret, _: &Url) -> Result<Grant, GrantError> {
-        grant::refresh(&self.token_door(), app, refresh, None).await
     }
 }
 
@@ -454,7 +400,7 @@ impl Kind {
             Self::OfProject => "Project access token",
             Self::OfWorkspace => "Workspace access token",
             Self::AccessToken => "Access token",
-            Self::Oauth => "OAuth access token",
+            Self::Oauth => "OAuth2 token",
             Self::Other => "Token",
         }
     }
@@ -474,14 +420,6 @@ fn bot(kind: Kind, token: &Secret) -> ProviderAccount {
     };
     let short: String = mark.chars().take(6).collect();
     ProviderAccount { id: format!("bot:{mark}"), login: format!("{whose} {short}") }
-}
-
-/// The workspace and the slug.
-fn split_repository(repository: &str) -> Option<(&str, &str)> {
-    match address::repository_parts(repository)?.as_slice() {
-        [workspace, slug] => Some((workspace, slug)),
-        _ => None,
-    }
 }
 
 /// The root of another host, reached the same way.

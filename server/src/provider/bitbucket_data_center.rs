@@ -2,32 +2,27 @@
 //!
 //! What it answers, and what that means, is in [`answer`]; scopes in [`scopes`].
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use http::{
-    HeaderValue, Method as Verb, StatusCode,
-    header::{ACCEPT, HeaderMap},
-};
+use http::{HeaderValue, Method as Verb, StatusCode, header::ACCEPT};
 use oauth2::AuthType;
-use url::Url;
 
 use self::answer::{Told, User, WhoAmI};
 use super::{
-    Age, Auth, Doors, Grant, GrantError, Guide, Identity, OauthApp, OauthEndpoints, Presented, Provider,
-    ProviderError, Settings, Shape, TokenExpiry,
-    address::{self, below},
-    git::{self, Advertisement},
-    grant::{self, Dialect},
-    http::{Gate, OriginError, Question, Reply},
+    Age, Auth, Doors, Guide, Identity, OauthEndpoints, Presented, Provider, ProviderError, Settings,
+    TokenExpiry,
+    address::below,
+    git::Advertisement,
+    grant::Dialect,
+    http::{OriginError, Question, Reply},
+    place::Place,
+    repository::RepositoryForm,
     shape::Family,
 };
 use crate::{
-    clock::Clock,
     credential::{Evidence, Method, ProviderAccount, Push},
-    id::ProviderId,
     scope::ScopeSet,
-    secret::Secret,
 };
 
 mod answer;
@@ -39,6 +34,15 @@ const LABEL: &str = "Bitbucket Data Center";
 
 /// HTTP access tokens; those of a project or a repository look the same. Before release 8 they had no prefix.
 pub const FAMILY: Family = Family { label: LABEL, user: &["BBDC-"], other: &[] };
+
+/// The project's key, or `~` and a user's name, and the repository's name in addresses
+/// (<https://confluence.atlassian.com/bitbucketserver/clone-a-repository-790632786.html>).
+pub const REPOSITORY: RepositoryForm = RepositoryForm {
+    written: "`KEY/name`, with the project's key, or `~user/name`",
+    parts: 2..=2,
+    longest_part: 255,
+    marks: b"._-~",
+};
 
 /// Readable for everybody: what counts is whom it takes the sender for, which is in the headers.
 const PROPERTIES: &str = "GET /rest/api/latest/application-properties";
@@ -53,10 +57,15 @@ const USERS: &str = "GET /rest/api/latest/users";
 /// nothing is assumed about its end.
 const DIALECT: Dialect = Dialect {
     label: "POST /rest/oauth2/latest/token",
+    path: &["rest", "oauth2", "latest", "token"],
     client_auth: AuthType::RequestBody,
     documented_life: Duration::from_secs(60 * 60),
     refused: &[],
     app_refused: &[],
+    // Without it a good refresh token is an `invalid_grant`
+    // (https://mrrefactoring.github.io/jira.js/api/functions/index.refreshServerOAuth2Token.html, of the OAuth provider
+    // that Atlassian's products share).
+    repeats_redirect: true,
     limit: answer::limit,
 };
 
@@ -67,14 +76,7 @@ const OAUTH2: &str = "oauth2";
 
 /// Bitbucket Data Center at one address.
 pub struct BitbucketDataCenter {
-    id: ProviderId,
-    name: String,
-    /// With the path that the product has there, if any: `https://git.example.com/bitbucket`.
-    base: Url,
-    api: Url,
-    web_gate: Gate,
-    api_gate: Gate,
-    clock: Arc<dyn Clock>,
+    place: Place,
 }
 
 impl BitbucketDataCenter {
@@ -83,47 +85,32 @@ impl BitbucketDataCenter {
     /// # Errors
     /// If credentials must not go to one of the addresses.
     pub fn new(settings: Settings) -> Result<Self, OriginError> {
-        let base = settings.base_url;
-        let api = settings.api_url.unwrap_or_else(|| below(&base, ["rest", "api", "latest"]));
-        Ok(Self {
-            id: settings.id,
-            name: settings.name.unwrap_or_else(|| LABEL.to_owned()),
-            web_gate: settings.http.gate(&base)?,
-            api_gate: settings.http.gate(&api)?,
-            base,
-            api,
-            clock: settings.clock,
-        })
+        let api = below(&settings.base_url, ["rest", "api", "latest"]);
+        Ok(Self { place: Place::new(settings, FAMILY.label, api)? })
     }
 
     async fn ask_api<const N: usize>(
         &self,
-        label: &str,
+        label: &'static str,
         path: [&str; N],
         presented: &Presented<'_>,
     ) -> Result<Reply, ProviderError> {
-        let question = Question::new(Verb::GET, below(&self.api, path), label)
-            .auth(&self.doors(presented).api, presented.token);
-        self.api_gate.send(question).await.map_err(|fault| ProviderError::Unreachable(fault.evidence(label)))
+        let question = self.place.question(path, label);
+        self.place.ask(question, &self.doors(presented).api, presented.token).await
     }
 
     /// What the answer to the first question does not tell, where a proxy in between may have taken the header out:
     /// a second way to ask. `taken` is what the first one comes to if this one brings nothing.
     async fn who_am_i(&self, presented: &Presented<'_>, taken: ProviderError) -> Result<User, ProviderError> {
-        let url = below(&self.base, ["plugins", "servlet", "applinks", "whoami"]);
-        let question = Question::new(Verb::GET, url, WHO_AM_I)
-            .headers(HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("text/plain"))]))
-            .auth(&self.doors(presented).api, presented.token);
-        let reply = self
-            .web_gate
-            .send(question)
-            .await
-            .map_err(|fault| ProviderError::Unreachable(fault.evidence(WHO_AM_I)))?;
-        match answer::who_am_i(WHO_AM_I, &reply, self.clock.now())? {
+        let url = below(&self.place.base, ["plugins", "servlet", "applinks", "whoami"]);
+        let question =
+            Question::new(Verb::GET, url, WHO_AM_I).header(ACCEPT, HeaderValue::from_static("text/plain"));
+        let reply = self.place.ask(question, &self.doors(presented).api, presented.token).await?;
+        match answer::who_am_i(WHO_AM_I, &reply, self.place.now())? {
             WhoAmI::User(name) => Ok(User { name, id: None }),
             WhoAmI::Nobody => {
-                let answer = "200, as to a visitor without a token".to_owned();
-                Err(ProviderError::Rejected(Evidence { request: WHO_AM_I.to_owned(), answer }))
+                let evidence = Evidence::new(WHO_AM_I, "200, as to a visitor without a token");
+                Err(ProviderError::Rejected(evidence))
             }
             WhoAmI::Untold => Err(taken),
         }
@@ -132,7 +119,7 @@ impl BitbucketDataCenter {
     /// The number that stays with an account when its name changes, where the headers do not tell it.
     async fn id_of(&self, name: &str, presented: &Presented<'_>) -> Result<String, ProviderError> {
         let reply = self.ask_api(USERS, ["users", &answer::slug(name)], presented).await?;
-        answer::id_of(USERS, &reply, name, self.clock.now())
+        answer::id_of(USERS, &reply, name, self.place.now())
     }
 
     /// What the API tells about a repository that Git does not let the token push to.
@@ -141,57 +128,37 @@ impl BitbucketDataCenter {
         let Ok(reply) = self.ask_api("GET /rest/api/latest/projects", path, presented).await else {
             return Push::Unknown;
         };
-        match (answer::sees(&reply, self.clock.now()), git) {
+        match (answer::sees(&reply, self.place.now()), git) {
             (Some(true), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => Push::Denied,
             (Some(false), _) => Push::Hidden,
             _ => Push::Unknown,
-        }
-    }
-
-    fn token_door(&self) -> grant::TokenDoor<'_> {
-        grant::TokenDoor {
-            gate: &self.web_gate,
-            url: self.oauth_endpoints().token,
-            clock: &*self.clock,
-            dialect: &DIALECT,
         }
     }
 }
 
 #[async_trait]
 impl Provider for BitbucketDataCenter {
-    fn id(&self) -> &ProviderId {
-        &self.id
+    fn place(&self) -> &Place {
+        &self.place
     }
 
-    fn name(&self) -> &str {
-        &self.name
+    fn family(&self) -> &'static Family {
+        &FAMILY
+    }
+
+    /// Its codes live for ten seconds unless an administrator chose otherwise.
+    fn dialect(&self) -> &'static Dialect {
+        &DIALECT
     }
 
     fn icon(&self) -> &'static str {
         "bitbucket-data-center"
     }
 
-    fn host(&self) -> String {
-        address::host(&self.base)
-    }
-
-    fn origin(&self) -> String {
-        address::origin([&self.api_gate, &self.web_gate])
-    }
-
-    fn shape(&self, token: &Secret) -> Shape {
-        FAMILY.shape(token)
-    }
-
-    fn foreign_shapes(&self) -> Vec<(&'static str, &'static str)> {
-        FAMILY.foreign()
-    }
-
     fn kind_label(&self, kind: &str) -> &'static str {
         match kind {
             HTTP_ACCESS_TOKEN => "HTTP access token",
-            OAUTH2 => "OAuth 2.0 token",
+            OAUTH2 => "OAuth2 token",
             _ => "Token",
         }
     }
@@ -211,7 +178,7 @@ impl Provider for BitbucketDataCenter {
         let (project, repository) = scopes::levels(needed);
         Guide {
             token_word: "personal HTTP access token",
-            link: below(&self.base, ["plugins", "servlet", "access-tokens", "manage"]),
+            link: below(&self.place.base, ["plugins", "servlet", "access-tokens", "manage"]),
             prefilled: false,
             limited_link: None,
             steps: vec![
@@ -240,22 +207,22 @@ impl Provider for BitbucketDataCenter {
 
     async fn identify(&self, presented: &Presented<'_>, _: Age) -> Result<Identity, ProviderError> {
         let reply = self.ask_api(PROPERTIES, ["application-properties"], presented).await?;
-        let seen =
-            |request: &str, answer: &str| Evidence { request: request.to_owned(), answer: answer.to_owned() };
-        let (user, evidence) = match answer::told(PROPERTIES, &reply, self.clock.now())? {
-            Told::User(user) => (user, seen(PROPERTIES, reply.status.as_str())),
-            Told::Nobody(taken) => (self.who_am_i(presented, taken).await?, seen(WHO_AM_I, "200")),
+        let (user, evidence) = match answer::told(PROPERTIES, &reply, self.place.now())? {
+            Told::User(user) => (user, Evidence::new(PROPERTIES, reply.status.as_str())),
+            Told::Nobody(taken) => (self.who_am_i(presented, taken).await?, Evidence::new(WHO_AM_I, "200")),
         };
         let id = match user.id {
             Some(id) => id,
             None => self.id_of(&user.name, presented).await?,
         };
+        let owner =
+            ProviderAccount::new(id, &user.name).ok_or_else(|| ProviderError::senseless(PROPERTIES))?;
         let kind = match presented.method {
             Method::Token => HTTP_ACCESS_TOKEN,
             Method::Oauth2 => OAUTH2,
         };
         Ok(Identity {
-            owner: ProviderAccount { id, login: user.name },
+            owner,
             kind: kind.to_owned(),
             // Of a grant, the answer with its tokens tells them; of other tokens, nothing does.
             scopes: None,
@@ -265,15 +232,14 @@ impl Provider for BitbucketDataCenter {
     }
 
     async fn may_push(&self, presented: &Presented<'_>, repository: &str) -> Push {
-        let Some((project, slug)) = split_repository(repository) else { return Push::Unknown };
-        let clone_url = below(&self.base, ["scm", project, &format!("{slug}.git")]);
+        let Some((project, slug)) = REPOSITORY.pair(repository) else { return Push::Unknown };
         let auth = self.doors(presented).git;
-        let reply = match git::ask(&self.web_gate, &clone_url, &auth, presented.token).await {
+        let reply = match self.place.ask_git(&["scm", project, slug], &auth, presented.token).await {
             Advertisement::MayPush => return Push::Allowed,
             Advertisement::Nothing(_) => return Push::Unknown,
             Advertisement::Other(reply) => reply,
         };
-        if !answer::refuses_push(&reply, self.clock.now()) {
+        if !answer::refuses_push(&reply, self.place.now()) {
             return Push::Unknown;
         }
         self.why_not(presented, project, slug, reply.status).await
@@ -282,47 +248,14 @@ impl Provider for BitbucketDataCenter {
     /// It has no word for itself as an issuer, and sends none; should it begin to, it will hardly be another than its
     /// address.
     fn oauth_endpoints(&self) -> OauthEndpoints {
-        let endpoint = |name| below(&self.base, ["rest", "oauth2", "latest", name]);
         OauthEndpoints {
-            authorize: endpoint("authorize"),
-            token: endpoint("token"),
-            issuer: self.base.as_str().trim_end_matches('/').to_owned(),
+            authorize: below(&self.place.base, ["rest", "oauth2", "latest", "authorize"]),
+            token: self.place.token_url(&DIALECT),
+            issuer: self.place.own_issuer(),
         }
     }
 
     fn oauth_scopes(&self, needed: &ScopeSet) -> ScopeSet {
         scopes::to_ask_for(needed)
-    }
-
-    /// At once: a code lives for ten seconds unless an administrator chose otherwise.
-    async fn exchange(
-        &self,
-        app: &OauthApp,
-        code: &Secret,
-        verifier: &Secret,
-        redirect_uri: &Url,
-    ) -> Result<Grant, GrantError> {
-        grant::exchange(&self.token_door(), app, code, verifier, redirect_uri).await
-    }
-
-    /// The redirect address is compared here as well; without it a good refresh token is an `invalid_grant`
-    /// (<https://mrrefactoring.github.io/jira.js/api/functions/index.refreshServerOAuth2Token.html>, of the OAuth provider
-    /// that Atlassian's products share).
-    async fn refresh(
-        &self,
-        app: &OauthApp,
-        refresh: &Secret,
-        redirect_uri: &Url,
-    ) -> Result<Grant, GrantError> {
-        grant::refresh(&self.token_door(), app, refresh, Some(redirect_uri)).await
-    }
-}
-
-/// The project's key, or `~` and a user's name, and the repository's name in addresses
-/// (<https://confluence.atlassian.com/bitbucketserver/clone-a-repository-790632786.html>).
-fn split_repository(repository: &str) -> Option<(&str, &str)> {
-    match address::repository_parts(repository)?.as_slice() {
-        [project, slug] => Some((project, slug)),
-        _ => None,
     }
 }

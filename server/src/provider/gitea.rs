@@ -10,32 +10,29 @@
 //! never makes a scope missing that is there.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicI64, Ordering},
-    },
+    sync::atomic::{AtomicBool, AtomicI64, Ordering},
     time::Duration,
 };
 
 use async_trait::async_trait;
 use http::{HeaderValue, Method as Verb, StatusCode, header::CONTENT_TYPE};
 use oauth2::AuthType;
-use url::{Url, form_urlencoded};
+use url::form_urlencoded;
 
 use self::answer::{About, Account, Introspection, Itself};
 use super::{
     Age, Auth, Doors, Grant, GrantError, Guide, Identity, OauthApp, OauthEndpoints, Presented, Provider,
-    ProviderError, Settings, Shape, TokenExpiry,
-    address::{self, below},
-    git::{self, Advertisement},
+    ProviderError, Settings, TokenExpiry,
+    address::below,
+    git::Advertisement,
     grant::{self, Dialect},
-    http::{Fault, Gate, OriginError, Question, Reply},
+    http::{OriginError, Question, Reply},
+    place::Place,
+    repository::RepositoryForm,
     shape::Family,
 };
 use crate::{
-    clock::Clock,
     credential::{Evidence, Method, ProviderAccount, Push},
-    id::ProviderId,
     scope::ScopeSet,
     secret::Secret,
 };
@@ -50,6 +47,13 @@ mod tests;
 /// (<https://github.com/go-gitea/gitea/blob/main/models/auth/oauth2.go>).
 pub const FAMILY: Family = Family { label: "Gitea", user: &[], other: &["gta_", "gto_"] };
 
+/// The owner and the name.
+pub const REPOSITORY: RepositoryForm = RepositoryForm::OWNER_AND_NAME;
+
+/// Two questions, as evidence names them.
+const USER: &str = "GET /api/v1/user";
+const TOKEN: &str = "GET /api/v1/token";
+
 /// What the API needs before it tells whose a token is.
 const TELLS_WHOSE: &str = "read:user";
 
@@ -61,11 +65,13 @@ const LOOKED_FOR_AGAIN: Duration = Duration::from_secs(60 * 60);
 /// <https://github.com/go-gitea/gitea/blob/main/routers/web/auth/oauth2_provider.go>): the operator's to mend.
 const CODES: Dialect = Dialect {
     label: "POST /login/oauth/access_token",
+    path: &["login", "oauth", "access_token"],
     client_auth: AuthType::RequestBody,
     // ACCESS_TOKEN_EXPIRATION_TIME in https://docs.gitea.com/administration/config-cheat-sheet#oauth2-oauth2
     documented_life: Duration::from_secs(60 * 60),
     refused: &[],
     app_refused: &[],
+    repeats_redirect: false,
     limit: answer::limit,
 };
 
@@ -93,13 +99,7 @@ impl Brand {
 
 /// Gitea or Forgejo at one address.
 pub struct Gitea {
-    id: ProviderId,
-    name: String,
-    base: Url,
-    api: Url,
-    web_gate: Gate,
-    api_gate: Gate,
-    clock: Arc<dyn Clock>,
+    place: Place,
     /// Until that second the API is taken to have no page about tokens.
     tells_nothing_until: AtomicI64,
     /// It has told a token about itself before, so there is such a page.
@@ -112,16 +112,9 @@ impl Gitea {
     /// # Errors
     /// If credentials must not go to one of the addresses.
     pub fn new(settings: Settings, brand: Brand) -> Result<Self, OriginError> {
-        let base = settings.base_url;
-        let api = settings.api_url.unwrap_or_else(|| below(&base, ["api", "v1"]));
+        let api = below(&settings.base_url, ["api", "v1"]);
         Ok(Self {
-            id: settings.id,
-            name: settings.name.unwrap_or_else(|| brand.name().to_owned()),
-            web_gate: settings.http.gate(&base)?,
-            api_gate: settings.http.gate(&api)?,
-            base,
-            api,
-            clock: settings.clock,
+            place: Place::new(settings, brand.name(), api)?,
             tells_nothing_until: AtomicI64::new(0),
             has_told: AtomicBool::new(false),
         })
@@ -130,40 +123,35 @@ impl Gitea {
     async fn ask_api<const N: usize>(
         &self,
         path: [&str; N],
-        token: &Secret,
-    ) -> (String, Result<Reply, Fault>) {
-        let label = format!("GET /api/v1/{}", path.join("/"));
-        let question = Question::new(Verb::GET, below(&self.api, path), &label).bearer(token);
-        (label, self.api_gate.send(question).await)
+        label: &'static str,
+        presented: &Presented<'_>,
+    ) -> Result<Reply, ProviderError> {
+        let question = self.place.question(path, label);
+        self.place.ask(question, &self.doors(presented).api, presented.token).await
     }
 
     /// Whose the token is. Decides whether it is known at all.
-    async fn whose(&self, token: &Secret) -> Result<(ProviderAccount, Evidence), ProviderError> {
-        let (label, reply) = self.ask_api(["user"], token).await;
-        let reply = reply.map_err(|fault| ProviderError::Unreachable(fault.evidence(&label)))?;
+    async fn whose(&self, presented: &Presented<'_>) -> Result<(ProviderAccount, Evidence), ProviderError> {
+        let reply = self.ask_api(["user"], USER, presented).await?;
         if reply.status != StatusCode::OK {
-            return Err(answer::refusal(&label, &reply, self.clock.now()));
+            return Err(answer::refusal(USER, &reply, self.place.now()));
         }
-        let evidence = |answer: &str| Evidence { request: label.clone(), answer: answer.to_owned() };
-        match reply.json::<Account>().and_then(Account::owner) {
-            Some(owner) => Ok((owner, evidence("200"))),
-            None => Err(ProviderError::Unreachable(evidence("a page that is no JSON, or tells no user"))),
-        }
+        let owner = reply.json::<Account>().and_then(Account::owner);
+        Ok((owner.ok_or_else(|| ProviderError::senseless(USER))?, Evidence::new(USER, "200")))
     }
 
     /// What newer versions tell a token about itself (<https://github.com/go-gitea/gitea/pull/37995>). Where the host says
     /// that it has no such page, what the token may do is not visible. Where it says nothing of the kind, nothing is known:
     /// what is known already must not be forgotten over it, and no token be taken without a look at its scopes.
-    async fn about(&self, token: &Secret) -> Result<About, ProviderError> {
-        let now = self.clock.now();
+    async fn about(&self, presented: &Presented<'_>) -> Result<About, ProviderError> {
+        let now = self.place.now();
         if now.seconds() < self.tells_nothing_until.load(Ordering::Relaxed) {
             return Ok(About::Nothing);
         }
-        let (label, reply) = self.ask_api(["token"], token).await;
-        let reply = reply.map_err(|fault| ProviderError::Unreachable(fault.evidence(&label)))?;
-        let evidence = |answer: &str| Evidence { request: label.clone(), answer: answer.to_owned() };
-        if let Some(until) = answer::limit(&reply, now) {
-            return Err(ProviderError::RateLimited { until, evidence: evidence(reply.status.as_str()) });
+        let reply = self.ask_api(["token"], TOKEN, presented).await?;
+        let evidence = |answer: &str| Evidence::new(TOKEN, answer);
+        if let Some(limit) = answer::limit(&reply, now) {
+            return Err(limit.error(TOKEN, &reply));
         }
         match answer::about(&reply) {
             Some(Itself::Told(about)) => {
@@ -190,55 +178,36 @@ impl Gitea {
 
     /// What a grant may do, by the provider's word (RFC 7662): `None` where it has none.
     async fn granted(&self, app: &OauthApp, access: &Secret) -> Option<ScopeSet> {
-        let url = below(&self.base, ["login", "oauth", "introspect"]);
+        let url = below(&self.place.base, ["login", "oauth", "introspect"]);
         let body =
             form_urlencoded::Serializer::new(String::new()).append_pair("token", access.expose()).finish();
         let question = Question::new(Verb::POST, url, "POST /login/oauth/introspect")
             .header(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"))
-            .basic(&app.client_id, &app.client_secret)
             .body(body.into_bytes());
-        let reply = self.web_gate.send(question).await.ok()?;
+        let client = Auth::Basic { user_name: app.client_id.clone() };
+        let reply = self.place.ask(question, &client, &app.client_secret).await.ok()?;
         (reply.status == StatusCode::OK).then(|| reply.json::<Introspection>()).flatten()?.scopes()
-    }
-
-    fn token_door(&self, dialect: &'static Dialect) -> grant::TokenDoor<'_> {
-        grant::TokenDoor {
-            gate: &self.web_gate,
-            url: self.oauth_endpoints().token,
-            clock: &*self.clock,
-            dialect,
-        }
     }
 }
 
 #[async_trait]
 impl Provider for Gitea {
-    fn id(&self) -> &ProviderId {
-        &self.id
+    fn place(&self) -> &Place {
+        &self.place
     }
 
-    fn name(&self) -> &str {
-        &self.name
+    fn family(&self) -> &'static Family {
+        &FAMILY
+    }
+
+    /// For renewals, which ask nothing else: what came back must be kept first, and a grant's scopes do not change by being
+    /// renewed. See [`Self::exchange`] for codes.
+    fn dialect(&self) -> &'static Dialect {
+        &RENEWALS
     }
 
     fn icon(&self) -> &'static str {
         "gitea"
-    }
-
-    fn host(&self) -> String {
-        address::host(&self.base)
-    }
-
-    fn origin(&self) -> String {
-        address::origin([&self.api_gate, &self.web_gate])
-    }
-
-    fn shape(&self, token: &Secret) -> Shape {
-        FAMILY.shape(token)
-    }
-
-    fn foreign_shapes(&self) -> Vec<(&'static str, &'static str)> {
-        FAMILY.foreign()
     }
 
     fn kind_label(&self, kind: &str) -> &'static str {
@@ -258,7 +227,7 @@ impl Provider for Gitea {
     fn guide(&self, needed: &ScopeSet, _: Option<&str>, note: &str) -> Guide {
         Guide {
             token_word: "access token",
-            link: below(&self.base, ["user", "settings", "applications"]),
+            link: below(&self.place.base, ["user", "settings", "applications"]),
             prefilled: false,
             limited_link: None,
             steps: vec![
@@ -282,12 +251,12 @@ impl Provider for Gitea {
     }
 
     async fn identify(&self, presented: &Presented<'_>, _: Age) -> Result<Identity, ProviderError> {
-        let whose = match self.whose(presented.token).await {
+        let whose = match self.whose(presented).await {
             whose @ (Ok(_) | Err(ProviderError::Insufficient { .. })) => whose,
             Err(error) => return Err(error),
         };
         let about = match presented.method {
-            Method::Token => self.about(presented.token).await?,
+            Method::Token => self.about(presented).await?,
             // Told about tokens of people only.
             Method::Oauth2 => About::Nothing,
         };
@@ -300,8 +269,7 @@ impl Provider for Gitea {
             (Ok((owner, evidence)), _) => (owner, scopes, evidence),
             // It may not ask about its owner, but about itself it may.
             (Err(ProviderError::Insufficient { granted, .. }), Some(owner)) => {
-                let evidence = Evidence { request: "GET /api/v1/token".to_owned(), answer: "200".to_owned() };
-                (owner, scopes.or(granted), evidence)
+                (owner, scopes.or(granted), Evidence::new(TOKEN, "200"))
             }
             (Err(error), _) => return Err(error),
         };
@@ -312,22 +280,21 @@ impl Provider for Gitea {
     /// read, and tells only whether the token's scopes allow pushing; the API tells what its owner's role allows. Both
     /// have to say yes.
     async fn may_push(&self, presented: &Presented<'_>, repository: &str) -> Push {
-        let Some((owner, name)) = split_repository(repository) else { return Push::Unknown };
-        let (_, reply) = self.ask_api(["repos", owner, name], presented.token).await;
+        let Some((owner, name)) = REPOSITORY.pair(repository) else { return Push::Unknown };
+        let reply = self.ask_api(["repos", owner, name], "GET /api/v1/repos", presented).await;
         let Ok(reply) = reply else { return Push::Unknown };
-        let role = answer::role(&reply, self.clock.now());
+        let role = answer::role(&reply, self.place.now());
         if role != Push::Allowed {
             return role;
         }
-        let clone_url = below(&self.base, [owner, &format!("{name}.git")]);
         let auth = self.doors(presented).git;
-        match git::ask(&self.web_gate, &clone_url, &auth, presented.token).await {
+        match self.place.ask_git(&[owner, name], &auth, presented.token).await {
             Advertisement::MayPush => Push::Allowed,
             // Scopes, an archive, a mirror: as text. A page for people is somebody else's.
             Advertisement::Other(reply)
                 if reply.status == StatusCode::FORBIDDEN
                     && reply.content_type().as_deref() == Some("text/plain")
-                    && answer::limit(&reply, self.clock.now()).is_none() =>
+                    && answer::limit(&reply, self.place.now()).is_none() =>
             {
                 Push::Denied
             }
@@ -338,9 +305,9 @@ impl Provider for Gitea {
     /// Its own word for itself, as `/.well-known/openid-configuration` has it: without the slash.
     fn oauth_endpoints(&self) -> OauthEndpoints {
         OauthEndpoints {
-            authorize: below(&self.base, ["login", "oauth", "authorize"]),
-            token: below(&self.base, ["login", "oauth", "access_token"]),
-            issuer: self.base.as_str().trim_end_matches('/').to_owned(),
+            authorize: below(&self.place.base, ["login", "oauth", "authorize"]),
+            token: self.place.token_url(&CODES),
+            issuer: self.place.own_issuer(),
         }
     }
 
@@ -354,24 +321,13 @@ impl Provider for Gitea {
         scopes
     }
 
-    async fn exchange(
-        &self,
-        app: &OauthApp,
-        code: &Secret,
-        verifier: &Secret,
-        redirect_uri: &Url,
-    ) -> Result<Grant, GrantError> {
-        let grant = grant::exchange(&self.token_door(&CODES), app, code, verifier, redirect_uri).await?;
+    async fn exchange(&self, app: &OauthApp, code: &Secret, verifier: &Secret) -> Result<Grant, GrantError> {
+        let grant = grant::exchange(&self.place.token_endpoint(&CODES), app, code, verifier).await?;
         let scopes = match grant.scopes {
             Some(scopes) => Some(scopes),
             None => self.granted(app, &grant.access).await,
         };
         Ok(Grant { scopes, ..grant })
-    }
-
-    /// Asks nothing else: what came back must be kept first. A grant's scopes do not change by being renewed.
-    async fn refresh(&self, app: &OauthApp, refresh: &Secret, _: &Url) -> Result<Grant, GrantError> {
-        grant::refresh(&self.token_door(&RENEWALS), app, refresh, None).await
     }
 }
 
@@ -417,13 +373,5 @@ impl Kind {
             Self::AccessToken => TokenExpiry::Never,
             Self::Oauth2 => TokenExpiry::Unknown,
         }
-    }
-}
-
-/// The owner and the name.
-fn split_repository(repository: &str) -> Option<(&str, &str)> {
-    match address::repository_parts(repository)?.as_slice() {
-        [owner, name] => Some((owner, name)),
-        _ => None,
     }
 }

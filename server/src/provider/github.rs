@@ -2,27 +2,26 @@
 //!
 //! What it answers, and what that means, is in [`answer`]; scopes in [`scopes`].
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use http::{HeaderMap, HeaderName, HeaderValue, Method as Verb, StatusCode, header::ACCEPT};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::ACCEPT};
 use oauth2::AuthType;
 use url::Url;
 
-use self::answer::{Account, Sso};
+use self::answer::Sso;
 use super::{
-    Age, Auth, Doors, Grant, GrantError, Guide, Identity, OauthApp, OauthEndpoints, Presented, Provider,
-    ProviderError, Settings, Shape,
-    address::{self, below},
-    git::{self, Advertisement},
-    grant::{self, Dialect},
-    http::{Fault, Gate, OriginError, Question, Reply},
+    Age, Auth, Doors, Guide, Identity, OauthEndpoints, Presented, Provider, ProviderError, Settings,
+    address::below,
+    git::Advertisement,
+    grant::Dialect,
+    http::{OriginError, Reply},
+    place::Place,
+    repository::RepositoryForm,
     shape::Family,
 };
 use crate::{
-    clock::Clock,
-    credential::{Evidence, Method, ProviderAccount, Push},
-    id::ProviderId,
+    credential::{Evidence, Method, Push},
     scope::ScopeSet,
     secret::Secret,
 };
@@ -37,6 +36,9 @@ mod tests;
 /// The oldest have 40 hexadecimal digits and no prefix.
 pub const FAMILY: Family =
     Family { label: "GitHub", user: &["ghp_", "github_pat_", "gho_", "ghu_"], other: &["ghs_", "ghr_"] };
+
+/// The owner and the name (<https://docs.github.com/en/repositories>).
+pub const REPOSITORY: RepositoryForm = RepositoryForm::OWNER_AND_NAME;
 
 /// Understood by every supported release of Enterprise Server; the next one changes nothing that is asked here
 /// (<https://docs.github.com/en/rest/about-the-rest-api/breaking-changes>).
@@ -55,6 +57,9 @@ const FRESH_TOKEN_PAUSES: [Duration; 6] = [
     Duration::from_millis(200),
 ];
 
+/// The question whose a token is, as evidence names it.
+const USER: &str = "GET /user";
+
 /// The longest name that the page for fine-grained tokens takes.
 const FINE_GRAINED_NAME: usize = 40;
 
@@ -62,25 +67,21 @@ const FINE_GRAINED_NAME: usize = 40;
 /// (<https://docs.github.com/en/apps/oauth-apps/maintaining-oauth-apps/troubleshooting-oauth-app-access-token-request-errors>).
 const DIALECT: Dialect = Dialect {
     label: "POST /login/oauth/access_token",
+    path: &["login", "oauth", "access_token"],
     client_auth: AuthType::RequestBody,
     // https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/refreshing-user-access-tokens
     documented_life: Duration::from_secs(8 * 60 * 60),
     refused: &["bad_refresh_token", "bad_verification_code", "unverified_user_email"],
     app_refused: &["application_suspended", "incorrect_client_credentials", "redirect_uri_mismatch"],
+    repeats_redirect: false,
     limit: answer::limit,
 };
 
 /// GitHub at one address.
 pub struct GitHub {
-    id: ProviderId,
-    name: String,
-    base: Url,
-    api: Url,
+    place: Place,
     /// Its page for fine-grained tokens takes what is needed from the address. Enterprise Server's does not.
     prefills_fine_grained: bool,
-    web_gate: Gate,
-    api_gate: Gate,
-    clock: Arc<dyn Clock>,
     fresh_token_pauses: &'static [Duration],
 }
 
@@ -134,20 +135,13 @@ impl GitHub {
     /// # Errors
     /// If credentials must not go to one of the addresses.
     pub fn new(settings: Settings) -> Result<Self, OriginError> {
-        let base = settings.base_url;
-        let web_gate = settings.http.gate(&base)?;
-        let edition = Edition::of(&base);
-        let api = settings.api_url.clone().unwrap_or_else(|| edition.api(&base));
+        let edition = Edition::of(&settings.base_url);
+        let api = edition.api(&settings.base_url);
+        let place = Place::new(settings, edition.name(), api)?;
         Ok(Self {
-            id: settings.id,
-            name: settings.name.unwrap_or_else(|| edition.name().to_owned()),
             // A host that has its API somewhere else than Enterprise Server is like github.com.
-            prefills_fine_grained: !api.path().trim_end_matches('/').ends_with("/api/v3"),
-            web_gate,
-            api_gate: settings.http.gate(&api)?,
-            base,
-            api,
-            clock: settings.clock,
+            prefills_fine_grained: !place.api.path().trim_end_matches('/').ends_with("/api/v3"),
+            place,
             fresh_token_pauses: &FRESH_TOKEN_PAUSES,
         })
     }
@@ -155,45 +149,39 @@ impl GitHub {
     async fn ask_api<const N: usize>(
         &self,
         path: [&str; N],
-        token: &Secret,
-    ) -> (String, Result<Reply, Fault>) {
-        let label = format!("GET /{}", path.join("/"));
-        let question = Question::new(Verb::GET, below(&self.api, path), &label)
-            .headers(HeaderMap::from_iter([(ACCEPT, API_MEDIA_TYPE), API_VERSION]))
-            .bearer(token);
-        (label, self.api_gate.send(question).await)
+        label: &'static str,
+        presented: &Presented<'_>,
+    ) -> Result<Reply, ProviderError> {
+        let headers = HeaderMap::from_iter([(ACCEPT, API_MEDIA_TYPE), API_VERSION]);
+        let question = self.place.question(path, label).headers(headers);
+        self.place.ask(question, &self.doors(presented).api, presented.token).await
     }
 
     async fn identify_once(&self, presented: &Presented<'_>) -> Result<Identity, ProviderError> {
-        let Presented { token, method, .. } = *presented;
-        let (label, reply) = self.ask_api(["user"], token).await;
-        let reply = reply.map_err(|fault| ProviderError::Unreachable(fault.evidence(&label)))?;
+        let reply = self.ask_api(["user"], USER, presented).await?;
         if reply.status != StatusCode::OK {
-            return Err(answer::refusal(&label, &reply, self.clock.now()));
+            return Err(answer::refusal(USER, &reply, self.place.now()));
         }
-        let Some(account) = reply.json::<Account>().filter(Account::is_usable) else {
-            let answer = "a page that is no JSON, or tells no user".to_owned();
-            return Err(ProviderError::Unreachable(Evidence { request: label, answer }));
-        };
+        let owner = answer::owner(&reply).ok_or_else(|| ProviderError::senseless(USER))?;
         let shown = answer::scopes(&reply.headers);
-        let kind = Kind::of(token, method, shown.as_ref());
+        let kind = Kind::of(presented.token, presented.method, shown.as_ref());
         Ok(Identity {
-            owner: ProviderAccount { id: account.id.to_string(), login: account.login },
+            owner,
             kind: kind.word().to_owned(),
             scopes: shown.filter(|scopes| !scopes.is_empty() || kind.has_scopes()),
             expiry: answer::expiry(&reply.headers),
-            evidence: Evidence { request: label, answer: "200".to_owned() },
+            evidence: Evidence::new(USER, "200"),
         })
     }
 
     /// What the API tells about a repository that Git does not let the token push to.
-    async fn why_not(&self, token: &Secret, owner: &str, name: &str, git: StatusCode) -> Push {
-        let (_, reply) = self.ask_api(["repos", owner, name], token).await;
+    async fn why_not(&self, presented: &Presented<'_>, owner: &str, name: &str, git: StatusCode) -> Push {
+        let reply = self.ask_api(["repos", owner, name], "GET /repos", presented).await;
         let Ok(reply) = reply else { return Push::Unknown };
         if let Some(push) = self.sso(&reply) {
             return push;
         }
-        if answer::limit(&reply, self.clock.now()).is_some() {
+        if answer::limit(&reply, self.place.now()).is_some() {
             return Push::Unknown;
         }
         match (git, reply.status) {
@@ -210,41 +198,27 @@ impl GitHub {
         if !matches!(reply.status, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND) {
             return None;
         }
-        let Sso { link } = answer::sso(&reply.headers)?;
-        // Shown to people, so only ever on the host that they know.
-        let link = link.filter(|link| link.origin() == self.base.origin() && link.username().is_empty());
+        let Sso { link } = answer::sso(&reply.headers, &self.place.base)?;
         Some(Push::NeedsSso { link: link.map(Into::into) })
     }
 }
 
 #[async_trait]
 impl Provider for GitHub {
-    fn id(&self) -> &ProviderId {
-        &self.id
+    fn place(&self) -> &Place {
+        &self.place
     }
 
-    fn name(&self) -> &str {
-        &self.name
+    fn family(&self) -> &'static Family {
+        &FAMILY
+    }
+
+    fn dialect(&self) -> &'static Dialect {
+        &DIALECT
     }
 
     fn icon(&self) -> &'static str {
         "github"
-    }
-
-    fn host(&self) -> String {
-        address::host(&self.base)
-    }
-
-    fn origin(&self) -> String {
-        address::origin([&self.api_gate, &self.web_gate])
-    }
-
-    fn shape(&self, token: &Secret) -> Shape {
-        FAMILY.shape(token)
-    }
-
-    fn foreign_shapes(&self) -> Vec<(&'static str, &'static str)> {
-        FAMILY.foreign()
     }
 
     fn kind_label(&self, kind: &str) -> &'static str {
@@ -263,7 +237,7 @@ impl Provider for GitHub {
 
     /// <https://docs.github.com/en/authentication/keeping-your-account-and-data-secure/managing-your-personal-access-tokens>
     fn guide(&self, needed: &ScopeSet, repository: Option<&str>, note: &str) -> Guide {
-        let mut link = below(&self.base, ["settings", "tokens", "new"]);
+        let mut link = below(&self.place.base, ["settings", "tokens", "new"]);
         link.query_pairs_mut().append_pair("description", note).append_pair("scopes", &needed.join(","));
         Guide {
             token_word: "personal access token",
@@ -303,10 +277,9 @@ impl Provider for GitHub {
     }
 
     async fn may_push(&self, presented: &Presented<'_>, repository: &str) -> Push {
-        let Some((owner, name)) = split_repository(repository) else { return Push::Unknown };
-        let clone_url = below(&self.base, [owner, &format!("{name}.git")]);
+        let Some((owner, name)) = REPOSITORY.pair(repository) else { return Push::Unknown };
         let auth = self.doors(presented).git;
-        let reply = match git::ask(&self.web_gate, &clone_url, &auth, presented.token).await {
+        let reply = match self.place.ask_git(&[owner, name], &auth, presented.token).await {
             Advertisement::MayPush => return Push::Allowed,
             Advertisement::Nothing(_) => return Push::Unknown,
             Advertisement::Other(reply) => reply,
@@ -319,35 +292,21 @@ impl Provider for GitHub {
         }
         // A page for people is somebody else's: a gateway's, for instance.
         if reply.content_type().as_deref() == Some("text/html")
-            || answer::limit(&reply, self.clock.now()).is_some()
+            || answer::limit(&reply, self.place.now()).is_some()
         {
             return Push::Unknown;
         }
-        self.why_not(presented.token, owner, name, reply.status).await
+        self.why_not(presented, owner, name, reply.status).await
     }
 
     /// The issuer is GitHub's own word for itself since 2026:
     /// <https://docs.github.com/en/apps/github-authentication-discovery-endpoints>.
     fn oauth_endpoints(&self) -> OauthEndpoints {
         OauthEndpoints {
-            authorize: below(&self.base, ["login", "oauth", "authorize"]),
-            token: below(&self.base, ["login", "oauth", "access_token"]),
-            issuer: below(&self.base, ["login", "oauth"]).into(),
+            authorize: below(&self.place.base, ["login", "oauth", "authorize"]),
+            token: self.place.token_url(&DIALECT),
+            issuer: below(&self.place.base, ["login", "oauth"]).into(),
         }
-    }
-
-    async fn exchange(
-        &self,
-        app: &OauthApp,
-        code: &Secret,
-        verifier: &Secret,
-        redirect_uri: &Url,
-    ) -> Result<Grant, GrantError> {
-        grant::exchange(&self.token_door(), app, code, verifier, redirect_uri).await
-    }
-
-    async fn refresh(&self, app: &OauthApp, refresh: &Secret, _: &Url) -> Result<Grant, GrantError> {
-        grant::refresh(&self.token_door(), app, refresh, None).await
     }
 }
 
@@ -358,22 +317,13 @@ impl GitHub {
             return None;
         }
         let name: String = note.chars().take(FINE_GRAINED_NAME).collect();
-        let mut page = below(&self.base, ["settings", "personal-access-tokens", "new"]);
+        let mut page = below(&self.place.base, ["settings", "personal-access-tokens", "new"]);
         page.query_pairs_mut().append_pair("name", name.trim_end());
-        if let Some((owner, _)) = repository.and_then(split_repository) {
+        if let Some((owner, _)) = repository.and_then(|repository| REPOSITORY.pair(repository)) {
             page.query_pairs_mut().append_pair("target_name", owner);
         }
         page.query_pairs_mut().append_pair("contents", "write").append_pair("metadata", "read");
         Some(page)
-    }
-
-    fn token_door(&self) -> grant::TokenDoor<'_> {
-        grant::TokenDoor {
-            gate: &self.web_gate,
-            url: self.oauth_endpoints().token,
-            clock: &*self.clock,
-            dialect: &DIALECT,
-        }
     }
 }
 
@@ -441,13 +391,5 @@ impl Kind {
             Self::Legacy => "Personal access token (old format)",
             Self::Other => "Token",
         }
-    }
-}
-
-/// The owner and the name (<https://docs.github.com/en/repositories>).
-fn split_repository(repository: &str) -> Option<(&str, &str)> {
-    match address::repository_parts(repository)?.as_slice() {
-        [owner, name] => Some((owner, name)),
-        _ => None,
     }
 }

@@ -5,27 +5,26 @@
 //! GitLab bans the address that too many refused tokens came from
 //! (<https://docs.gitlab.com/rate_limits/abuse_bans/>), so nothing that was refused is asked again.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use http::{Method as Verb, StatusCode};
 use oauth2::AuthType;
-use url::Url;
 
 use self::answer::{GrantInfo, Said, TokenInfo, User};
 use super::{
-    Age, Auth, Doors, Grant, GrantError, Guide, Identity, OauthApp, OauthEndpoints, Presented, Provider,
-    ProviderError, Settings, Shape, TokenExpiry,
-    address::{self, below},
-    git::{self, Advertisement},
-    grant::{self, Dialect},
-    http::{Gate, OriginError, Question, Reply},
+    Age, Auth, Doors, Guide, Identity, OauthEndpoints, Presented, Provider, ProviderError, Settings, Shape,
+    TokenExpiry,
+    address::below,
+    git::Advertisement,
+    grant::Dialect,
+    http::{OriginError, Question, Reply},
+    place::Place,
+    repository::RepositoryForm,
     shape::Family,
 };
 use crate::{
-    clock::Clock,
     credential::{Evidence, Method, ProviderAccount, Push},
-    id::ProviderId,
     scope::ScopeSet,
     secret::Secret,
 };
@@ -44,6 +43,15 @@ pub const FAMILY: Family = Family {
         "gloas-", "gldt-", "glrt-", "glrtr-", "glcbt-", "glptt-", "glft-", "glimt-", "glagent-", "glsoat-",
         "glffct-", "glwt-",
     ],
+};
+
+/// With the groups, one below the other: twenty levels of subgroups below the first
+/// (<https://docs.gitlab.com/user/group/subgroups/>).
+pub const REPOSITORY: RepositoryForm = RepositoryForm {
+    written: "`group/project`, or with subgroups `group/subgroup/project`",
+    parts: 2..=22,
+    longest_part: 255,
+    marks: b"._-",
 };
 
 /// What those are that stand for no person.
@@ -66,10 +74,13 @@ const OTHERS: [(&str, &str); FAMILY.other.len()] = [
 /// once, and takes the access token with it.
 const DIALECT: Dialect = Dialect {
     label: "POST /oauth/token",
+    path: &["oauth", "token"],
     client_auth: AuthType::RequestBody,
     documented_life: Duration::from_secs(2 * 60 * 60),
     refused: &[],
     app_refused: &["invalid_redirect_uri"],
+    // https://docs.gitlab.com/api/oauth2/#authorization-code-flow
+    repeats_redirect: true,
     limit: answer::limit,
 };
 
@@ -78,13 +89,7 @@ const FINE_GRAINED_USER: &str = "User: Read";
 
 /// GitLab at one address.
 pub struct GitLab {
-    id: ProviderId,
-    name: String,
-    base: Url,
-    api: Url,
-    web_gate: Gate,
-    api_gate: Gate,
-    clock: Arc<dyn Clock>,
+    place: Place,
 }
 
 /// Where something can be asked about a token.
@@ -109,12 +114,12 @@ impl Door {
     }
 
     fn evidence(self, answer: impl Into<String>) -> Evidence {
-        Evidence { request: self.label().to_owned(), answer: answer.into() }
+        Evidence::new(self.label(), answer)
     }
 
     /// 200, and yet no answer.
     fn senseless(self) -> ProviderError {
-        ProviderError::Unreachable(self.evidence("a page that is no JSON, or tells no user"))
+        ProviderError::senseless(self.label())
     }
 
     /// What remains of an answer that opens no other door.
@@ -152,35 +157,27 @@ impl GitLab {
     /// # Errors
     /// If credentials must not go to one of the addresses.
     pub fn new(settings: Settings) -> Result<Self, OriginError> {
-        let base = settings.base_url;
-        let api = settings.api_url.unwrap_or_else(|| below(&base, ["api", "v4"]));
-        Ok(Self {
-            id: settings.id,
-            name: settings.name.unwrap_or_else(|| "GitLab".to_owned()),
-            web_gate: settings.http.gate(&base)?,
-            api_gate: settings.http.gate(&api)?,
-            base,
-            api,
-            clock: settings.clock,
-        })
+        let api = below(&settings.base_url, ["api", "v4"]);
+        Ok(Self { place: Place::new(settings, FAMILY.label, api)? })
     }
 
     async fn ask(&self, door: Door, presented: &Presented<'_>) -> Result<Reply, ProviderError> {
-        let (gate, url) = match door {
-            Door::Token => (&self.api_gate, below(&self.api, ["personal_access_tokens", "self"])),
-            Door::Grant => (&self.web_gate, below(&self.base, ["oauth", "token", "info"])),
-            Door::User => (&self.api_gate, below(&self.api, ["user"])),
+        let question = match door {
+            Door::Token => self.place.question(["personal_access_tokens", "self"], door.label()),
+            Door::Grant => {
+                let url = below(&self.place.base, ["oauth", "token", "info"]);
+                Question::new(Verb::GET, url, door.label())
+            }
+            Door::User => self.place.question(["user"], door.label()),
         };
-        let question =
-            Question::new(Verb::GET, url, door.label()).auth(&self.doors(presented).api, presented.token);
-        gate.send(question).await.map_err(|fault| ProviderError::Unreachable(fault.evidence(door.label())))
+        self.place.ask(question, &self.doors(presented).api, presented.token).await
     }
 
     async fn identify_token(&self, presented: &Presented<'_>) -> Result<Identity, ProviderError> {
         let door = Door::Token;
         let reply = self.ask(door, presented).await?;
         if reply.status != StatusCode::OK {
-            return match answer::said(&reply, self.clock.now()) {
+            return match answer::said(&reply, self.place.now()) {
                 Said::OfOauth => self.identify_grant(presented).await,
                 Said::Narrow { fine_grained: true } => {
                     self.identify_by_user(presented, Kind::FineGrained).await
@@ -192,7 +189,7 @@ impl GitLab {
             };
         }
         let info = TokenInfo::read(&reply).ok_or_else(|| door.senseless())?;
-        let over = matches!(info.expiry, TokenExpiry::At(end) if end <= self.clock.now());
+        let over = matches!(info.expiry, TokenExpiry::At(end) if end <= self.place.now());
         match (info.revoked, info.active) {
             (true, _) => return Err(ProviderError::Rejected(door.evidence("200, revoked"))),
             (false, false) if over => return Err(ProviderError::Rejected(door.evidence("200, expired"))),
@@ -206,10 +203,10 @@ impl GitLab {
 
     async fn identify_grant(&self, presented: &Presented<'_>) -> Result<Identity, ProviderError> {
         let door = Door::Grant;
-        let asked_at = self.clock.now();
+        let asked_at = self.place.now();
         let reply = self.ask(door, presented).await?;
         if reply.status != StatusCode::OK {
-            let said = answer::said(&reply, self.clock.now());
+            let said = answer::said(&reply, self.place.now());
             // The same words for a token that is dead, and for one that is of another sort: the API knows both.
             return if answer::is_none_of_oauth(&reply, &said) {
                 self.identify_by_user(presented, Kind::Oauth).await
@@ -231,7 +228,7 @@ impl GitLab {
         let door = Door::User;
         let reply = self.ask(door, presented).await?;
         if reply.status != StatusCode::OK {
-            return Err(match answer::said(&reply, self.clock.now()) {
+            return Err(match answer::said(&reply, self.place.now()) {
                 Said::Narrow { fine_grained } => ProviderError::Insufficient {
                     granted: None,
                     missing: ScopeSet::from_iter([if fine_grained { FINE_GRAINED_USER } else { "read_api" }]),
@@ -247,7 +244,7 @@ impl GitLab {
         let user = User::read(&reply).ok_or_else(|| door.senseless())?;
         Ok(Identity {
             kind: kind.of(&user).word().to_owned(),
-            owner: ProviderAccount { id: user.id.to_string(), login: user.name },
+            owner: user.owner,
             scopes: None,
             expiry: TokenExpiry::Unknown,
             evidence: door.evidence("200"),
@@ -268,10 +265,10 @@ impl GitLab {
             None => known.kind,
         };
         Ok(Identity {
-            owner: ProviderAccount {
-                id: known.user.to_string(),
-                login: user.map_or_else(|| format!("user {}", known.user), |user| user.name),
-            },
+            owner: user.map_or_else(
+                || ProviderAccount { id: known.user.to_string(), login: format!("user {}", known.user) },
+                |user| user.owner,
+            ),
             kind: kind.word().to_owned(),
             scopes: known.scopes,
             expiry: known.expiry,
@@ -285,12 +282,12 @@ impl GitLab {
         let reply = self.ask(door, presented).await?;
         if reply.status == StatusCode::OK {
             let user = User::read(&reply).ok_or_else(|| door.senseless())?;
-            if user.id != expected {
+            if user.owner.id != expected.to_string() {
                 return Err(ProviderError::Unreachable(door.evidence("200, another user than before")));
             }
             return Ok(Some(user));
         }
-        match answer::said(&reply, self.clock.now()) {
+        match answer::said(&reply, self.place.now()) {
             Said::Narrow { .. } => Ok(None),
             // It was known a moment ago.
             Said::Refused(answer) => {
@@ -302,47 +299,30 @@ impl GitLab {
             said => Err(door.verdict(said, presented.method)),
         }
     }
-
-    fn token_door(&self) -> grant::TokenDoor<'_> {
-        grant::TokenDoor {
-            gate: &self.web_gate,
-            url: self.oauth_endpoints().token,
-            clock: &*self.clock,
-            dialect: &DIALECT,
-        }
-    }
 }
 
 #[async_trait]
 impl Provider for GitLab {
-    fn id(&self) -> &ProviderId {
-        &self.id
+    fn place(&self) -> &Place {
+        &self.place
     }
 
-    fn name(&self) -> &str {
-        &self.name
+    fn family(&self) -> &'static Family {
+        &FAMILY
+    }
+
+    fn dialect(&self) -> &'static Dialect {
+        &DIALECT
     }
 
     fn icon(&self) -> &'static str {
         "gitlab"
     }
 
-    fn host(&self) -> String {
-        address::host(&self.base)
-    }
-
-    fn origin(&self) -> String {
-        address::origin([&self.api_gate, &self.web_gate])
-    }
-
     fn shape(&self, token: &Secret) -> Shape {
         let text = token.expose().trim();
         let other = OTHERS.iter().find(|(prefix, _)| text.starts_with(prefix));
         other.map_or_else(|| FAMILY.shape(token), |(_, sentence)| Shape::Refused(sentence))
-    }
-
-    fn foreign_shapes(&self) -> Vec<(&'static str, &'static str)> {
-        FAMILY.foreign()
     }
 
     fn kind_label(&self, kind: &str) -> &'static str {
@@ -362,7 +342,7 @@ impl Provider for GitLab {
     /// The page takes name and scopes from its address since release 14.1; what it does not know it leaves alone
     /// (<https://docs.gitlab.com/user/profile/personal_access_tokens/#prefill-personal-access-token-details>).
     fn guide(&self, needed: &ScopeSet, repository: Option<&str>, note: &str) -> Guide {
-        let mut link = below(&self.base, ["-", "user_settings", "personal_access_tokens"]);
+        let mut link = below(&self.place.base, ["-", "user_settings", "personal_access_tokens"]);
         let purpose = repository.map_or_else(
             || "Gives a GitOps runtime access to Git".to_owned(),
             |repository| format!("Gives a GitOps runtime access to {repository}"),
@@ -405,14 +385,11 @@ impl Provider for GitLab {
     }
 
     async fn may_push(&self, presented: &Presented<'_>, repository: &str) -> Push {
-        let Some(parts) = address::repository_parts(repository) else { return Push::Unknown };
-        let Some((name, groups)) = parts.split_last() else { return Push::Unknown };
-        let name = format!("{name}.git");
-        let clone_url = below(&self.base, groups.iter().copied().chain([name.as_str()]));
+        let Some(parts) = REPOSITORY.parts(repository) else { return Push::Unknown };
         let auth = self.doors(presented).git;
-        match git::ask(&self.web_gate, &clone_url, &auth, presented.token).await {
+        match self.place.ask_git(&parts, &auth, presented.token).await {
             Advertisement::MayPush => Push::Allowed,
-            Advertisement::Other(reply) => answer::push(&reply, &self.base, self.clock.now()),
+            Advertisement::Other(reply) => answer::push(&reply, &self.place.base, self.place.now()),
             Advertisement::Nothing(_) => Push::Unknown,
         }
     }
@@ -421,30 +398,10 @@ impl Provider for GitLab {
     /// (<https://docs.gitlab.com/integration/openid_connect_provider/>).
     fn oauth_endpoints(&self) -> OauthEndpoints {
         OauthEndpoints {
-            authorize: below(&self.base, ["oauth", "authorize"]),
-            token: below(&self.base, ["oauth", "token"]),
-            issuer: self.base.as_str().trim_end_matches('/').to_owned(),
+            authorize: below(&self.place.base, ["oauth", "authorize"]),
+            token: self.place.token_url(&DIALECT),
+            issuer: self.place.own_issuer(),
         }
-    }
-
-    async fn exchange(
-        &self,
-        app: &OauthApp,
-        code: &Secret,
-        verifier: &Secret,
-        redirect_uri: &Url,
-    ) -> Result<Grant, GrantError> {
-        grant::exchange(&self.token_door(), app, code, verifier, redirect_uri).await
-    }
-
-    /// GitLab wants the `redirect_uri` once more (<https://docs.gitlab.com/api/oauth2/#authorization-code-flow>).
-    async fn refresh(
-        &self,
-        app: &OauthApp,
-        refresh: &Secret,
-        redirect_uri: &Url,
-    ) -> Result<Grant, GrantError> {
-        grant::refresh(&self.token_door(), app, refresh, Some(redirect_uri)).await
     }
 }
 
@@ -483,8 +440,8 @@ impl Kind {
     fn of(self, user: &User) -> Self {
         match self {
             Self::Oauth => Self::Oauth,
-            _ if user.bot && is_bot_of("project_", &user.name) => Self::Project,
-            _ if user.bot && is_bot_of("group_", &user.name) => Self::Group,
+            _ if user.bot && is_bot_of("project_", &user.owner.login) => Self::Project,
+            _ if user.bot && is_bot_of("group_", &user.owner.login) => Self::Group,
             _ if user.bot => Self::ServiceAccount,
             Self::Other => Self::Personal,
             kind => kind,
@@ -510,7 +467,7 @@ impl Kind {
             Self::Project => "Project access token",
             Self::Group => "Group access token",
             Self::ServiceAccount => "Service account token",
-            Self::Oauth => "OAuth token",
+            Self::Oauth => "OAuth2 token",
             Self::Other => "Access token",
         }
     }

@@ -22,6 +22,7 @@ use url::Url;
 use super::{
     Grant, GrantError, OauthApp,
     http::{Gate, Question, Reply},
+    limit::Limit,
 };
 use crate::{
     clock::{Clock, Timestamp},
@@ -31,7 +32,7 @@ use crate::{
 };
 
 /// Numbers beyond are not believed: ten years.
-const LONGEST_LIFE: u64 = 10 * 366 * 24 * 60 * 60;
+pub const LONGEST_LIFE: u64 = 10 * 366 * 24 * 60 * 60;
 
 /// Longer than any token of today, and than those announced.
 const LONGEST_TOKEN: usize = 8 * 1024;
@@ -40,6 +41,8 @@ const LONGEST_TOKEN: usize = 8 * 1024;
 pub struct Dialect {
     /// For evidence: `POST /oauth/token`.
     pub label: &'static str,
+    /// Where that is, below the provider's address.
+    pub path: &'static [&'static str],
     /// Where the client's name and secret go (RFC 6749 §2.3.1): in the header, or in the body.
     pub client_auth: AuthType,
     /// How long an access token lives that can be renewed: for answers whose own number cannot be read.
@@ -48,8 +51,10 @@ pub struct Dialect {
     pub refused: &'static [&'static str],
     /// Those besides RFC 6749's that only the operator can mend.
     pub app_refused: &'static [&'static str],
-    /// Too many requests, and if so until when, where the answer says so.
-    pub limit: fn(&Reply, Timestamp) -> Option<Option<Timestamp>>,
+    /// A refresh has to name the `redirect_uri` of the authorization once more, which RFC 6749 §6 does not know.
+    pub repeats_redirect: bool,
+    /// Too many requests.
+    pub limit: fn(&Reply, Timestamp) -> Option<Limit>,
 }
 
 /// RFC 6749 §5.2: the client or what it asks for is wrong.
@@ -62,6 +67,8 @@ pub struct TokenDoor<'a> {
     pub gate: &'a Gate,
     /// The endpoint.
     pub url: Url,
+    /// Where users come back to from the authorization.
+    pub redirect_uri: &'a Url,
     /// For limits that end at a moment.
     pub clock: &'a dyn Clock,
     /// How it speaks.
@@ -105,9 +112,8 @@ pub async fn exchange(
     app: &OauthApp,
     code: &Secret,
     verifier: &Secret,
-    redirect_uri: &Url,
 ) -> Result<Grant, GrantError> {
-    let client = client(door, app).set_redirect_uri(RedirectUrl::from_url(redirect_uri.clone()));
+    let client = client(door, app).set_redirect_uri(RedirectUrl::from_url(door.redirect_uri.clone()));
     let answer = client
         .exchange_code(AuthorizationCode::new(code.expose().to_owned()))
         .set_pkce_verifier(PkceCodeVerifier::new(verifier.expose().to_owned()))
@@ -116,21 +122,16 @@ pub async fn exchange(
     grant(door.dialect, answer)
 }
 
-/// Renews a grant. Some want the `redirect_uri` of the authorization once more, which RFC 6749 §6 does not know.
+/// Renews a grant.
 ///
 /// # Errors
 /// As [`GrantError`] says.
-pub async fn refresh(
-    door: &TokenDoor<'_>,
-    app: &OauthApp,
-    refresh: &Secret,
-    redirect_uri: Option<&Url>,
-) -> Result<Grant, GrantError> {
+pub async fn refresh(door: &TokenDoor<'_>, app: &OauthApp, refresh: &Secret) -> Result<Grant, GrantError> {
     let client = client(door, app);
     let refresh = RefreshToken::new(refresh.expose().to_owned());
     let mut request = client.exchange_refresh_token(&refresh);
-    if let Some(uri) = redirect_uri {
-        request = request.add_extra_param("redirect_uri", uri.as_str());
+    if door.dialect.repeats_redirect {
+        request = request.add_extra_param("redirect_uri", door.redirect_uri.as_str());
     }
     let answer = request.request_async(door).await;
     grant(door.dialect, answer)
@@ -157,7 +158,7 @@ fn grant(
 
 impl Dialect {
     fn evidence(&self, answer: impl Into<String>) -> Evidence {
-        Evidence { request: self.label.to_owned(), answer: answer.into() }
+        Evidence::new(self.label, answer)
     }
 
     fn senseless(&self) -> GrantError {
@@ -255,9 +256,9 @@ impl TokenDoor<'_> {
             .send(question)
             .await
             .map_err(|fault| Fault(GrantError::Unreachable(fault.evidence(self.dialect.label))))?;
-        if let Some(until) = (self.dialect.limit)(&reply, self.clock.now()) {
+        if let Some(limit) = (self.dialect.limit)(&reply, self.clock.now()) {
             let evidence = self.dialect.evidence(reply.status.as_str());
-            return Err(Fault(GrantError::RateLimited { until, evidence }));
+            return Err(Fault(GrantError::RateLimited { until: limit.until, evidence }));
         }
         self.dialect.normalise(&reply).map_err(Fault)
     }

@@ -192,12 +192,17 @@ impl Gate {
         &self.origin
     }
 
+    /// Whether a question is one for this origin.
+    pub fn leads_to(&self, question: &Question) -> bool {
+        question.url.origin().ascii_serialization() == self.origin
+    }
+
     /// Asks, once.
     ///
     /// # Errors
     /// If there is no complete answer within the limits. Any status is an answer.
     pub async fn send(&self, question: Question) -> Result<Reply, Fault> {
-        if question.url.origin().ascii_serialization() != self.origin
+        if !self.leads_to(&question)
             || !question.url.username().is_empty()
             || question.url.password().is_some()
         {
@@ -273,7 +278,7 @@ impl Gate {
 /// What is asked.
 pub struct Question {
     /// For the evidence: `GET /user`.
-    label: String,
+    label: &'static str,
     method: Method,
     url: Url,
     headers: HeaderMap,
@@ -284,9 +289,9 @@ pub struct Question {
 
 impl Question {
     /// A question called `label` in evidence.
-    pub fn new(method: Method, url: Url, label: impl Into<String>) -> Self {
+    pub fn new(method: Method, url: Url, label: &'static str) -> Self {
         Self {
-            label: label.into(),
+            label,
             method,
             url,
             headers: HeaderMap::new(),
@@ -325,15 +330,13 @@ impl Question {
     }
 
     /// `Authorization: Bearer` (RFC 6750, section 2.1).
-    #[must_use]
-    pub fn bearer(self, token: &Secret) -> Self {
+    fn bearer(self, token: &Secret) -> Self {
         let value = Zeroizing::new(format!("Bearer {}", token.expose()));
         self.authorization(&value)
     }
 
     /// `Authorization: Basic` (RFC 7617).
-    #[must_use]
-    pub fn basic(self, user: &str, password: &Secret) -> Self {
+    fn basic(self, user: &str, password: &Secret) -> Self {
         let pair = Zeroizing::new(format!("{user}:{}", password.expose()));
         let value = Zeroizing::new(format!("Basic {}", BASE64_STANDARD.encode(pair.as_bytes())));
         self.authorization(&value)
@@ -360,8 +363,8 @@ impl Question {
     }
 
     /// How it is called in evidence.
-    pub fn label(&self) -> &str {
-        &self.label
+    pub fn label(&self) -> &'static str {
+        self.label
     }
 }
 
@@ -432,7 +435,7 @@ pub enum Fault {
 impl Fault {
     /// As evidence.
     pub fn evidence(self, label: impl Into<String>) -> Evidence {
-        Evidence { request: label.into(), answer: self.to_string() }
+        Evidence::new(label, self.to_string())
     }
 }
 

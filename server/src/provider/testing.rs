@@ -42,6 +42,7 @@ pub fn settings(base: &str, http: &Outgoing) -> Settings {
         name: None,
         base_url: Url::parse(base).unwrap(),
         api_url: None,
+        redirect_uri: redirect_uri(),
         clock: std::sync::Arc::new(TestClock::new()),
         http: http.clone(),
     }
@@ -71,7 +72,7 @@ pub fn granted(token: &Secret) -> Presented<'_> {
 
 pub async fn exchange(provider: &dyn Provider) -> Result<Grant, GrantError> {
     let (code, verifier) = (Secret::new(SECRETS[1]), Secret::new(SECRETS[2]));
-    provider.exchange(&app(), &code, &verifier, &redirect_uri()).await
+    provider.exchange(&app(), &code, &verifier).await
 }
 
 /// The outcomes, in one word each.
@@ -289,7 +290,7 @@ impl Ask {
             Self::PushWithToken => provider.may_push(&token, samples.repository).await.into(),
             Self::PushWithGrant => provider.may_push(&access, samples.repository).await.into(),
             Self::Exchange => exchange(provider).await.into(),
-            Self::Refresh => provider.refresh(&app(), &samples.refresh, &redirect_uri()).await.into(),
+            Self::Refresh => provider.refresh(&app(), &samples.refresh).await.into(),
         }
     }
 

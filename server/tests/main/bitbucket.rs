@@ -220,7 +220,7 @@ async fn a_grant_is_had_in_the_words_of_consumers_and_renewed_by_turns() {
     assert!(answer.location().starts_with("/tokens?did=added"), "{}", answer.location());
     assert_eq!(mara.health("acme.infra").await, "Valid");
     let row = token_row(&mara, "acme.infra").await;
-    assert_eq!((&row["kind"], &row["login"]), (&json!("OAuth access token"), &json!("octocat")));
+    assert_eq!((&row["kind"], &row["login"]), (&json!("OAuth2 token"), &json!("octocat")));
     assert_eq!(row["scopes"], json!(["account", "repository:write"]));
 
     // Each refresh token works once: every renewal uses the pair of the last one. Half of them name the scopes as before

@@ -256,7 +256,7 @@ async fn a_grant_that_can_be_renewed_does_not_look_as_if_it_expires() {
 /// The number of the access token in use.
 async fn in_use(site: &TestSite) -> u64 {
     let tokens = site.forge.tokens().await;
-    let last = tokens.iter().filter(|token| token["kind"] == "github_app").next_back().unwrap();
+    let last = tokens.iter().rfind(|token| token["kind"] == "github_app").unwrap();
     last["id"].as_u64().unwrap()
 }
 

@@ -11,13 +11,10 @@ use crate::{
     provider::{
         ProviderError,
         http::{Reply, scopes_in},
-        limit,
+        limit::Limit,
     },
-    scope::ScopeSet,
+    scope::{ScopeSet, is_scope},
 };
-
-/// More letters than any scope has.
-const LONGEST_SCOPE: usize = 100;
 
 /// `GET /user`: <https://developer.atlassian.com/cloud/bitbucket/rest/api-group-users/#api-user-get>.
 #[derive(Deserialize)]
@@ -32,27 +29,12 @@ pub(super) struct Account {
 impl Account {
     /// Who it is, if it can be told from others. The user name may change, the number never does.
     pub fn owner(self) -> Option<ProviderAccount> {
-        let is_id =
-            |id: &String| !id.is_empty() && id.len() <= 200 && id.chars().all(|c| c.is_ascii_graphic());
-        let id = self.uuid.filter(is_id).or_else(|| self.account_id.filter(is_id))?;
-        let login = [self.username, self.nickname, self.display_name]
-            .into_iter()
-            .flatten()
-            .map(|name| name.trim().to_owned())
-            .find(|name| is_name(name))
-            .unwrap_or_else(|| id.clone());
-        Some(ProviderAccount { id, login })
+        let names = [self.username, self.nickname, self.display_name];
+        [self.uuid, self.account_id].into_iter().flatten().find_map(|id| {
+            let mut named = names.iter().flatten().filter_map(|name| ProviderAccount::new(&*id, name));
+            named.next().or_else(|| ProviderAccount::new(&*id, &id))
+        })
     }
-}
-
-/// Whether a name can be shown: letters of any script, but nothing that turns a line around or hides.
-fn is_name(name: &str) -> bool {
-    let hides = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
-            || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}')
-    };
-    !name.is_empty() && name.chars().count() <= 100 && !name.contains(hides)
 }
 
 /// `GET /repositories/{workspace}/{slug}`; that there is one is all that is of interest.
@@ -89,12 +71,7 @@ impl Details {
     /// Lists of scopes come with the refusal of a token that lacks some.
     fn scopes(&self, name: &str) -> Option<ScopeSet> {
         let list = self.detail.get(name)?.as_array()?;
-        let fits = |scope: &&str| {
-            !scope.is_empty()
-                && scope.len() <= LONGEST_SCOPE
-                && scope.bytes().all(|byte| byte.is_ascii_graphic())
-        };
-        Some(list.iter().filter_map(Value::as_str).filter(fits).collect())
+        Some(list.iter().filter_map(Value::as_str).filter(|scope| is_scope(scope)).collect())
     }
 
     fn says(&self, words: &str) -> bool {
@@ -116,13 +93,11 @@ pub(super) enum No {
 /// Rejected is only what Bitbucket itself answers to a token that it does not know: 401 in the form of its own errors. A
 /// page from a proxy is not that.
 pub(super) fn refusal(label: &str, reply: &Reply, may_be_a_bot: bool, now: Timestamp) -> No {
-    let status = reply.status.as_u16();
-    let evidence = |answer: String| Evidence { request: label.to_owned(), answer };
-    let unreachable = |answer: String| No::Error(ProviderError::Unreachable(evidence(answer)));
-    if let Some(until) = limit(reply, now) {
-        let evidence = evidence(status.to_string());
-        return No::Error(ProviderError::RateLimited { until, evidence });
+    if let Some(limit) = limit(reply, now) {
+        return No::Error(limit.error(label, reply));
     }
+    let evidence = |answer: &str| Evidence::new(label, answer);
+    let unreachable = |answer: &str| No::Error(ProviderError::Unreachable(evidence(answer)));
     match (reply.status, problem(reply)) {
         (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, Some(details))
             if details.says("not accessible by this authentication mechanism") =>
@@ -132,22 +107,22 @@ pub(super) fn refusal(label: &str, reply: &Reply, may_be_a_bot: bool, now: Times
         (StatusCode::FORBIDDEN, Some(details)) => {
             let required = details.scopes("required").filter(|required| !required.is_empty());
             if required.is_some() || details.says("privilege scopes") {
-                return No::Error(lacks(&details, required, &reply.headers, evidence("403".to_owned())));
+                return No::Error(lacks(&details, required, &reply.headers, evidence("403")));
             }
             // A token that the answer calls by its kind is one that Bitbucket knows, whatever the words around it.
             if may_be_a_bot && is_access_token(&reply.headers) {
                 return No::NotAUser;
             }
-            unreachable("403".to_owned())
+            unreachable("403")
         }
-        (StatusCode::UNAUTHORIZED, Some(_)) => No::Error(ProviderError::Rejected(evidence("401".to_owned()))),
-        (StatusCode::UNAUTHORIZED, None) => unreachable("401, a page that is not Bitbucket's".to_owned()),
+        (StatusCode::UNAUTHORIZED, Some(_)) => No::Error(ProviderError::Rejected(evidence("401"))),
+        (StatusCode::UNAUTHORIZED, None) => unreachable("401, a page that is not Bitbucket's"),
         // https://developer.atlassian.com/cloud/bitbucket/changelog/#CHANGE-2770
         (StatusCode::GONE, _) => {
             tracing::error!(request = label, "Bitbucket has removed what Gitward asks for");
-            unreachable("410, Bitbucket has removed what was asked for".to_owned())
+            unreachable("410, Bitbucket has removed what was asked for")
         }
-        _ => unreachable(status.to_string()),
+        _ => unreachable(reply.status.as_str()),
     }
 }
 
@@ -169,19 +144,11 @@ fn lacks(
 
 /// Whether an answer is about the number of requests, and if so until when
 /// (<https://support.atlassian.com/bitbucket-cloud/docs/api-request-limits/>).
-pub(super) fn limit(reply: &Reply, now: Timestamp) -> Option<Option<Timestamp>> {
-    let limited = match reply.status {
-        StatusCode::TOO_MANY_REQUESTS => true,
-        StatusCode::FORBIDDEN => {
-            reply.headers.contains_key("retry-after")
-                || problem(reply).is_some_and(|details| details.says("rate limit"))
-        }
-        _ => false,
-    };
-    limited.then(|| {
-        let reset = || limit::reset(reply, "x-ratelimit-reset");
-        limit::believed(limit::retry_after(reply, now).or_else(reset)?, now)
-    })
+pub(super) fn limit(reply: &Reply, now: Timestamp) -> Option<Limit> {
+    let is_limit = reply.status == StatusCode::FORBIDDEN
+        && (reply.headers.contains_key("retry-after")
+            || problem(reply).is_some_and(|details| details.says("rate limit")));
+    Limit::of(reply, now, is_limit, Some("x-ratelimit-reset"))
 }
 
 /// What a token may do: API tokens, access tokens and those of OAuth2 have it in every answer of the API

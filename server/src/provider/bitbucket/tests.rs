@@ -15,6 +15,7 @@ use super::*;
 use crate::{
     clock::Timestamp,
     provider::{
+        Grant, GrantError,
         http::{
             Outgoing,
             tests::{BadServer, Misdeed},
@@ -22,7 +23,7 @@ use crate::{
         testing::{
             Ask, Day, Door, Fault, Further, SECRETS, Samples, Takes, Word, app, as_ever_of_a_repository,
             days_of_any_host, endure, endure_further, exchange, granted, mount, now, oauth_error, outgoing,
-            page, pasted, plain, redirect_uri, sent, settings, status,
+            page, pasted, plain, sent, settings, status,
         },
     },
 };
@@ -65,7 +66,7 @@ fn bitbucket(base: &str, http: &Outgoing) -> Bitbucket {
 }
 
 async fn refresh(bitbucket: &Bitbucket) -> Result<Grant, GrantError> {
-    bitbucket.refresh(&app(), &refresh_token(), &redirect_uri()).await
+    bitbucket.refresh(&app(), &refresh_token()).await
 }
 
 fn jane() -> Value {
@@ -523,7 +524,7 @@ fn names_of_any_script_are_shown_and_those_that_hide_are_not() {
         (json!({ "uuid": "{1}", "display_name": "山田" }), Some("山田")),
         (json!({ "uuid": "{1}", "username": "a\u{202e}b", "nickname": "\u{200b}", "display_name": " Jane " }), Some("Jane")),
         (json!({ "uuid": "{1}", "username": "a\nb" }), Some("{1}")),
-        (json!({ "uuid": "{1}", "username": "a".repeat(101) }), Some("{1}")),
+        (json!({ "uuid": "{1}", "username": "a".repeat(256) }), Some("{1}")),
         (json!({ "uuid": "{1}" }), Some("{1}")),
         (json!({ "account_id": "557058:1", "username": "jane" }), Some("jane")),
         (json!({ "uuid": "", "account_id": "557058:1" }), Some("557058:1")),
@@ -804,7 +805,7 @@ fn each_address_follows_from_the_base() {
     for (base, user, origin, page, token) in cases {
         let bitbucket = bitbucket(base, &http);
         assert_eq!(bitbucket.name(), "Bitbucket", "{base}");
-        assert_eq!(below(&bitbucket.api, ["user"]).as_str(), user, "{base}");
+        assert_eq!(below(&bitbucket.place.api, ["user"]).as_str(), user, "{base}");
         assert_eq!(bitbucket.origin(), origin, "{base}");
         let link = bitbucket.guide(&bitbucket.default_scopes(), None, "x").link;
         assert_eq!(&link[..url::Position::AfterPath], page, "{base}");
@@ -818,7 +819,7 @@ fn each_address_follows_from_the_base() {
         Bitbucket::new(Settings { api_url, ..settings("http://localhost:4001", &http) })
     };
     let elsewhere = named("http://localhost:4002/rest").unwrap();
-    assert_eq!(below(&elsewhere.api, ["user"]).as_str(), "http://localhost:4002/rest/user");
+    assert_eq!(below(&elsewhere.place.api, ["user"]).as_str(), "http://localhost:4002/rest/user");
     assert_eq!(named("http://api.example.com").err(), Some(OriginError::Scheme));
     assert_eq!(
         Bitbucket::new(settings("https://169.254.169.254", &http)).err(),
@@ -957,7 +958,7 @@ proptest::proptest! {
             let _ = reply.json::<Account>().and_then(Account::owner);
             let granted = answer::scopes(&reply.headers).unwrap_or_default();
             let _ = scopes::missing(&granted, &granted);
-            let until = answer::limit(&reply, now()).flatten();
+            let until = answer::limit(&reply, now()).and_then(|limit| limit.until);
             assert!(until.is_none_or(|until| until > now() && until.since(now()).as_secs() <= 7200));
             let no = answer::refusal("GET /user", &reply, bots, now());
             let rejected = matches!(no, No::Error(ProviderError::Rejected(_)));

@@ -4,14 +4,14 @@
 //! `X-AUSERID`, and neither to a visitor without a token. Its 401 stands for "not permitted" as often as for "wrong
 //! token"; these headers, and the name of the exception, tell which.
 
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
     clock::Timestamp,
-    credential::Evidence,
-    provider::{ProviderError, http::Reply, limit},
+    credential::{Evidence, shown_name},
+    provider::{ProviderError, http::Reply, limit::Limit},
 };
 
 const NAME: &str = "x-ausername";
@@ -109,9 +109,9 @@ pub(super) struct User {
 
 impl User {
     /// As the headers tell; `None` if they do not, or not clearly.
-    fn of(headers: &HeaderMap) -> Option<Self> {
-        let name = usable_name(&percent_decoded(only(headers, NAME)?))?;
-        let id = only(headers, ID).map(str::trim).filter(|id| {
+    fn of(reply: &Reply) -> Option<Self> {
+        let name = shown_name(&percent_decoded(reply.header(NAME)?))?.to_owned();
+        let id = reply.header(ID).map(str::trim).filter(|id| {
             // Zero is nobody.
             id.len() <= 19
                 && id.bytes().all(|byte| byte.is_ascii_digit())
@@ -119,20 +119,6 @@ impl User {
         });
         Some(Self { name, id: id.map(str::to_owned) })
     }
-}
-
-/// A header that is there once and is text.
-fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let mut values = headers.get_all(name).iter();
-    let first = values.next()?.to_str().ok()?;
-    values.next().is_none().then_some(first)
-}
-
-/// A name that can be shown: no control characters, and none that turns the text around.
-fn usable_name(name: &str) -> Option<String> {
-    let name = name.trim();
-    let fits = |c: char| c.is_alphanumeric() || c.is_ascii_graphic() || c == ' ';
-    (!name.is_empty() && name.len() <= 255 && name.chars().all(fits)).then(|| name.to_owned())
 }
 
 /// Names come percent-encoded: `jane%40example.com`. What is not, or not rightly, is left as it is.
@@ -165,11 +151,11 @@ pub(super) enum Told {
 
 /// Whom Bitbucket takes the sender for, by its answer to a question that everybody may ask.
 pub(super) fn told(label: &str, reply: &Reply, now: Timestamp) -> Result<Told, ProviderError> {
-    let evidence = |answer: &str| Evidence { request: label.to_owned(), answer: answer.to_owned() };
-    if let Some(until) = limit(reply, now) {
-        return Err(ProviderError::RateLimited { until, evidence: evidence(reply.status.as_str()) });
+    let evidence = |answer: &str| Evidence::new(label, answer);
+    if let Some(limit) = limit(reply, now) {
+        return Err(limit.error(label, reply));
     }
-    let user = User::of(&reply.headers);
+    let user = User::of(reply);
     match reply.status {
         StatusCode::OK => {
             if !reply.json::<Properties>().is_some_and(|properties| properties.are_usable()) {
@@ -224,12 +210,11 @@ pub(super) enum WhoAmI {
 }
 
 pub(super) fn who_am_i(label: &str, reply: &Reply, now: Timestamp) -> Result<WhoAmI, ProviderError> {
-    let evidence = || Evidence { request: label.to_owned(), answer: reply.status.as_str().to_owned() };
-    if let Some(until) = limit(reply, now) {
-        return Err(ProviderError::RateLimited { until, evidence: evidence() });
+    if let Some(limit) = limit(reply, now) {
+        return Err(limit.error(label, reply));
     }
     if reply.status.is_server_error() {
-        return Err(ProviderError::Unreachable(evidence()));
+        return Err(ProviderError::Unreachable(Evidence::new(label, reply.status.as_str())));
     }
     if reply.status != StatusCode::OK || reply.content_type().as_deref() != Some("text/plain") {
         return Ok(WhoAmI::Untold);
@@ -238,7 +223,7 @@ pub(super) fn who_am_i(label: &str, reply: &Reply, now: Timestamp) -> Result<Who
     if text.trim().is_empty() {
         return Ok(WhoAmI::Nobody);
     }
-    Ok(usable_name(text).map_or(WhoAmI::Untold, WhoAmI::User))
+    Ok(shown_name(text).map_or(WhoAmI::Untold, |name| WhoAmI::User(name.to_owned())))
 }
 
 /// `GET /rest/api/latest/users/{slug}`.
@@ -256,9 +241,9 @@ pub(super) fn slug(name: &str) -> String {
 
 /// The number of the account with that name.
 pub(super) fn id_of(label: &str, reply: &Reply, name: &str, now: Timestamp) -> Result<String, ProviderError> {
-    let evidence = |answer: &str| Evidence { request: label.to_owned(), answer: answer.to_owned() };
-    if let Some(until) = limit(reply, now) {
-        return Err(ProviderError::RateLimited { until, evidence: evidence(reply.status.as_str()) });
+    let evidence = |answer: &str| Evidence::new(label, answer);
+    if let Some(limit) = limit(reply, now) {
+        return Err(limit.error(label, reply));
     }
     if reply.status != StatusCode::OK {
         return Err(ProviderError::Unreachable(evidence(reply.status.as_str())));
@@ -275,19 +260,16 @@ pub(super) fn id_of(label: &str, reply: &Reply, name: &str, now: Timestamp) -> R
 
 /// Whether an answer is about the number of requests or of wrong passwords, and if so until when
 /// (<https://confluence.atlassian.com/bitbucketserver086/improving-instance-stability-with-rate-limiting-1188783544.html>).
-pub(super) fn limit(reply: &Reply, now: Timestamp) -> Option<Option<Timestamp>> {
+pub(super) fn limit(reply: &Reply, now: Timestamp) -> Option<Limit> {
     let locked = || {
         // https://developer.atlassian.com/server/bitbucket/how-tos/example-basic-authentication/
-        only(&reply.headers, "x-authentication-denied-reason")
+        reply
+            .header("x-authentication-denied-reason")
             .is_some_and(|reason| reason.to_ascii_uppercase().contains("CAPTCHA"))
             || Complaint::of(reply) == Some(Complaint::Captcha)
     };
-    let limited = match reply.status {
-        StatusCode::TOO_MANY_REQUESTS => true,
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => locked(),
-        _ => false,
-    };
-    limited.then(|| limit::believed(limit::retry_after(reply, now)?, now))
+    let is_limit = matches!(reply.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) && locked();
+    Limit::of(reply, now, is_limit, None)
 }
 
 /// Whether Git's answer says that this token may not push, though not yet why. 403 is for those who see the repository
@@ -297,10 +279,10 @@ pub(super) fn refuses_push(reply: &Reply, now: Timestamp) -> bool {
         return false;
     }
     match reply.status {
-        StatusCode::UNAUTHORIZED => User::of(&reply.headers).is_some(),
+        StatusCode::UNAUTHORIZED => User::of(reply).is_some(),
         StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
             // A page for people is somebody else's, a gateway's for instance, unless it knows the user.
-            reply.content_type().as_deref() != Some("text/html") || User::of(&reply.headers).is_some()
+            reply.content_type().as_deref() != Some("text/html") || User::of(reply).is_some()
         }
         _ => false,
     }
@@ -319,7 +301,7 @@ pub(super) fn sees(reply: &Reply, now: Timestamp) -> Option<bool> {
         return None;
     }
     let refused = || Complaint::of(reply).is_some();
-    let known = || User::of(&reply.headers).is_some();
+    let known = || User::of(reply).is_some();
     match reply.status {
         StatusCode::OK => reply.json::<Repository>().map(|_| true),
         StatusCode::NOT_FOUND => refused().then_some(false),

@@ -1,10 +1,11 @@
 //! Bitbucket Data Center on good days and on bad ones.
 
-use http::HeaderName;
+use http::{HeaderMap, HeaderName};
 use proptest::prelude::{any, prop_oneof};
 use proptest::strategy::Strategy;
 use serde_json::json;
 use tokio::time::Instant;
+use url::Url;
 use wiremock::{
     Mock, MockServer, Request, ResponseTemplate,
     matchers::{self, header},
@@ -14,6 +15,7 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::clock::Timestamp;
 use crate::provider::{
+    Grant, GrantError, Shape,
     http::{
         Outgoing,
         tests::{BadServer, Misdeed},
@@ -21,9 +23,10 @@ use crate::provider::{
     testing::{
         Ask, Day, Door, Fault, Further, Meaning, SECRETS, Samples, Takes, Word, app, as_ever_of_a_repository,
         days_of_any_host, endure, endure_further, exchange, granted, mount, now, oauth_error, outgoing, page,
-        pasted, plain, redirect_uri, says, sent, settings, status,
+        pasted, plain, says, sent, settings, status,
     },
 };
+use crate::secret::Secret;
 
 /// Tokens are put together when the tests run: what looks like one must not stand in a file. With `+` and `/`, which
 /// occur in them.
@@ -46,7 +49,7 @@ fn bitbucket(base: &str, http: &Outgoing) -> BitbucketDataCenter {
 }
 
 async fn refresh(provider: &BitbucketDataCenter) -> Result<Grant, GrantError> {
-    provider.refresh(&app(), &renewal(), &redirect_uri()).await
+    provider.refresh(&app(), &renewal()).await
 }
 
 const PROPERTIES_PATH: &str = "/bitbucket/rest/api/latest/application-properties";
@@ -239,7 +242,7 @@ async fn one_question_shows_whose_a_token_is() {
     let provider = bitbucket(&mock.uri(), &outgoing());
     for (shown, kind, label) in [
         (pasted(&token()), "http-access-token", "HTTP access token"),
-        (granted(&access()), "oauth2", "OAuth 2.0 token"),
+        (granted(&access()), "oauth2", "OAuth2 token"),
     ] {
         let identity = provider.identify(&shown, Age::Settled).await.unwrap();
         assert_eq!(identity.owner, ProviderAccount { id: "2".to_owned(), login: "jdoe".to_owned() });
@@ -725,7 +728,7 @@ fn every_address_is_below_its_own() {
         let provider = BitbucketDataCenter::new(settings(base, &http)).unwrap();
         assert_eq!(provider.name(), "Bitbucket Data Center");
         assert_eq!(provider.origin(), origin, "{base}");
-        assert_eq!(provider.api.as_str(), format!("{below_it}/rest/api/latest"));
+        assert_eq!(provider.place.api.as_str(), format!("{below_it}/rest/api/latest"));
         let endpoints = provider.oauth_endpoints();
         assert_eq!(endpoints.authorize.as_str(), format!("{below_it}/rest/oauth2/latest/authorize"));
         assert_eq!(endpoints.token.as_str(), format!("{below_it}/rest/oauth2/latest/token"));
@@ -893,7 +896,7 @@ proptest::proptest! {
             body: Zeroizing::new(body),
         };
         soon(|| {
-            let until = answer::limit(&reply, now()).flatten();
+            let until = answer::limit(&reply, now()).and_then(|limit| limit.until);
             assert!(until.is_none_or(|until| until > now() && until.since(now()).as_secs() <= 7200));
             match answer::told("GET /", &reply, now()) {
                 Ok(Told::User(user)) => {

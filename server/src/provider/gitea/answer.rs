@@ -7,12 +7,9 @@ use super::{TELLS_WHOSE, scopes};
 use crate::{
     clock::Timestamp,
     credential::{Evidence, ProviderAccount, Push},
-    provider::{ProviderError, http::Reply, limit as limits},
-    scope::ScopeSet,
+    provider::{ProviderError, http::Reply, limit::Limit},
+    scope::{ScopeSet, is_scope},
 };
-
-/// Longer than any scope that there is.
-const LONGEST_SCOPE: usize = 64;
 
 /// `GET /user`, and `user` in `GET /token`.
 #[derive(Deserialize)]
@@ -24,11 +21,10 @@ pub(super) struct Account {
 impl Account {
     /// Whose it is, if it can be told from others and shown. Bots of the host have ids below zero.
     pub fn owner(self) -> Option<ProviderAccount> {
-        let usable = self.id != 0
-            && !self.login.is_empty()
-            && self.login.len() <= 100
-            && self.login.chars().all(|c| c.is_ascii_graphic());
-        usable.then(|| ProviderAccount { id: self.id.to_string(), login: self.login })
+        if self.id == 0 {
+            return None;
+        }
+        ProviderAccount::new(self.id.to_string(), &self.login)
     }
 }
 
@@ -50,11 +46,11 @@ impl Told {
 /// Rejected is only 401 in the API's own form. Its words are no help: versions differ, and older ones say "token is
 /// required" for a token that they do not know.
 pub(super) fn refusal(label: &str, reply: &Reply, now: Timestamp) -> ProviderError {
-    let status = reply.status.as_str();
-    let evidence = |answer: &str| Evidence { request: label.to_owned(), answer: answer.to_owned() };
-    if let Some(until) = limit(reply, now) {
-        return ProviderError::RateLimited { until, evidence: evidence(status) };
+    if let Some(limit) = limit(reply, now) {
+        return limit.error(label, reply);
     }
+    let status = reply.status.as_str();
+    let evidence = |answer: &str| Evidence::new(label, answer);
     match (reply.status, Told::by(reply)) {
         (StatusCode::UNAUTHORIZED, Some(_)) => ProviderError::Rejected(evidence(status)),
         (StatusCode::UNAUTHORIZED, None) => {
@@ -85,13 +81,9 @@ fn own_scopes(message: &str) -> Option<ScopeSet> {
 
 /// Whether an answer is about the number of requests, and if so until when. Neither counts by itself; proxies in front
 /// of them do.
-pub(super) fn limit(reply: &Reply, now: Timestamp) -> Option<Option<Timestamp>> {
-    let limited = match reply.status {
-        StatusCode::TOO_MANY_REQUESTS => true,
-        StatusCode::FORBIDDEN => reply.headers.contains_key("retry-after"),
-        _ => false,
-    };
-    limited.then(|| limits::believed(limits::retry_after(reply, now)?, now))
+pub(super) fn limit(reply: &Reply, now: Timestamp) -> Option<Limit> {
+    let is_limit = reply.status == StatusCode::FORBIDDEN && reply.headers.contains_key("retry-after");
+    Limit::of(reply, now, is_limit, None)
 }
 
 /// What is known of a token by the page about itself.
@@ -161,11 +153,7 @@ pub(super) fn about(reply: &Reply) -> Option<Itself> {
 
 /// Scopes as they were listed; none of them if one can't be.
 fn listed(scopes: Vec<String>) -> Option<ScopeSet> {
-    let fits = |scope: &String| {
-        (1..=LONGEST_SCOPE).contains(&scope.len())
-            && scope.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',')
-    };
-    scopes.iter().all(fits).then(|| scopes.into_iter().collect())
+    scopes.iter().all(|scope| is_scope(scope)).then(|| scopes.into_iter().collect())
 }
 
 /// `POST /login/oauth/introspect`.

@@ -9,30 +9,26 @@ use url::Url;
 
 use crate::{
     clock::Timestamp,
-    credential::Evidence,
+    credential::{Evidence, ProviderAccount},
     provider::{
-        ProviderError, TokenExpiry,
+        ProviderError, TokenExpiry, address,
         http::{Reply, scopes_in},
-        limit,
+        limit::Limit,
     },
     scope::ScopeSet,
 };
 
 /// `GET /user`: <https://docs.github.com/en/rest/users/users#get-the-authenticated-user>.
 #[derive(Deserialize)]
-pub(super) struct Account {
-    pub id: u64,
-    pub login: String,
+struct Account {
+    id: u64,
+    login: String,
 }
 
-impl Account {
-    /// Whether it can be told from others and shown.
-    pub fn is_usable(&self) -> bool {
-        self.id != 0
-            && !self.login.is_empty()
-            && self.login.len() <= 100
-            && self.login.chars().all(|c| c.is_ascii_graphic())
-    }
+/// Whose a token is.
+pub(super) fn owner(reply: &Reply) -> Option<ProviderAccount> {
+    let account = reply.json::<Account>().filter(|account| account.id != 0)?;
+    ProviderAccount::new(account.id.to_string(), &account.login)
 }
 
 /// What the API says when it refuses.
@@ -46,46 +42,38 @@ struct Refusal {
 /// Rejected is only what GitHub itself answers to a token that it does not know: 401 with a message as JSON. A page
 /// from a proxy is not that, nor is 401 to a question whose token was lost on the way.
 pub(super) fn refusal(label: &str, reply: &Reply, now: Timestamp) -> ProviderError {
-    let status = reply.status.as_u16();
-    let evidence = |answer: String| Evidence { request: label.to_owned(), answer };
-    if let Some(until) = limit(reply, now) {
-        return ProviderError::RateLimited { until, evidence: evidence(status.to_string()) };
+    if let Some(limit) = limit(reply, now) {
+        return limit.error(label, reply);
     }
+    let evidence = |answer: &str| Evidence::new(label, answer);
     let message = reply.json::<Refusal>().map(|refusal| refusal.message);
     match (reply.status, message.as_deref()) {
         (StatusCode::UNAUTHORIZED, Some("Requires authentication")) => {
-            ProviderError::Unreachable(evidence("401, as if no token had been sent".to_owned()))
+            ProviderError::Unreachable(evidence("401, as if no token had been sent"))
         }
-        (StatusCode::UNAUTHORIZED, Some(_)) => ProviderError::Rejected(evidence("401".to_owned())),
+        (StatusCode::UNAUTHORIZED, Some(_)) => ProviderError::Rejected(evidence("401")),
         (StatusCode::UNAUTHORIZED, None) => {
-            ProviderError::Unreachable(evidence("401, a page that is no JSON".to_owned()))
+            ProviderError::Unreachable(evidence("401, a page that is no JSON"))
         }
-        _ => ProviderError::Unreachable(evidence(status.to_string())),
+        _ => ProviderError::Unreachable(evidence(reply.status.as_str())),
     }
 }
 
 /// Whether an answer is about the number of requests, and if so until when
 /// (<https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api>).
-pub(super) fn limit(reply: &Reply, now: Timestamp) -> Option<Option<Timestamp>> {
+pub(super) fn limit(reply: &Reply, now: Timestamp) -> Option<Limit> {
     let spent = reply.header("x-ratelimit-remaining").is_some_and(|left| left.trim() == "0");
-    let limited = match reply.status {
-        StatusCode::TOO_MANY_REQUESTS => true,
-        StatusCode::FORBIDDEN => {
-            spent
-                || reply.headers.contains_key("retry-after")
-                || reply.json::<Refusal>().is_some_and(|refusal| {
-                    let message = refusal.message.to_ascii_lowercase();
-                    message.contains("rate limit")
-                        || message.contains("abuse detection")
-                        || message.contains("maximum number of login attempts")
-                })
-        }
-        _ => false,
+    let says_so = |refusal: Refusal| {
+        let message = refusal.message.to_ascii_lowercase();
+        ["rate limit", "abuse detection", "maximum number of login attempts"]
+            .iter()
+            .any(|words| message.contains(words))
     };
-    limited.then(|| {
-        let reset = || limit::reset(reply, "x-ratelimit-reset").filter(|_| spent);
-        limit::believed(limit::retry_after(reply, now).or_else(reset)?, now)
-    })
+    let is_limit = reply.status == StatusCode::FORBIDDEN
+        && (spent
+            || reply.headers.contains_key("retry-after")
+            || reply.json::<Refusal>().is_some_and(says_so));
+    Limit::of(reply, now, is_limit, spent.then_some("x-ratelimit-reset"))
 }
 
 /// `X-OAuth-Scopes`: `None` if the answer has no such header, or one that is no text.
@@ -116,19 +104,19 @@ pub(super) fn expiry(headers: &HeaderMap) -> TokenExpiry {
 /// An organisation wants single sign-on.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) struct Sso {
-    /// From the answer, so not to be trusted.
+    /// The page for it.
     pub link: Option<Url>,
 }
 
 /// `X-GitHub-SSO: required; url=…`
 /// (<https://docs.github.com/en/rest/authentication/authenticating-to-the-rest-api>). The other form,
 /// `partial-results`, is no refusal.
-pub(super) fn sso(headers: &HeaderMap) -> Option<Sso> {
+pub(super) fn sso(headers: &HeaderMap, base: &Url) -> Option<Sso> {
     let value = headers.get("x-github-sso")?.to_str().ok()?;
     let (word, rest) = value.split_once(';').unwrap_or((value, ""));
     if !word.trim().eq_ignore_ascii_case("required") {
         return None;
     }
-    let link = rest.trim().strip_prefix("url=").filter(|url| url.len() <= 2048);
-    Some(Sso { link: link.and_then(|url| Url::parse(url).ok()) })
+    let link = rest.trim().strip_prefix("url=");
+    Some(Sso { link: link.and_then(|link| address::shown_link(link, base)) })
 }

@@ -11,9 +11,8 @@ use wiremock::{
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::clock::Timestamp;
 use crate::provider::{
-    TokenExpiry,
+    Grant, GrantError, TokenExpiry,
     http::{
         Outgoing,
         tests::{BadServer, Misdeed},
@@ -24,6 +23,7 @@ use crate::provider::{
         redirect_uri, says, sent, settings, status,
     },
 };
+use crate::{clock::Timestamp, credential::ProviderAccount};
 
 /// Tokens are put together when the tests run: what looks like one must not stand in a file.
 fn token(prefix: &str) -> Secret {
@@ -54,7 +54,7 @@ fn github(base: &str, http: &Outgoing) -> GitHub {
 }
 
 async fn refresh(github: &GitHub) -> Result<Grant, GrantError> {
-    github.refresh(&app(), &token("ghr_"), &redirect_uri()).await
+    github.refresh(&app(), &token("ghr_")).await
 }
 
 fn octocat() -> serde_json::Value {
@@ -649,7 +649,7 @@ fn each_edition_has_its_addresses() {
     for (base, name, user, origin, fine_grained) in cases {
         let github = GitHub::new(settings(base, &http)).unwrap();
         assert_eq!(github.name(), name, "{base}");
-        assert_eq!(below(&github.api, ["user"]).as_str(), user, "{base}");
+        assert_eq!(below(&github.place.api, ["user"]).as_str(), user, "{base}");
         assert_eq!(github.origin(), origin, "{base}");
         assert_eq!(github.fine_grained_link(None, "x").is_some(), fine_grained, "{base}");
     }
@@ -668,7 +668,7 @@ fn each_edition_has_its_addresses() {
     let demo = named(Some("Forge"), "http://localhost:4001").unwrap();
     assert_eq!((demo.name(), demo.host().as_str()), ("Forge", "localhost:4001"));
     assert_eq!(demo.origin(), "http://localhost:4001");
-    assert_eq!(below(&demo.api, ["user"]).as_str(), "http://localhost:4001/user");
+    assert_eq!(below(&demo.place.api, ["user"]).as_str(), "http://localhost:4001/user");
     assert!(demo.fine_grained_link(None, "x").is_some());
     assert!(named(None, "http://localhost:4001/api/v3").unwrap().fine_grained_link(None, "x").is_none());
     assert_eq!(named(None, "http://api.example.com").err(), Some(OriginError::Scheme));
@@ -831,10 +831,10 @@ proptest::proptest! {
             };
             soon(|| {
                 let _ = answer::expiry(&reply.headers);
-                let _ = answer::sso(&reply.headers);
+                let _ = answer::sso(&reply.headers, &redirect_uri());
                 let granted = answer::scopes(&reply.headers).unwrap_or_default();
                 let _ = granted.closure(scopes::implied);
-                let until = answer::limit(&reply, now()).flatten();
+                let until = answer::limit(&reply, now()).and_then(|limit| limit.until);
                 assert!(until.is_none_or(|until| until > now() && until.since(now()).as_secs() <= 7200));
                 // Without a body no answer takes anything from a user.
                 let error = answer::refusal("GET /user", &reply, now());
@@ -852,7 +852,7 @@ proptest::proptest! {
             body: Zeroizing::new(body),
         };
         soon(|| {
-            let _ = reply.json::<Account>().is_some_and(|account| account.is_usable());
+            let _ = answer::owner(&reply);
             let rejected = matches!(answer::refusal("GET /user", &reply, now()), ProviderError::Rejected(_));
             assert!(!rejected || code == 401);
             let normal = DIALECT.normalise(&reply);

@@ -13,17 +13,10 @@ use url::Url;
 
 use crate::{
     clock::Timestamp,
-    credential::Push,
-    provider::{TokenExpiry, http::Reply, limit},
-    scope::ScopeSet,
+    credential::{ProviderAccount, Push},
+    provider::{TokenExpiry, address::shown_link, grant::LONGEST_LIFE, http::Reply, limit::Limit},
+    scope::{ScopeSet, is_scope},
 };
-
-/// Nobody knows of longer ones; the longest that an administrator can allow is 400 days.
-const LONGEST_LIFE_SECONDS: u64 = 10 * 366 * 24 * 60 * 60;
-/// Longer lines are no scopes.
-const LONGEST_SCOPE: usize = 100;
-/// Of user names (<https://docs.gitlab.com/user/reserved_names/>).
-const LONGEST_NAME: usize = 255;
 
 /// What an answer that is no success says. The forms are those of `lib/api/api_guard.rb` and `lib/api/helpers.rb` in
 /// <https://gitlab.com/gitlab-org/gitlab>.
@@ -69,7 +62,7 @@ pub(super) const ENDED: &str = "401 expired";
 /// from a proxy is not that. Nor is a token that it knows, but does not serve: for want of proof of possession, because
 /// impersonation is switched off, because the account is blocked.
 pub(super) fn said(reply: &Reply, now: Timestamp) -> Said {
-    if let Some(until) = limit(reply, now) {
+    if let Some(Limit { until }) = limit(reply, now) {
         return Said::Later { until, answer: reply.status.as_str().to_owned() };
     }
     let status = reply.status.as_str();
@@ -142,16 +135,10 @@ pub(super) fn is_none_of_oauth(reply: &Reply, said: &Said) -> bool {
 /// Whether an answer is about the number of requests, and if so until when: 429 with a line of text
 /// (<https://docs.gitlab.com/security/rate_limits/>), 403 with `Retry-After` where one account comes from too many
 /// addresses, and 403 for an hour where too many tokens were refused (<https://docs.gitlab.com/rate_limits/abuse_bans/>).
-pub(super) fn limit(reply: &Reply, now: Timestamp) -> Option<Option<Timestamp>> {
-    let limited = match reply.status {
-        StatusCode::TOO_MANY_REQUESTS => true,
-        StatusCode::FORBIDDEN => reply.headers.contains_key("retry-after") || is_ban(&reply.body),
-        _ => false,
-    };
-    limited.then(|| {
-        let reset = || limit::reset(reply, "ratelimit-reset");
-        limit::believed(limit::retry_after(reply, now).or_else(reset)?, now)
-    })
+pub(super) fn limit(reply: &Reply, now: Timestamp) -> Option<Limit> {
+    let is_limit = reply.status == StatusCode::FORBIDDEN
+        && (reply.headers.contains_key("retry-after") || is_ban(&reply.body));
+    Limit::of(reply, now, is_limit, Some("ratelimit-reset"))
 }
 
 fn is_ban(body: &[u8]) -> bool {
@@ -186,14 +173,10 @@ pub(super) fn push(reply: &Reply, base: &Url, now: Timestamp) -> Push {
     }
 }
 
-/// The group's page for single sign-on, which ends the sentence. Shown to people, so only ever on the host that they
-/// know.
+/// The group's page for single sign-on, which ends the sentence.
 fn sso_link(text: &str, base: &Url) -> Option<String> {
     let (_, rest) = text.split_once("SSO at ")?;
-    let link = rest.split_whitespace().next().filter(|link| link.len() <= 2048)?;
-    let link = Url::parse(link).ok()?;
-    let known = link.origin() == base.origin() && link.username().is_empty() && link.password().is_none();
-    known.then(|| link.into())
+    shown_link(rest.split_whitespace().next()?, base).map(Into::into)
 }
 
 /// `GET /personal_access_tokens/self`:
@@ -266,7 +249,7 @@ impl GrantInfo {
                 Some(Value::Null) => TokenExpiry::Never,
                 life => life
                     .and_then(Value::as_u64)
-                    .filter(|seconds| *seconds <= LONGEST_LIFE_SECONDS)
+                    .filter(|seconds| *seconds <= LONGEST_LIFE)
                     .map_or(TokenExpiry::Unknown, |seconds| {
                         TokenExpiry::At(asked_at.plus(Duration::from_secs(seconds)))
                     }),
@@ -278,8 +261,7 @@ impl GrantInfo {
 /// `GET /user`: <https://docs.gitlab.com/api/users/#retrieve-the-current-user>.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) struct User {
-    pub id: u64,
-    pub name: String,
+    pub owner: ProviderAccount,
     /// Not a person: it belongs to a project or a group, or is a service account.
     pub bot: bool,
 }
@@ -289,12 +271,8 @@ impl User {
     pub fn read(reply: &Reply) -> Option<Self> {
         let fields: Map<String, Value> = reply.json()?;
         let name = fields.get("username")?.as_str()?;
-        let fits = !name.is_empty()
-            && name.len() <= LONGEST_NAME
-            && name.bytes().all(|byte| byte.is_ascii_graphic());
         Some(Self {
-            id: id(fields.get("id"))?,
-            name: fits.then(|| name.to_owned())?,
+            owner: ProviderAccount::new(id(fields.get("id"))?.to_string(), name)?,
             bot: fields.get("bot").and_then(Value::as_bool).unwrap_or_default(),
         })
     }
@@ -306,12 +284,9 @@ fn id(value: Option<&Value>) -> Option<u64> {
 
 /// A list, or words with blanks between. `None` unless all of them are scopes.
 fn scopes(value: Option<&Value>) -> Option<ScopeSet> {
-    let fits = |scope: &str| {
-        !scope.is_empty() && scope.len() <= LONGEST_SCOPE && scope.bytes().all(|byte| byte.is_ascii_graphic())
-    };
     match value? {
-        Value::String(text) => Some(ScopeSet::parse(text)).filter(|scopes| scopes.iter().all(fits)),
-        Value::Array(all) => all.iter().map(|scope| scope.as_str().filter(|scope| fits(scope))).collect(),
+        Value::String(text) => Some(ScopeSet::parse(text)).filter(|scopes| scopes.iter().all(is_scope)),
+        Value::Array(all) => all.iter().map(|scope| scope.as_str().filter(|scope| is_scope(scope))).collect(),
         _ => None,
     }
 }

@@ -1,10 +1,13 @@
 //! GitLab on good days and on bad ones.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 use proptest::prelude::{any, prop_oneof};
 use proptest::strategy::Strategy;
 use serde_json::{Value, json};
 use tokio::time::Instant;
+use url::Url;
 use wiremock::{
     Mock, MockServer, Request, ResponseTemplate,
     matchers::{self, header, method, path},
@@ -15,6 +18,7 @@ use super::*;
 use crate::{
     clock::Timestamp,
     provider::{
+        Grant, GrantError, OauthApp,
         http::{
             Outgoing,
             tests::{BadServer, Misdeed},
@@ -51,7 +55,7 @@ fn gitlab(base: &str, http: &Outgoing) -> GitLab {
 }
 
 async fn refresh(gitlab: &GitLab) -> Result<Grant, GrantError> {
-    gitlab.refresh(&app(), &next(), &redirect_uri()).await
+    gitlab.refresh(&app(), &next()).await
 }
 
 fn token_info() -> Value {
@@ -462,7 +466,7 @@ async fn kinds_are_told_apart_by_what_is_answered() {
         }
     }
     let gitlab = gitlab("https://gitlab.com", &http);
-    assert_eq!(gitlab.kind_label("oauth"), "OAuth token");
+    assert_eq!(gitlab.kind_label("oauth"), "OAuth2 token");
     assert_eq!(gitlab.kind_label("of the future"), "Access token");
     let words: std::collections::HashSet<_> = Kind::ALL.into_iter().map(Kind::word).collect();
     assert_eq!(words.len(), Kind::ALL.len());
@@ -1032,7 +1036,7 @@ fn each_address_has_its_doors() {
         let gitlab = gitlab(base, &http);
         assert_eq!(gitlab.name(), "GitLab", "{base}");
         assert_eq!(gitlab.host(), host, "{base}");
-        assert_eq!(below(&gitlab.api, ["user"]).as_str(), user, "{base}");
+        assert_eq!(below(&gitlab.place.api, ["user"]).as_str(), user, "{base}");
         let endpoints = gitlab.oauth_endpoints();
         assert_eq!(endpoints.authorize.as_str(), format!("{root}/oauth/authorize"), "{base}");
         assert_eq!(endpoints.token.as_str(), format!("{root}/oauth/token"), "{base}");
@@ -1279,14 +1283,14 @@ async fn a_simulated_grant_is_renewed_once_and_both_old_tokens_die() {
     assert_eq!(host.identify(&access).await.unwrap().kind, "oauth");
 
     let refresh = Secret::new(made["refresh_token"].as_str().unwrap());
-    let renewed = host.gitlab.refresh(&app, &refresh, &redirect_uri()).await.unwrap();
+    let renewed = host.gitlab.refresh(&app, &refresh).await.unwrap();
     assert_eq!(renewed.expires_in, Some(Duration::from_secs(7200)));
     assert_eq!(renewed.scopes.unwrap().to_vec(), ["read_api", "write_repository"]);
     assert_eq!(Word::from(host.gitlab.identify(&granted(&renewed.access), Age::Fresh).await), Word::Valid);
     assert_eq!(Word::from(host.gitlab.identify(&granted(&access), Age::Settled).await), Word::Rejected);
-    assert_eq!(Word::from(host.gitlab.refresh(&app, &refresh, &redirect_uri()).await), Word::Refused);
+    assert_eq!(Word::from(host.gitlab.refresh(&app, &refresh).await), Word::Refused);
     let stranger = OauthApp { client_secret: Secret::new("another"), ..app };
-    let outcome = host.gitlab.refresh(&stranger, &renewed.refresh.unwrap(), &redirect_uri()).await;
+    let outcome = host.gitlab.refresh(&stranger, &renewed.refresh.unwrap()).await;
     assert_eq!(Word::from(outcome), Word::AppRefused);
 }
 
@@ -1341,7 +1345,7 @@ proptest::proptest! {
             let mut reply = reply(code, "text/plain", b"");
             reply.headers.insert(HeaderName::from_static(name), value.clone());
             soon(|| {
-                let until = answer::limit(&reply, now()).flatten();
+                let until = answer::limit(&reply, now()).and_then(|limit| limit.until);
                 assert!(until.is_none_or(|until| until > now() && until.since(now()).as_secs() <= 7200));
                 // Without a body no answer takes anything from a user.
                 assert!(!matches!(answer::said(&reply, now()), Said::Refused(_) | Said::Ended));
@@ -1356,7 +1360,7 @@ proptest::proptest! {
         soon(|| {
             let _ = TokenInfo::read(&reply);
             let _ = GrantInfo::read(&reply, now());
-            assert!(User::read(&reply).is_none_or(|user| user.id != 0 && !user.name.is_empty()));
+            assert!(User::read(&reply).is_none_or(|user| user.owner.id != "0" && !user.owner.login.is_empty()));
             let refused = matches!(answer::said(&reply, now()), Said::Refused(_) | Said::Ended);
             assert!(!refused || code == 401);
             let base = redirect_uri();
