@@ -236,7 +236,8 @@ pub struct OauthApp {
     pub client_secret: Secret,
 }
 
-/// What a pasted text looks like. A hint, never a reason to refuse: prefixes can be configured, and shapes collide.
+/// What a pasted text looks like. What seems to be another provider's is a reason to ask back, no more: prefixes can be
+/// configured, and shapes collide.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Shape {
     /// Like one of this provider's tokens, or like nothing in particular.

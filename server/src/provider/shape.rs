@@ -1,5 +1,5 @@
-//! What tokens look like. Hints for a person who pastes: a token is refused only by its provider, because prefixes
-//! can be configured and shapes collide.
+//! What tokens look like. What seems to be another provider's is a reason to ask back, no more, because prefixes can be
+//! configured and shapes collide. What is known to stand for no person is refused unasked.
 
 use crate::{provider::Shape, secret::Secret};
 
