@@ -73,6 +73,7 @@ export const test = base.extend({
   guard: async ({ gitward, secrets, script }, use) => {
     const guard = new Guard({ gitward, secrets, script });
     await use(guard);
+    guard.over = true;
     await gitward.stop();
     await guard.check();
   },
