@@ -12,7 +12,7 @@ use futures_util::StreamExt;
 use time::{Date, format_description::BorrowedFormatItem, macros::format_description};
 
 use crate::{
-    check::{may_ask_again, may_have_ended_early, note},
+    check::{Asked, CheckError, Checker},
     clock::{Clock, Timestamp},
     credential::{Access, Credential, Method, Push, Standing, Tokens},
     guard::Guard,
@@ -26,6 +26,7 @@ use crate::{
     seal::{KeyRing, SealError},
     secret::Secret,
     store::{NewCredential, Store, StoreError},
+    watch::due,
 };
 
 /// No provider's tokens come near: the longest known are JSON web tokens of about two kilobytes.
@@ -161,10 +162,8 @@ pub struct Authorizer {
     pub registry: Arc<Registry>,
     /// Seals.
     pub keys: Arc<KeyRing>,
-    /// Opens what is kept.
-    pub renewer: Arc<Renewer>,
-    /// Asks no more than is good for all.
-    pub guard: Arc<Guard>,
+    /// Asks about what is kept.
+    pub checker: Arc<Checker>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Ids and nonces.
@@ -205,7 +204,7 @@ impl Authorizer {
         }
         let shown =
             Presented { token: &token, method: Method::Token, kind: None, user_name: user_name.as_deref() };
-        let identity = match self.guard.identify(provider, &shown, Age::Settled).await? {
+        let identity = match self.checker.guard.identify(provider, &shown, Age::Settled).await?.into_outcome() {
             Ok(identity) => identity,
             Err(error) => return Err(AccessError::Refused(refusal(error, &access, provider, now))),
         };
@@ -218,7 +217,7 @@ impl Authorizer {
         };
         let shown = Presented { kind: Some(&identity.kind), ..shown };
         let push = self.passes(&access, provider, &identity, &shown).await.map_err(AccessError::Refused)?;
-        let credential = Credential {
+        let mut credential = Credential {
             id: CredentialId(new_id(self.entropy.as_ref())?),
             user: user.clone(),
             provider: access.runtime.provider.clone(),
@@ -234,8 +233,10 @@ impl Authorizer {
             noted_end: noted_end.filter(|_| identity.expiry == TokenExpiry::Unknown),
             renew_at: None,
             standing: Standing::good(now, identity.evidence.clone()),
+            due_at: None,
             created_at: now,
         };
+        credential.due_at = due::next(&credential, now, self.entropy.as_ref());
         let tokens = Tokens { access: token, refresh: None };
         let new = self.seal(credential, provider, &tokens)?;
         if let Some(before) = another_account(&access, &identity) {
@@ -329,35 +330,26 @@ impl Authorizer {
         known: Credential,
     ) -> Result<(Credential, Tokens, Identity, Option<Push>), AccessError> {
         let now = self.clock.now();
-        if !may_ask_again(self.store.as_ref(), &known, now).await? {
+        if !self.checker.may_ask_again(&known).await? {
             return Err(AccessError::Refused(Refusal::RateLimited { until: None }));
         }
-        let (user, id, generation) = (known.user, known.id, known.generation);
-        let (mut known, mut tokens) = match self.renewer.tokens(&id).await {
-            Ok(fresh) => fresh,
-            Err(TokensError::Gone) => return Err(AccessError::Gone),
-            Err(TokensError::NotRenewed) => {
-                let refused = self.store.credential(&user, &id).await?.is_none_or(|now| now.standing.invalid);
+        let Asked { credential: known, tokens, outcome, .. } = match self.checker.examine(&known).await {
+            Err(CheckError::NothingThere | CheckError::Tokens(TokensError::Gone)) => {
+                return Err(AccessError::Gone);
+            }
+            Err(CheckError::Tokens(TokensError::NotRenewed(_))) => {
+                let now_kept = self.store.credential(&known.user, &known.id).await?;
+                let refused = now_kept.is_none_or(|kept| kept.standing.invalid);
                 return Err(AccessError::Refused(if refused {
                     Refusal::Unknown
                 } else {
                     Refusal::Unreachable
                 }));
             }
-            Err(error) => return Err(error.into()),
+            Err(CheckError::Tokens(error)) => return Err(error.into()),
+            Err(CheckError::Store(error)) => return Err(error.into()),
+            Ok(asked) => asked,
         };
-        let age = if known.generation == generation { Age::Settled } else { Age::Fresh };
-        let mut outcome = self.guard.identify(provider, &known.presented(&tokens), age).await?;
-        if may_have_ended_early(&known, &tokens, &outcome) {
-            match self.renewer.renewed(&id, known.generation).await {
-                Ok(fresh) => (known, tokens) = fresh,
-                Err(TokensError::Gone) => return Err(AccessError::Gone),
-                Err(TokensError::NotRenewed) => return Err(AccessError::Refused(Refusal::Unknown)),
-                Err(error) => return Err(error.into()),
-            }
-            outcome = self.guard.identify(provider, &known.presented(&tokens), Age::Fresh).await?;
-        }
-        note(self.store.as_ref(), &mut known, &outcome, now).await?;
         let identity = match outcome {
             Ok(identity) => identity,
             Err(error) => return Err(AccessError::Refused(refusal(error, access, provider, now))),

@@ -135,6 +135,13 @@ impl Visit {
         Some((seen, row))
     }
 
+    /// Verdicts that somebody looks at and that are older than they should be are renewed first.
+    fn want_newer<'a>(&self, shown: impl IntoIterator<Item = &'a Access>, now: Timestamp) {
+        let late = shown.into_iter().filter_map(|access| access.credential.as_ref());
+        let late = late.filter(|credential| credential.due_at.is_some_and(|at| at <= now));
+        self.site.watch.want(late.map(|credential| (credential.provider.clone(), credential.id.clone())));
+    }
+
     /// What to say where there is nothing to act on: the runtime is there and only its token is gone, or it is not the
     /// visitor's at all.
     async fn gone(&self, signed: &Signed, runtime: &RuntimeId) -> Result<ApiError, ApiError> {
@@ -346,6 +353,7 @@ impl Backend for Visit {
         }
         // Accounts in the order of their first row: the one with the newest problem leads.
         let mut accounts: Vec<(&str, AccountRows)> = Vec::new();
+        let mut shown: Vec<&Access> = Vec::new();
         for (_, access, row) in rows.into_iter().skip((page - 1) * ROWS_PER_PAGE).take(ROWS_PER_PAGE) {
             let id = access.account.id.as_str();
             let at = accounts.iter().position(|(known, _)| *known == id).unwrap_or_else(|| {
@@ -357,7 +365,9 @@ impl Backend for Visit {
                 accounts.len() - 1
             });
             accounts[at].1.rows.push(row);
+            shown.push(access);
         }
+        self.want_newer(shown, now);
         Ok(TokenPage {
             counts,
             accounts: accounts.into_iter().map(|(_, rows)| rows).collect(),
@@ -374,6 +384,7 @@ impl Backend for Visit {
         let access = accesses.iter().find(|access| access.runtime.id == runtime).ok_or(ApiError::NotFound)?;
         let provider = self.provider(access)?.as_ref();
         let (_, row) = self.row(access, now).ok_or(ApiError::NotFound)?;
+        self.want_newer([access], now);
         let needs = needed(access, provider);
         let kept = self.kept_refusal(&runtime).await?.filter(|kept| {
             // Settled or deleted meanwhile: there is nothing left to decide.

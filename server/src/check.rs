@@ -1,16 +1,22 @@
 //! The provider is asked again about a credential that is kept. What it says becomes a verdict only by the rules
 //! here: a fault is never a refusal, and one refusal is not yet a verdict.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use crate::{
     clock::{Clock, Timestamp},
-    credential::{Credential, Evidence, Standing, Tokens, Trouble},
-    guard::Guard,
+    credential::{Credential, Evidence, Push, Standing, Tokens, Trouble},
+    guard::{Answer, Guard},
     id::{RuntimeId, UserId},
-    provider::{Age, Identity, ProviderError, Registry, TokenExpiry},
-    renew::{Renewer, TokensError},
+    provider::{Age, Identity, Provider, ProviderError, Registry, TokenExpiry},
+    random::Entropy,
+    renew::{Renewer, Setback, TokensError},
     store::{Store, StoreError},
+    watch::{
+        due,
+        host::{Host, Signal},
+        hosts::Hosts,
+    },
 };
 
 /// Two refusals count when they are at least so far apart and another credential passed in between …
@@ -21,25 +27,38 @@ const REFUSALS: u32 = 3;
 /// A credential that was refused is shown to the provider so many times per window at most.
 const REFUSED_QUESTIONS: u32 = 6;
 const REFUSED_WINDOW_SECONDS: u32 = 60;
+/// After so many probes without an answer one after the other, the next check is early enough for the rest.
+const UNANSWERED_PROBES: u32 = 3;
 
-/// What the provider's answer makes of a standing. `another_passed`: since the first refusal, another credential of
-/// that host was accepted, so the host itself is well.
+/// What else speaks for or against a refusal.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Witness {
+    /// Since the first refusal, another credential of that host was accepted, so the host itself is well.
+    pub another_passed: bool,
+    /// The host is in trouble as a whole: nothing that it says counts.
+    pub in_trouble: bool,
+    /// When it last came out of trouble: what it said before does not count.
+    pub well_since: Option<Timestamp>,
+}
+
+/// What the provider's answer makes of a standing.
 pub fn judge(
     before: &Standing,
     outcome: &Result<Identity, ProviderError>,
     now: Timestamp,
-    another_passed: bool,
+    witness: Witness,
 ) -> Standing {
     match outcome {
         Ok(identity) => Standing::good(now, identity.evidence.clone()),
         // A provider says what a token lacks only of one that it knows.
         Err(ProviderError::Insufficient { evidence, .. }) => Standing::good(now, evidence.clone()),
         Err(ProviderError::Rejected(evidence)) => {
-            let since = before.rejected_since.unwrap_or(now);
+            let since = rejected_since(before, now, witness.well_since);
             let lasted = now.since(since);
             let refusals = before.refusals.saturating_add(1);
-            let believed = (lasted >= TWO_REFUSALS_APART && another_passed)
-                || (lasted >= REFUSALS_FOR && refusals >= REFUSALS);
+            let believed = !witness.in_trouble
+                && ((lasted >= TWO_REFUSALS_APART && witness.another_passed)
+                    || (lasted >= REFUSALS_FOR && refusals >= REFUSALS));
             Standing {
                 invalid: before.invalid || believed,
                 checked_at: now,
@@ -47,16 +66,25 @@ pub fn judge(
                 last_good_at: before.last_good_at,
                 rejected_since: Some(since),
                 refusals,
+                in_vain: due::once_more_in_vain(before),
                 trouble: None,
             }
         }
         Err(ProviderError::RateLimited { until, evidence }) => {
             troubled(before, Trouble::RateLimited { until: *until }, evidence, now)
         }
-        Err(ProviderError::Blocked { evidence, .. } | ProviderError::Unreachable(evidence)) => {
-            troubled(before, Trouble::Unreachable, evidence, now)
-        }
+        Err(ProviderError::Unreachable(evidence)) => troubled(before, Trouble::Unreachable, evidence, now),
     }
+}
+
+/// Since when refusals count: the first one, but none from a time when the host was in trouble, nor from one that is
+/// still to come because the clock was set back.
+fn rejected_since(before: &Standing, now: Timestamp, well_since: Option<Timestamp>) -> Timestamp {
+    let Some(since) = before.rejected_since else { return now };
+    if before.invalid {
+        return since;
+    }
+    since.max(well_since.unwrap_or(since)).min(now)
 }
 
 /// No verdict: the last one stays, and the trouble began when it began.
@@ -104,7 +132,22 @@ pub enum CheckError {
     Tokens(#[from] TokensError),
 }
 
-/// Asks providers again.
+/// What asking about a credential brought.
+pub struct Asked {
+    /// As it is noted now.
+    pub credential: Credential,
+    /// Its tokens, renewed where needed.
+    pub tokens: Tokens,
+    /// What the provider said.
+    pub outcome: Result<Identity, ProviderError>,
+    /// Not if the credential was replaced meanwhile: then the answer is about one that is gone.
+    pub noted: bool,
+}
+
+/// What a runtime's row names as its repository.
+type Repository = (RuntimeId, String);
+
+/// Asks providers again: when a user wants it, and in the background. The one place that asks and notes.
 pub struct Checker {
     /// What is kept.
     pub store: Arc<dyn Store>,
@@ -114,8 +157,12 @@ pub struct Checker {
     pub renewer: Arc<Renewer>,
     /// Asks no more than is good for all.
     pub guard: Arc<Guard>,
+    /// How the hosts are.
+    pub hosts: Arc<Hosts>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// For due times.
+    pub entropy: Arc<dyn Entropy>,
 }
 
 impl Checker {
@@ -124,113 +171,209 @@ impl Checker {
     /// # Errors
     /// As [`CheckError`] says. What the provider said, good or bad, is no error: it is in the standing.
     pub async fn check(&self, user: &UserId, runtime: &RuntimeId) -> Result<(), CheckError> {
-        let access =
-            self.store.access(user, runtime, self.clock.now()).await?.ok_or(CheckError::NothingThere)?;
-        let credential = access.credential.ok_or(CheckError::NothingThere)?;
+        let now = self.clock.now();
+        let access = self.store.access(user, runtime, now).await?.ok_or(CheckError::NothingThere)?;
+        let mut credential = access.credential.ok_or(CheckError::NothingThere)?;
         if let Some((Trouble::RateLimited { until: Some(until) }, _)) = credential.standing.trouble
-            && until > self.clock.now()
+            && until > now
         {
             // The provider said when to come back, and the row says it.
             return Ok(());
         }
-        if !may_ask_again(self.store.as_ref(), &credential, self.clock.now()).await? {
+        let provider = self.registry.provider(&credential.provider).ok_or(CheckError::NothingThere)?;
+        if let Some(until) = self.hosts.limited(&provider.host()).await? {
+            // It said so to another one, but it counts what comes from this machine. The row says it now.
+            let limited = Trouble::RateLimited { until: Some(until) };
+            let standing = &credential.standing;
+            credential.standing = Standing {
+                checked_at: standing.checked_at,
+                ..troubled(standing, limited, &standing.evidence, now)
+            };
+            credential.due_at = due::next(&credential, now, self.entropy.as_ref());
+            self.store.record(&credential).await?;
             return Ok(());
         }
-        let generation = credential.generation;
-        let provider = self.registry.provider(&credential.provider).ok_or(CheckError::NothingThere)?.as_ref();
-        let (mut credential, tokens) = match self.renewer.tokens(&credential.id).await {
-            Ok(fresh) => fresh,
-            // What stood in the way of renewing is noted there; the page shows it.
-            Err(TokensError::NotRenewed) => return Ok(()),
-            Err(error) => return Err(error.into()),
-        };
-        let age = if credential.generation == generation { Age::Settled } else { Age::Fresh };
-        let mut tokens = tokens;
-        let mut outcome = self.guard.identify(provider, &credential.presented(&tokens), age).await?;
-        if may_have_ended_early(&credential, &tokens, &outcome) {
-            (credential, tokens) = match self.renewer.renewed(&credential.id, credential.generation).await {
-                Ok(fresh) => fresh,
-                // The refusal of the access token says nothing then; what became of the renewal is noted.
-                Err(TokensError::NotRenewed) => return Ok(()),
-                Err(error) => return Err(error.into()),
-            };
-            outcome = self.guard.identify(provider, &credential.presented(&tokens), Age::Fresh).await?;
+        if !self.may_ask_again(&credential).await? {
+            return Ok(());
         }
-        let now = self.clock.now();
-        let noted = note(self.store.as_ref(), &mut credential, &outcome, now).await?;
-        if noted
-            && outcome.is_ok()
-            && let Some(repository) = &access.runtime.repository
-        {
-            let push = provider.may_push(&credential.presented(&tokens), repository).await;
+        self.hosts.spend(&provider.host(), 1);
+        let repositories: Vec<Repository> =
+            access.runtime.repository.map(|repository| (runtime.clone(), repository)).into_iter().collect();
+        self.ask(&credential, &repositories).await
+    }
+
+    /// Whether the provider may be shown a credential once more: not if it was refused, and shown too often since.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn may_ask_again(&self, credential: &Credential) -> Result<bool, StoreError> {
+        if credential.standing.rejected_since.is_none() {
+            return Ok(true);
+        }
+        let bucket = format!("refused {}", credential.id);
+        let questions = self.store.count_failure(&bucket, self.clock.now(), REFUSED_WINDOW_SECONDS).await?;
+        Ok(questions <= REFUSED_QUESTIONS)
+    }
+
+    /// Asks about a credential and, if it passes, about these repositories, and keeps what came back: of the credential,
+    /// of each repository, and of the host. A grant that is due is renewed first.
+    ///
+    /// # Errors
+    /// As [`CheckError`] says. What the provider said, good or bad, is no error: it is in the standing.
+    pub async fn ask(&self, known: &Credential, repositories: &[Repository]) -> Result<(), CheckError> {
+        let provider = self.registry.provider(&known.provider).ok_or(CheckError::NothingThere)?.as_ref();
+        let Asked { credential, tokens, outcome, noted } = match self.examine(known).await {
+            // What stood in the way of renewing is noted there; the page shows it.
+            Err(CheckError::Tokens(TokensError::NotRenewed(_))) => return Ok(()),
+            asked => asked?,
+        };
+        if !noted || outcome.is_err() {
+            return Ok(());
+        }
+        // A repository is asked about once, however many runtimes commit there.
+        let mut pushes: HashMap<&str, Push> = HashMap::new();
+        let mut unanswered = 0;
+        for (runtime, repository) in repositories {
+            if unanswered >= UNANSWERED_PROBES {
+                break;
+            }
+            let push = match pushes.get(repository.as_str()) {
+                Some(push) => push.clone(),
+                None => {
+                    self.hosts.spend(&provider.host(), 1);
+                    let push = provider.may_push(&credential.presented(&tokens), repository).await;
+                    pushes.insert(repository, push.clone());
+                    unanswered = if push == Push::Unknown { unanswered + 1 } else { 0 };
+                    push
+                }
+            };
             // An answer that tells nothing does not wipe out one that told something.
-            if push != crate::credential::Push::Unknown {
+            if push != Push::Unknown {
                 self.store.record_push(&credential.id, runtime, &push).await?;
             }
         }
         Ok(())
     }
-}
 
-/// Whether the provider may be shown a credential once more: not if it was refused, and shown too often since.
-///
-/// # Errors
-/// [`StoreError`].
-pub async fn may_ask_again(
-    store: &dyn Store,
-    credential: &Credential,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
-    if credential.standing.rejected_since.is_none() {
-        return Ok(true);
+    /// Asks whose a credential is, and notes what came back: of the credential, and of its host. A grant that is due is
+    /// renewed first, and one that is refused before its time is renewed once.
+    ///
+    /// # Errors
+    /// As [`CheckError`] says. What the provider said, good or bad, is no error.
+    pub async fn examine(&self, known: &Credential) -> Result<Asked, CheckError> {
+        let provider = self.registry.provider(&known.provider).ok_or(CheckError::NothingThere)?.as_ref();
+        let host = provider.host();
+        let asked_at = self.clock.now();
+        let renewed = self.renewer.tokens(&known.id).await;
+        let (mut credential, mut tokens) = self.or_weighed(known, &host, asked_at, renewed).await?;
+        let age = if credential.generation == known.generation {
+            Age::Settled
+        } else {
+            self.hosts.spend(&host, 1);
+            Age::Fresh
+        };
+        let mut answer = self.guard.identify(provider, &credential.presented(&tokens), age).await?;
+        if may_have_ended_early(&credential, &tokens, &answer) {
+            let renewed = self.renewer.renewed(&credential.id, credential.generation).await;
+            // The refusal of the access token says nothing then; what became of the renewal is noted.
+            (credential, tokens) = self.or_weighed(known, &host, asked_at, renewed).await?;
+            self.hosts.spend(&host, 2);
+            answer = self.guard.identify(provider, &credential.presented(&tokens), Age::Fresh).await?;
+        }
+        let signal = match &answer {
+            Answer::Given(Ok(_) | Err(ProviderError::Insufficient { .. } | ProviderError::Blocked { .. })) => {
+                Signal::Passed
+            }
+            Answer::Given(Err(ProviderError::Rejected(_))) => {
+                Signal::Refused { first: credential.standing.rejected_since.is_none() }
+            }
+            Answer::Given(Err(ProviderError::Unreachable(_))) => Signal::Unreachable,
+            Answer::Given(Err(ProviderError::RateLimited { until, .. })) => {
+                self.limited(&credential, *until).await?
+            }
+            Answer::NotAsked { .. } => Signal::Nothing,
+        };
+        let state = self.hosts.weigh(&host, &credential.id, signal, asked_at).await?;
+        let outcome = answer.into_outcome();
+        let noted = self.note(&mut credential, provider, &outcome, &state).await?;
+        Ok(Asked { credential, tokens, outcome, noted })
     }
-    let bucket = format!("refused {}", credential.id);
-    Ok(store.count_failure(&bucket, now, REFUSED_WINDOW_SECONDS).await? <= REFUSED_QUESTIONS)
+
+    /// What a renewal brought. If it did not succeed, the host learns of it.
+    async fn or_weighed(
+        &self,
+        known: &Credential,
+        host: &str,
+        asked_at: Timestamp,
+        renewed: Result<(Credential, Tokens), TokensError>,
+    ) -> Result<(Credential, Tokens), CheckError> {
+        if let Err(TokensError::NotRenewed(setback)) = &renewed {
+            let signal = match *setback {
+                Setback::Limited { until } => self.limited(known, until).await?,
+                Setback::Unreachable => Signal::Unreachable,
+                Setback::Refused | Setback::NotAsked => Signal::Nothing,
+            };
+            self.hosts.weigh(host, &known.id, signal, asked_at).await?;
+        }
+        Ok(renewed?)
+    }
+
+    /// Whether a limit is the host's, or that of the account whose credential it is: others passed while it was limited.
+    async fn limited(&self, credential: &Credential, until: Option<Timestamp>) -> Result<Signal, StoreError> {
+        let own = match credential.standing.trouble {
+            Some((Trouble::RateLimited { .. }, since)) => {
+                self.store.another_passed(&credential.provider, &credential.id, since).await?
+            }
+            _ => false,
+        };
+        Ok(Signal::Limited { until, own })
+    }
+
+    /// `false` if the credential was replaced meanwhile, so that the answer is about one that is gone.
+    async fn note(
+        &self,
+        credential: &mut Credential,
+        provider: &dyn Provider,
+        outcome: &Result<Identity, ProviderError>,
+        host: &Host,
+    ) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        let mut witness = Witness {
+            another_passed: false,
+            in_trouble: host.in_trouble(),
+            well_since: host.well_since().filter(|since| *since <= now),
+        };
+        if matches!(outcome, Err(ProviderError::Rejected(_)))
+            && credential.standing.rejected_since.is_some()
+            && !host.doubted()
+        {
+            let since = rejected_since(&credential.standing, now, witness.well_since);
+            witness.another_passed = self.store.another_passed(provider.id(), &credential.id, since).await?;
+        }
+        credential.standing = judge(&credential.standing, outcome, now, witness);
+        match outcome {
+            Ok(identity) => learn(credential, identity),
+            Err(ProviderError::Insufficient { granted, missing, .. }) => {
+                let left = || credential.scopes.as_ref().map(|scopes| scopes.without(missing));
+                credential.scopes = granted.clone().or_else(left);
+            }
+            Err(_) => {}
+        }
+        credential.due_at = due::next(credential, now, self.entropy.as_ref());
+        let noted = self.store.record(credential).await?;
+        if !noted {
+            tracing::info!(credential = %credential.id, "A check came too late: the credential was replaced meanwhile");
+        }
+        Ok(noted)
+    }
 }
 
 /// Whether the first refusal of a grant's access token may only mean that it ended before its time: what renews it may
 /// be as good as ever. Once per row of refusals, so that a bad day of the provider renews nothing in a circle.
-pub fn may_have_ended_early(
-    credential: &Credential,
-    tokens: &Tokens,
-    outcome: &Result<Identity, ProviderError>,
-) -> bool {
-    matches!(outcome, Err(ProviderError::Rejected(_)))
+fn may_have_ended_early(credential: &Credential, tokens: &Tokens, answer: &Answer) -> bool {
+    matches!(answer, Answer::Given(Err(ProviderError::Rejected(_))))
         && tokens.refresh.is_some()
         && credential.standing.rejected_since.is_none()
-}
-
-/// Notes what the provider said. `false` if the credential was replaced meanwhile, so that the answer is about one that
-/// is gone.
-///
-/// # Errors
-/// [`StoreError`].
-pub async fn note(
-    store: &dyn Store,
-    credential: &mut Credential,
-    outcome: &Result<Identity, ProviderError>,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
-    let another_passed = match (outcome, credential.standing.rejected_since) {
-        (Err(ProviderError::Rejected(_)), Some(since)) => {
-            store.another_passed(&credential.provider, &credential.id, since).await?
-        }
-        _ => false,
-    };
-    credential.standing = judge(&credential.standing, outcome, now, another_passed);
-    match outcome {
-        Ok(identity) => learn(credential, identity),
-        Err(ProviderError::Insufficient { granted, missing, .. }) => {
-            let left = || credential.scopes.as_ref().map(|scopes| scopes.without(missing));
-            credential.scopes = granted.clone().or_else(left);
-        }
-        Err(_) => {}
-    }
-    let noted = store.record(credential).await?;
-    if !noted {
-        tracing::info!(credential = %credential.id, "A check came too late: the credential was replaced meanwhile");
-    }
-    Ok(noted)
 }
 
 #[cfg(test)]
@@ -268,9 +411,13 @@ mod tests {
         })
     }
 
+    fn witness(another_passed: bool) -> Witness {
+        Witness { another_passed, ..Witness::default() }
+    }
+
     #[test]
     fn one_refusal_is_not_a_verdict() {
-        let standing = judge(&good(), &rejected(), after_minutes(1), true);
+        let standing = judge(&good(), &rejected(), after_minutes(1), witness(true));
         assert!(!standing.invalid);
         assert_eq!(standing.rejected_since, Some(after_minutes(1)));
         assert_eq!(standing.last_good_at, Some(start()));
@@ -278,26 +425,32 @@ mod tests {
 
     #[test]
     fn two_refusals_ten_minutes_apart_count_once_another_credential_passed() {
-        let first = judge(&good(), &rejected(), after_minutes(1), false);
-        assert!(!judge(&first, &rejected(), after_minutes(10), true).invalid, "nine minutes are too few");
-        assert!(!judge(&first, &rejected(), after_minutes(11), false).invalid, "the host may be unwell");
-        assert!(judge(&first, &rejected(), after_minutes(11), true).invalid);
+        let first = judge(&good(), &rejected(), after_minutes(1), witness(false));
+        assert!(
+            !judge(&first, &rejected(), after_minutes(10), witness(true)).invalid,
+            "nine minutes are too few"
+        );
+        assert!(
+            !judge(&first, &rejected(), after_minutes(11), witness(false)).invalid,
+            "the host may be unwell"
+        );
+        assert!(judge(&first, &rejected(), after_minutes(11), witness(true)).invalid);
     }
 
     #[test]
     fn ninety_minutes_of_refusals_count_alone() {
-        let mut standing = judge(&good(), &rejected(), after_minutes(0), false);
+        let mut standing = judge(&good(), &rejected(), after_minutes(0), witness(false));
         for minutes in [20, 45, 89] {
-            standing = judge(&standing, &rejected(), after_minutes(minutes), false);
+            standing = judge(&standing, &rejected(), after_minutes(minutes), witness(false));
             assert!(!standing.invalid, "after {minutes} minutes");
         }
-        assert!(judge(&standing, &rejected(), after_minutes(90), false).invalid);
+        assert!(judge(&standing, &rejected(), after_minutes(90), witness(false)).invalid);
     }
 
     #[test]
     fn two_refusals_hours_apart_are_no_proof() {
-        let first = judge(&good(), &rejected(), after_minutes(0), false);
-        assert!(!judge(&first, &rejected(), after_minutes(240), false).invalid);
+        let first = judge(&good(), &rejected(), after_minutes(0), witness(false));
+        assert!(!judge(&first, &rejected(), after_minutes(240), witness(false)).invalid);
     }
 
     #[test]
@@ -309,7 +462,7 @@ mod tests {
         for fault in faults {
             let mut standing = good();
             for minutes in [1, 60, 60 * 24] {
-                standing = judge(&standing, &Err(fault.clone()), after_minutes(minutes), true);
+                standing = judge(&standing, &Err(fault.clone()), after_minutes(minutes), witness(true));
                 assert!(!standing.invalid);
                 assert_eq!(standing.last_good_at, Some(start()));
                 assert_eq!(standing.rejected_since, None);
@@ -321,10 +474,10 @@ mod tests {
 
     #[test]
     fn a_pass_forgives_everything() {
-        let refused = judge(&good(), &rejected(), after_minutes(1), false);
-        let dead = judge(&refused, &rejected(), after_minutes(100), true);
+        let refused = judge(&good(), &rejected(), after_minutes(1), witness(false));
+        let dead = judge(&refused, &rejected(), after_minutes(100), witness(true));
         assert!(dead.invalid);
-        let alive = judge(&dead, &passed(), after_minutes(101), false);
+        let alive = judge(&dead, &passed(), after_minutes(101), witness(false));
         assert!(!alive.invalid);
         assert_eq!(alive.rejected_since, None);
         assert_eq!(alive.trouble, None);
@@ -332,9 +485,9 @@ mod tests {
 
     #[test]
     fn a_fault_between_two_refusals_does_not_restart_the_count() {
-        let first = judge(&good(), &rejected(), after_minutes(0), false);
+        let first = judge(&good(), &rejected(), after_minutes(0), witness(false));
         let fault = Err(ProviderError::Unreachable(evidence("503")));
-        let between = judge(&first, &fault, after_minutes(5), false);
-        assert!(judge(&between, &rejected(), after_minutes(10), true).invalid);
+        let between = judge(&first, &fault, after_minutes(5), witness(false));
+        assert!(judge(&between, &rejected(), after_minutes(10), witness(true)).invalid);
     }
 }

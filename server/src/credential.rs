@@ -91,6 +91,8 @@ pub struct Credential {
     pub renew_at: Option<Timestamp>,
     /// What the provider last said.
     pub standing: Standing,
+    /// When it is asked about again by itself; `None` if only when its user does something.
+    pub due_at: Option<Timestamp>,
     /// When it was given first.
     pub created_at: Timestamp,
 }
@@ -160,6 +162,9 @@ pub struct Standing {
     /// How many of those there were.
     #[serde(default)]
     pub refusals: u32,
+    /// How often it was asked about in vain since it is invalid.
+    #[serde(default)]
+    pub in_vain: u32,
     /// Why the last check brought no verdict, and since when.
     pub trouble: Option<(Trouble, Timestamp)>,
 }
@@ -174,6 +179,7 @@ impl Standing {
             last_good_at: Some(now),
             rejected_since: None,
             refusals: 0,
+            in_vain: 0,
             trouble: None,
         }
     }

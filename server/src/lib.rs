@@ -1,6 +1,6 @@
 //! What the machine does.
 //!
-//! Dependencies point inwards: `main → cli → site → web, backend → access, login, check, person → provider and
+//! Dependencies point inwards: `main → cli → site → web, backend → access, login, check, watch, person → provider and
 //! store (traits) → the words below them`. Only [`site`] names engines and providers' kinds.
 //!
 //! The words:
@@ -14,6 +14,7 @@
 //! - [`login`]: the way through the provider's sign-in and back
 //! - [`check`]: the provider is asked again
 //! - [`renew`]: a grant is renewed
+//! - [`watch`]: all of that in the background, when it is due
 //! - [`backend`]: all of it for one visitor's request, in the words of the pages
 //!
 //! The outside:
@@ -44,4 +45,5 @@ pub mod seal;
 pub mod secret;
 pub mod site;
 pub mod store;
+pub mod watch;
 pub mod web;

@@ -26,6 +26,7 @@ use crate::{
     seal::{Place, Purpose, SealError, Sealed},
     secret::{Fingerprint, Secret},
     store::StoreError,
+    watch::due,
 };
 
 /// An authorization must come back within this time.
@@ -345,7 +346,7 @@ impl Logins {
             None => (CredentialId(new_id(entropy.as_ref())?), 1, now),
         };
         let (renew_at, expires_at) = dates(grant, sent_at);
-        let credential = Credential {
+        let mut credential = Credential {
             id,
             user: attempt.user.clone(),
             provider: attempt.provider.clone(),
@@ -361,8 +362,10 @@ impl Logins {
             noted_end: None,
             renew_at,
             standing: Standing::good(now, identity.evidence.clone()),
+            due_at: None,
             created_at,
         };
+        credential.due_at = due::next(&credential, now, entropy.as_ref());
         let tokens = Tokens { access: grant.access.clone(), refresh: grant.refresh.clone() };
         let new = self.authorizer.seal(credential, provider, &tokens)?;
         if another_account(&access, identity).is_some() {

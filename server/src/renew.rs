@@ -15,6 +15,7 @@ use crate::{
     random::Entropy,
     seal::{KeyRing, SealError},
     store::{NewCredential, Store, StoreError},
+    watch::due,
 };
 use tokio_util::task::TaskTracker;
 
@@ -37,7 +38,7 @@ pub enum TokensError {
     Gone,
     /// It is due and could not be renewed; its standing says why.
     #[error("the credential could not be renewed")]
-    NotRenewed,
+    NotRenewed(Setback),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -47,6 +48,32 @@ pub enum TokensError {
     /// The task that renews was stopped.
     #[error("renewing was stopped")]
     Stopped,
+}
+
+/// What stood in the way of renewing.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Setback {
+    /// The provider refused the grant, or the app: it answers.
+    Refused,
+    /// Too many requests.
+    Limited {
+        /// Until when, where the provider says.
+        until: Option<Timestamp>,
+    },
+    /// No answer, or none that makes sense.
+    Unreachable,
+    /// Nobody was asked: somebody else still renews it, or nothing is set up to.
+    NotAsked,
+}
+
+impl From<&GrantError> for Setback {
+    fn from(error: &GrantError) -> Self {
+        match error {
+            GrantError::Refused(_) | GrantError::AppRefused(_) => Self::Refused,
+            GrantError::RateLimited { until, .. } => Self::Limited { until: *until },
+            GrantError::Unreachable(_) => Self::Unreachable,
+        }
+    }
 }
 
 /// When a grant must be renewed, and when its user must act, counted from when the request was sent: the answer may
@@ -168,21 +195,21 @@ impl Renewer {
             };
             let now = self.clock.now();
             if credential.standing.invalid && now.since(credential.standing.checked_at) < DEAD_REST {
-                return Err(TokensError::NotRenewed);
+                return Err(TokensError::NotRenewed(Setback::NotAsked));
             }
             let app = credential.oauth_app.as_ref().and_then(|app| self.registry.app(app));
             let Some(app) = app else {
                 let evidence =
                     Evidence { request: "renewal".into(), answer: "its OAuth app is not set up".into() };
                 self.note(credential, GrantError::AppRefused(evidence)).await?;
-                return Err(TokensError::NotRenewed);
+                return Err(TokensError::NotRenewed(Setback::NotAsked));
             };
             let until = now.plus(LEASE);
             if self.store.lease_refresh(id, credential.generation, now, until).await? {
                 return self.renew_leased(app, credential, tokens, &refresh, until).await;
             }
             if waited >= LEASE {
-                return Err(TokensError::NotRenewed);
+                return Err(TokensError::NotRenewed(Setback::NotAsked));
             }
             tokio::time::sleep(LOOK_EVERY).await;
             waited += LOOK_EVERY;
@@ -208,9 +235,10 @@ impl Renewer {
         if now_kept.generation != credential.generation {
             return Ok((now_kept, its_tokens));
         }
+        let setback = Setback::from(&problem);
         self.note(now_kept, problem).await?;
         self.store.release_refresh(&credential.id, credential.generation, until).await?;
-        Err(TokensError::NotRenewed)
+        Err(TokensError::NotRenewed(setback))
     }
 
     /// Keeps what a refresh brought: the old tokens are dead from here on.
@@ -225,13 +253,14 @@ impl Renewer {
         // A provider that rotates nothing sends no new refresh token; the old one stays good then.
         let grant = Grant { refresh: grant.refresh.or(tokens.refresh), ..grant };
         let (renew_at, user_acts_at) = dates(&grant, sent_at);
-        let renewed = Credential {
+        let mut renewed = Credential {
             generation: credential.generation + 1,
             renew_at,
             expires_at: user_acts_at.or(credential.expires_at),
             scopes: grant.scopes.clone().or(credential.scopes),
             ..credential
         };
+        renewed.due_at = due::next(&renewed, self.clock.now(), self.entropy.as_ref());
         let tokens = Tokens { access: grant.access, refresh: grant.refresh };
         let sealed = self.keys.seal_tokens(&renewed, origin, &tokens, self.entropy.as_ref())?;
         let new = NewCredential { credential: renewed.clone(), sealed };
@@ -274,6 +303,7 @@ impl Renewer {
                 evidence,
                 rejected_since: before.rejected_since.or(Some(now)),
                 trouble: None,
+                in_vain: due::once_more_in_vain(&before),
                 ..before
             },
             GrantError::RateLimited { until, evidence } => Standing {
@@ -289,6 +319,7 @@ impl Renewer {
                 ..before
             },
         };
+        credential.due_at = due::next(&credential, now, self.entropy.as_ref());
         self.store.record(&credential).await?;
         Ok(())
     }

@@ -35,6 +35,7 @@ use crate::{
     renew::Renewer,
     seal::{KeyError, KeyRing, RootKey},
     store::{AccessStore, Applied, NewCredential, Store, StoreError, sqlite::SqliteStore},
+    watch::{Watch, host::Pace, hosts::Hosts},
     web::{self, asset},
 };
 
@@ -53,7 +54,9 @@ pub struct Site {
     /// Gives tokens.
     pub authorizer: Arc<Authorizer>,
     /// Asks again.
-    pub checker: Checker,
+    pub checker: Arc<Checker>,
+    /// Asks again by itself.
+    pub watch: Arc<Watch>,
     /// Leads through the provider's sign-in.
     pub logins: Logins,
     /// What must be waited for before the process ends: between a provider's answer and its row lies a token.
@@ -189,23 +192,26 @@ impl Site {
             Arc::clone(&entropy),
             under_way.clone(),
         ));
-        let guard = Arc::new(Guard { store: Arc::clone(&store), clock: Arc::clone(&clock) });
-        let authorizer = Arc::new(Authorizer {
-            store: Arc::clone(&store),
-            registry: Arc::clone(&registry),
-            keys: Arc::clone(&keys),
-            renewer: Arc::clone(&renewer),
-            guard: Arc::clone(&guard),
-            clock: Arc::clone(&clock),
-            entropy: Arc::clone(&entropy),
-        });
-        let checker = Checker {
+        let guard = Arc::new(Guard::new(Arc::clone(&store), &registry, Arc::clone(&clock)));
+        let hosts = Hosts::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&entropy), Pace::default());
+        let checker = Arc::new(Checker {
             store: Arc::clone(&store),
             registry: Arc::clone(&registry),
             renewer,
             guard,
+            hosts: Arc::new(hosts),
             clock: Arc::clone(&clock),
-        };
+            entropy: Arc::clone(&entropy),
+        });
+        let authorizer = Arc::new(Authorizer {
+            store: Arc::clone(&store),
+            registry: Arc::clone(&registry),
+            keys: Arc::clone(&keys),
+            checker: Arc::clone(&checker),
+            clock: Arc::clone(&clock),
+            entropy: Arc::clone(&entropy),
+        });
+        let watch = Arc::new(Watch::new(Arc::clone(&checker), under_way.clone()));
         let logins = Logins { authorizer: Arc::clone(&authorizer) };
         let people =
             People::new(sqlite, Arc::clone(&clock), Arc::clone(&entropy), person::Settings::default())?;
@@ -216,6 +222,7 @@ impl Site {
             keys,
             authorizer,
             checker,
+            watch,
             logins,
             under_way,
             clock,
@@ -304,8 +311,10 @@ impl Bound {
         let address = self.listener.local_addr().unwrap_or(self.site.listen);
         tracing::info!(%address, public_url = %self.site.public_url, "Serving");
         let sweeper = tokio::spawn(sweep(Arc::clone(&self.site)));
+        self.site.under_way.spawn(Arc::clone(&self.site.watch).run());
         let served = web::serve::serve(self.listener, self.router, stop_signal(), LAST_REQUESTS).await;
         sweeper.abort();
+        self.site.watch.stop();
         self.site.under_way.close();
         if tokio::time::timeout(LAST_ANSWERS, self.site.under_way.wait()).await.is_err() {
             tracing::error!("A provider's answer was still awaited; what it may bring is lost");

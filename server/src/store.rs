@@ -16,12 +16,13 @@ use crate::{
     person::{Name, OneTimeLink, Session, User},
     seal::{DataKeyRow, Sealed},
     secret::Fingerprint,
+    watch::host::{Host, Incident},
 };
 
 pub mod sqlite;
 
 #[cfg(test)]
-mod contract;
+pub(crate) mod contract;
 
 /// Why the store could not do it.
 #[derive(Debug, thiserror::Error)]
@@ -352,6 +353,63 @@ pub trait LoginStore: Send + Sync {
     async fn denied(&self, user: &UserId, runtime: &RuntimeId, now: Timestamp) -> Result<(), StoreError>;
 }
 
+/// What is asked about a credential in the background.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Watched {
+    /// The credential.
+    pub credential: Credential,
+    /// Some runtime uses it, or waits for its user's decision to; all that is enabled.
+    pub in_use: bool,
+    /// The repositories of the runtimes that use it.
+    pub repositories: Vec<(RuntimeId, String)>,
+}
+
+/// A lease to ask lasts no longer. One that claims to was taken before the clock was set back, and is none.
+pub const LONGEST_CHECK: Duration = Duration::from_secs(5 * 60);
+/// Among so many credentials of a host that have waited longest, users take turns; beyond, who waits longer comes first.
+pub const FAIR_AMONG: u32 = 4096;
+/// Incidents that are over are kept for so long.
+pub const INCIDENTS_KEPT: Duration = Duration::from_hours(90 * 24);
+
+/// What is asked about in the background, and how the hosts are. Several processes on one database share the work.
+#[async_trait]
+pub trait WatchStore: Send + Sync {
+    /// How many credentials at a provider are due at `now` and nobody is asking about, counted up to `most`.
+    async fn due(&self, provider: &ProviderId, now: Timestamp, most: u32) -> Result<u32, StoreError>;
+    /// Takes the lease to ask about up to `most` of those, until `until`. Nobody else gets one of them before that, or
+    /// before what came back was recorded. Users take turns, in each turn with what is `wanted` first, then with what
+    /// has waited longest; see [`FAIR_AMONG`].
+    async fn take_due(
+        &self,
+        provider: &ProviderId,
+        wanted: &[CredentialId],
+        now: Timestamp,
+        until: Timestamp,
+        most: u32,
+    ) -> Result<Vec<CredentialId>, StoreError>;
+    /// What is asked about a credential. `None` if it is gone.
+    async fn watched(&self, id: &CredentialId) -> Result<Option<Watched>, StoreError>;
+    /// Ends the lease to ask without an answer; it is due again then. Changes nothing if the generation has moved.
+    async fn postpone(&self, id: &CredentialId, generation: i64, due_at: Timestamp)
+    -> Result<(), StoreError>;
+    /// Brings due times at a provider back that were written before the clock was set back: nothing waits much longer
+    /// than its rule says. Doing it again changes nothing.
+    async fn straighten(&self, provider: &ProviderId, now: Timestamp) -> Result<u64, StoreError>;
+
+    /// What is known of a host, and the version of that: 0 if nothing is.
+    async fn host(&self, host: &str) -> Result<(Host, i64), StoreError>;
+    /// Keeps what is known of a host, and its incident, if the version still is this one (`false` otherwise).
+    async fn keep_host(
+        &self,
+        host: &str,
+        version: i64,
+        state: &Host,
+        incident: Option<&Incident>,
+    ) -> Result<bool, StoreError>;
+    /// Incidents that go on or ended at or after `since`, the latest first.
+    async fn incidents(&self, since: Timestamp) -> Result<Vec<Incident>, StoreError>;
+}
+
 /// The keys that seal, themselves wrapped by the root key.
 #[async_trait]
 pub trait KeyStore: Send + Sync {
@@ -363,7 +421,7 @@ pub trait KeyStore: Send + Sync {
 
 /// Everything that is kept.
 #[async_trait]
-pub trait Store: PersonStore + AccessStore + LoginStore + KeyStore {
+pub trait Store: PersonStore + AccessStore + LoginStore + WatchStore + KeyStore {
     /// A number that is another one as soon as anything that is kept has changed, whoever changed it. `None` where the
     /// engine can't tell.
     async fn version(&self) -> Result<Option<i64>, StoreError>;

@@ -93,6 +93,11 @@ async fn execute(connection: &mut SqliteConnection, statement: &'static str) {
 /// As the first version of Gitward left it.
 async fn age(machine: &Machine) {
     let mut connection = machine.connect().await;
+    execute(&mut connection, "DROP INDEX credentials_due").await;
+    execute(&mut connection, "ALTER TABLE credentials DROP COLUMN due_at").await;
+    execute(&mut connection, "ALTER TABLE credentials DROP COLUMN checking_until").await;
+    execute(&mut connection, "DROP TABLE hosts").await;
+    execute(&mut connection, "DROP TABLE incidents").await;
     execute(&mut connection, "ALTER TABLE assignments DROP COLUMN proposed_at").await;
     execute(&mut connection, "DELETE FROM _sqlx_migrations WHERE version > 1").await;
     connection.close().await.unwrap();

@@ -97,6 +97,7 @@ fn credential() -> Credential {
         user_name: None,
         renew_at: None,
         standing: Standing::good(now, Evidence { request: "GET /user".into(), answer: "200".into() }),
+        due_at: None,
         created_at: now,
     }
 }

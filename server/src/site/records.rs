@@ -192,6 +192,7 @@ runtime = [{ name = "production", provider = "github" }]
             user_name: None,
             renew_at: None,
             standing: Standing::good(now, Evidence { request: "GET /user".into(), answer: "200".into() }),
+            due_at: None,
             created_at: now,
         };
         let tokens = Tokens { access: Secret::new("ghp_secret"), refresh: None };

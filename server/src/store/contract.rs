@@ -243,6 +243,7 @@ pub(crate) fn token(id: &str, user: &str, provider: &str) -> NewCredential {
             user_name: None,
             renew_at: None,
             standing: Standing::good(NOW, evidence("200")),
+            due_at: None,
             created_at: NOW,
         },
         sealed: sealed(id, 1),

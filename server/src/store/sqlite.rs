@@ -32,6 +32,7 @@ mod refusal;
 mod row;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations/sqlite");
 

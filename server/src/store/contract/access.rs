@@ -54,8 +54,10 @@ pub(crate) async fn everything_about_a_credential_comes_back(bench: &Bench) {
     full.credential.expiry_unknown = true;
     full.credential.user_name = Some("jane@example.com".to_owned());
     full.credential.noted_end = Some(NOW.plus(2 * MINUTE));
+    full.credential.due_at = Some(NOW.plus(3 * MINUTE));
     full.credential.standing = Standing {
         refusals: 2,
+        in_vain: 1,
         invalid: true,
         checked_at: NOW,
         evidence: evidence("401"),

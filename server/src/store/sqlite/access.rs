@@ -38,6 +38,8 @@ macro_rules! visible {
     };
 }
 
+pub(super) use visible;
+
 /// Everything that a row of the page shows, in one statement: two rows for a runtime whose credential in use has a
 /// proposed one next to it. A credential of another provider than the runtime's is none: the declaration may have moved
 /// the runtime, and a token never follows it to another host.

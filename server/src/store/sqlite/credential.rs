@@ -23,16 +23,18 @@ use crate::{
 macro_rules! credential_columns {
     () => {
         "c.id, c.user_id, c.provider_id, c.method, c.kind, c.oauth_app, c.generation, c.owner_id, c.owner_login, \
-         c.scopes, c.expires_at, c.expiry_unknown, c.renew_at, c.standing, c.created_at, c.user_name, c.noted_end"
+         c.scopes, c.expires_at, c.expiry_unknown, c.renew_at, c.standing, c.created_at, c.user_name, c.noted_end, \
+         c.due_at"
     };
 }
 pub(super) use credential_columns;
 
-/// What a check may change, as [`bind`] binds it.
+/// What a check may change, as [`bind`] binds it. Whoever asks about the credential has asked.
 macro_rules! checked {
     () => {
         "method = $5, kind = $6, oauth_app = $7, owner_id = $8, owner_login = $9, scopes = $10, expires_at = $11, \
-         expiry_unknown = $12, renew_at = $13, standing = $14, last_good_at = $15, user_name = $16, noted_end = $17"
+         expiry_unknown = $12, renew_at = $13, standing = $14, last_good_at = $15, user_name = $16, noted_end = $17, \
+         due_at = $18, checking_until = NULL"
     };
 }
 
@@ -52,6 +54,19 @@ impl SqliteStore {
         .fetch_optional(&self.readers)
         .await
         .doing("find a credential")?;
+        row.map(|row| read(&mut Columns::new(&row))).transpose()
+    }
+
+    pub(super) async fn find_any_credential(
+        &self,
+        id: &CredentialId,
+    ) -> Result<Option<Credential>, StoreError> {
+        let row =
+            sqlx::query(concat!("SELECT ", credential_columns!(), " FROM credentials c WHERE c.id = $1"))
+                .bind(id.as_str())
+                .fetch_optional(&self.readers)
+                .await
+                .doing("find a credential")?;
         row.map(|row| read(&mut Columns::new(&row))).transpose()
     }
 
@@ -201,8 +216,8 @@ pub(super) async fn write(
         sqlx::query(
             "INSERT INTO credentials (id, user_id, provider_id, generation, method, kind, oauth_app, owner_id,
                  owner_login, scopes, expires_at, expiry_unknown, renew_at, standing, last_good_at, user_name, noted_end,
-                 sealed, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+                 due_at, sealed, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
              ON CONFLICT DO NOTHING",
         ),
         &new.credential,
@@ -224,7 +239,7 @@ async fn replace(
     let statement = concat!(
         "UPDATE credentials SET generation = $4, ",
         checked!(),
-        ", sealed = $18, lease_until = NULL
+        ", sealed = $19, lease_until = NULL
          WHERE id = $1 AND user_id = $2 AND provider_id = $3 AND generation = $4 - 1"
     );
     let replaced =
@@ -255,7 +270,7 @@ pub(super) async fn forget_unused(step: &mut SqliteConnection, user: &UserId) ->
 
 type Statement<'q> = Query<'q, Sqlite, SqliteArguments>;
 
-/// `$1` to `$17`.
+/// `$1` to `$18`.
 fn bind<'q>(query: Statement<'q>, credential: &'q Credential) -> Result<Statement<'q>, StoreError> {
     Ok(query
         .bind(credential.id.as_str())
@@ -277,7 +292,8 @@ fn bind<'q>(query: Statement<'q>, credential: &'q Credential) -> Result<Statemen
         .bind(json("credentials.standing", &credential.standing)?)
         .bind(micros(credential.standing.last_good_at))
         .bind(credential.user_name.as_deref())
-        .bind(micros(credential.noted_end)))
+        .bind(micros(credential.noted_end))
+        .bind(micros(credential.due_at)))
 }
 
 /// What `credential_columns!` selects.
@@ -311,6 +327,7 @@ fn read(columns: &mut Columns<'_>) -> Result<Credential, StoreError> {
         created_at: columns.time("credentials.created_at")?,
         user_name: columns.read("credentials.user_name")?,
         noted_end: columns.optional_time("credentials.noted_end")?,
+        due_at: columns.optional_time("credentials.due_at")?,
     })
 }
 
@@ -334,6 +351,7 @@ pub(super) struct Packed {
     created_at: Timestamp,
     user_name: Option<String>,
     noted_end: Option<Timestamp>,
+    due_at: Option<Timestamp>,
 }
 
 impl Packed {
@@ -355,6 +373,7 @@ impl Packed {
             created_at: self.created_at,
             user_name: self.user_name,
             noted_end: self.noted_end,
+            due_at: self.due_at,
         })
     }
 }

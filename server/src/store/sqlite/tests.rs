@@ -314,9 +314,15 @@ async fn only_opening_for_a_server_makes_a_database_or_brings_it_up_to_date() {
     contract::populate(&store).await;
     let propose = contract::token("t", "alice", "github");
     assert!(store.propose(&propose, &contract::runtime("acme.production"), NOW).await.expect("an answer"));
-    for statement in
-        ["ALTER TABLE assignments DROP COLUMN proposed_at", "DELETE FROM _sqlx_migrations WHERE version > 1"]
-    {
+    for statement in [
+        "DROP INDEX credentials_due",
+        "ALTER TABLE credentials DROP COLUMN due_at",
+        "ALTER TABLE credentials DROP COLUMN checking_until",
+        "DROP TABLE hosts",
+        "DROP TABLE incidents",
+        "ALTER TABLE assignments DROP COLUMN proposed_at",
+        "DELETE FROM _sqlx_migrations WHERE version > 1",
+    ] {
         sqlx::query(statement).execute(&store.writer).await.expect("as the first version left it");
     }
     store.close().await;
