@@ -150,7 +150,7 @@ impl RootKey {
 
     /// A key for tests, as if read from a file of that name.
     #[cfg(test)]
-    pub(super) fn for_test(key: [u8; KEY]) -> Self {
+    pub(crate) fn for_test(key: [u8; KEY]) -> Self {
         Self { key: Zeroizing::new(key), path: "test.key".into() }
     }
 }

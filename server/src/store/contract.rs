@@ -8,6 +8,8 @@
 
 use std::{any::Any, sync::Arc, time::Duration};
 
+use futures_util::future::BoxFuture;
+
 use super::{NewCredential, Store};
 use crate::{
     catalogue::{Account, Declaration, DeclaredProvider, Member, Role, Runtime},
@@ -27,16 +29,29 @@ pub(crate) mod key;
 pub(crate) mod login;
 pub(crate) mod person;
 pub(crate) mod refresh;
+pub(crate) mod watch;
 
 /// A store in a place of its own, which goes with it.
 pub(crate) struct Bench {
     pub store: Arc<dyn Store>,
+    another: Another,
     _place: Box<dyn Any + Send + Sync>,
 }
 
+/// Opens the same database once more, as another process does.
+type Another = Box<dyn Fn() -> BoxFuture<'static, Arc<dyn Store>> + Send + Sync>;
+
 impl Bench {
-    pub(crate) fn new(store: impl Store + 'static, place: impl Any + Send + Sync) -> Self {
-        Self { store: Arc::new(store), _place: Box::new(place) }
+    pub(crate) fn new(
+        store: impl Store + 'static,
+        place: impl Any + Send + Sync,
+        another: impl Fn() -> BoxFuture<'static, Arc<dyn Store>> + Send + Sync + 'static,
+    ) -> Self {
+        Self { store: Arc::new(store), another: Box::new(another), _place: Box::new(place) }
+    }
+
+    pub(crate) async fn another(&self) -> Arc<dyn Store> {
+        (self.another)().await
     }
 }
 
@@ -114,6 +129,23 @@ macro_rules! suite {
                 a_released_lease_can_be_taken_at_once,
                 releasing_a_lease_that_ran_out_leaves_the_next_holders,
                 renewing_what_was_deleted_brings_nothing_back,
+            ],
+            watch: [
+                nothing_is_taken_before_it_is_due_nor_at_another_provider,
+                what_has_no_due_time_is_never_taken,
+                a_lease_to_ask_ends_by_itself,
+                a_lease_of_a_clock_that_was_ahead_is_none,
+                what_came_back_ends_the_lease_and_says_when_again,
+                a_check_that_was_put_off_is_due_then,
+                a_replaced_secret_is_nobodys_to_ask_about,
+                fifty_take_at_once_and_nothing_is_taken_twice,
+                two_stores_on_one_database_take_nothing_twice,
+                a_hundred_of_one_user_leave_room_for_anothers_one,
+                what_is_wanted_comes_first_if_it_is_due,
+                what_is_asked_about_is_what_is_in_use,
+                due_times_of_a_clock_that_was_set_back_are_brought_back_once,
+                how_a_host_is_is_kept_by_whoever_read_it_last,
+                an_incident_is_kept_for_ninety_days_after_its_end,
             ],
             login: [
                 an_attempt_is_taken_once_among_fifty,

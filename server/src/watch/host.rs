@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 use super::due::jitter;
 use crate::{clock::Timestamp, id::CredentialId, random::Entropy};
 
+#[cfg(test)]
+mod tests;
+
 /// So many credentials without an answer, one after the other, are an incident …
 const FAULTS: usize = 3;
 /// … or so long, where there are not so many.
@@ -35,6 +38,9 @@ const BELIEVED_AFTER: u32 = 30;
 const SAME_INCIDENT: Duration = Duration::from_secs(10 * 60);
 /// Nobody is made to wait for longer by what a host said: what says so was written before the clock was set back.
 const LONGEST_LIMIT: Duration = Duration::from_secs(2 * 60 * 60 + 60);
+
+/// The budget is never overdrawn by more: what says so was written before the clock was set back.
+const MOST_OWED: Duration = Duration::from_secs(60);
 
 /// How much may be asked of one host.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -274,11 +280,13 @@ impl Host {
         }
     }
 
-    fn spent(&self, now: Timestamp, pace: Pace) -> Timestamp {
+    fn spent(&mut self, now: Timestamp, pace: Pace) -> Timestamp {
         let spent_until = self.spent_until.unwrap_or(now).max(now);
-        // Beyond what can have been spent: the clock was set back. Then the reserve is spent, neither more nor less.
-        let most = now.plus(pace.reserve() + Duration::from_secs(60));
-        if spent_until > most { now.plus(pace.reserve()) } else { spent_until }
+        if spent_until <= now.plus(pace.reserve() + MOST_OWED) {
+            return spent_until;
+        }
+        // The clock was set back. Then the reserve is spent, neither more nor less.
+        *self.spent_until.insert(now.plus(pace.reserve()))
     }
 
     /// Takes in what a question brought that was sent at `asked_at`.
