@@ -17,6 +17,7 @@
 //! - [`tokens`]: tokens are given, reused, replaced, deleted
 //! - [`login`]: to the provider's sign-in and back, and all the ways in which that fails
 //! - [`renewal`]: grants that are renewed
+//! - [`watch`]: what happens while nobody clicks
 //! - [`bitbucket`]: all of that at Bitbucket Cloud
 //! - [`verdicts`]: what a provider's answers mean over time
 //! - [`kinds`]: the same at hosts of several kinds
@@ -44,3 +45,4 @@ mod renewal;
 mod sessions;
 mod tokens;
 mod verdicts;
+mod watch;
