@@ -367,7 +367,7 @@ pub struct Watched {
 /// A lease to ask lasts no longer. One that claims to was taken before the clock was set back, and is none.
 pub const LONGEST_CHECK: Duration = Duration::from_secs(5 * 60);
 /// Among so many credentials of a host that have waited longest, users take turns; beyond, who waits longer comes first.
-pub const FAIR_AMONG: u32 = 4096;
+pub const FAIR_AMONG: u32 = 2048;
 /// Incidents that are over are kept for so long.
 pub const INCIDENTS_KEPT: Duration = Duration::from_hours(90 * 24);
 

@@ -10,7 +10,10 @@ const REFRESH: &str = "POST /login/oauth/access_token";
 
 /// Time passes, and the server does what is due.
 async fn pass(site: &TestSite, minutes: u64, step: u64) {
-    for _ in 0..minutes.div_ceil(step) {
+    let mut left = minutes;
+    while left > 0 {
+        let step = step.min(left);
+        left -= step;
         site.minutes(step).await;
         loop {
             let begun = site.site.watch.round().await.unwrap();

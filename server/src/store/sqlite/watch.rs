@@ -17,10 +17,10 @@ use crate::{
     },
 };
 
-/// Credentials at provider `$1` that are due at `$2` and that nobody asks about; a lease beyond `$3` is none.
+/// At provider `$1`, due at `$2`, and nobody asks about it; a lease beyond `$3` is none.
 macro_rules! due {
     () => {
-        " FROM credentials WHERE provider_id = $1 AND due_at <= $2
+        " provider_id = $1 AND due_at <= $2
           AND (checking_until IS NULL OR checking_until <= $2 OR checking_until > $3) "
     };
 }
@@ -28,14 +28,18 @@ macro_rules! due {
 #[async_trait]
 impl WatchStore for SqliteStore {
     async fn due(&self, provider: &ProviderId, now: Timestamp, most: u32) -> Result<u32, StoreError> {
-        sqlx::query_scalar(concat!("SELECT count(*) FROM (SELECT 1", due!(), "LIMIT $4)"))
-            .bind(provider.as_str())
-            .bind(now.micros())
-            .bind(now.plus(LONGEST_CHECK).micros())
-            .bind(most)
-            .fetch_one(&self.readers)
-            .await
-            .doing("count what is due")
+        sqlx::query_scalar(concat!(
+            "SELECT count(*) FROM (SELECT 1 FROM credentials WHERE",
+            due!(),
+            "LIMIT $4)"
+        ))
+        .bind(provider.as_str())
+        .bind(now.micros())
+        .bind(now.plus(LONGEST_CHECK).micros())
+        .bind(most)
+        .fetch_one(&self.readers)
+        .await
+        .doing("count what is due")
     }
 
     async fn take_due(
@@ -46,23 +50,27 @@ impl WatchStore for SqliteStore {
         until: Timestamp,
         most: u32,
     ) -> Result<Vec<CredentialId>, StoreError> {
-        // What is wanted may be younger than all that users take turns among.
+        // What is wanted may be younger than all that users take turns among; if it is among them, it is there twice, and
+        // the earlier place counts. SQLite takes a CROSS JOIN in the order in which it is written: the other way round it
+        // would go through all that is due.
         let statement = concat!(
             "WITH wanted AS (SELECT value AS id FROM json_each($6)),
-             oldest AS (SELECT id, user_id, due_at",
-            due!(),
-            "ORDER BY due_at LIMIT $7),
              waiting AS (
-                 SELECT * FROM oldest UNION
-                 SELECT id, user_id, due_at",
+                 SELECT * FROM (
+                     SELECT id, user_id, due_at, 0 AS is_wanted FROM credentials WHERE",
             due!(),
-            "AND id IN (SELECT id FROM wanted)),
+            "ORDER BY due_at LIMIT $7)
+                 UNION ALL
+                 SELECT c.id, c.user_id, c.due_at, 1 FROM wanted CROSS JOIN credentials c
+                 WHERE c.id = wanted.id AND",
+            due!(),
+            "),
              ranked AS (
-                 SELECT id, due_at, id IN (SELECT id FROM wanted) AS is_wanted, row_number() OVER (
-                     PARTITION BY user_id ORDER BY id IN (SELECT id FROM wanted) DESC, due_at, id) AS turn
+                 SELECT id, due_at, is_wanted,
+                     row_number() OVER (PARTITION BY user_id ORDER BY is_wanted DESC, due_at) AS turn
                  FROM waiting)
              UPDATE credentials SET checking_until = $4
-             WHERE id IN (SELECT id FROM ranked ORDER BY turn, is_wanted DESC, due_at, id LIMIT $5)
+             WHERE id IN (SELECT id FROM ranked ORDER BY turn, is_wanted DESC, due_at LIMIT $5)
              RETURNING id"
         );
         let rows = sqlx::query(statement)
