@@ -484,6 +484,36 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_believed_of_a_host_in_trouble_however_long_it_lasts() {
+        let trouble = Witness { another_passed: true, in_trouble: true, well_since: None };
+        let mut standing = good();
+        for minutes in (0..24 * 60).step_by(10) {
+            standing = judge(&standing, &rejected(), after_minutes(minutes), trouble);
+        }
+        assert!(!standing.invalid);
+        assert_eq!(standing.last_good_at, Some(start()));
+    }
+
+    #[test]
+    fn what_a_host_refused_while_it_was_in_trouble_does_not_count_after_it() {
+        let first = judge(&good(), &rejected(), after_minutes(0), witness(false));
+        let well = Witness { well_since: Some(after_minutes(60)), ..witness(true) };
+        let after = judge(&first, &rejected(), after_minutes(61), well);
+        assert!(!after.invalid, "one minute, not an hour");
+        assert_eq!(after.rejected_since, Some(after_minutes(60)));
+        assert!(judge(&after, &rejected(), after_minutes(71), well).invalid, "but what it refuses now does");
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_makes_no_refusal_older() {
+        let first = judge(&good(), &rejected(), after_minutes(600), witness(false));
+        let second = judge(&first, &rejected(), after_minutes(0), witness(true));
+        assert_eq!((second.invalid, second.rejected_since), (false, Some(after_minutes(0))));
+        assert!(!judge(&second, &rejected(), after_minutes(9), witness(true)).invalid);
+        assert!(judge(&second, &rejected(), after_minutes(10), witness(true)).invalid);
+    }
+
+    #[test]
     fn a_fault_between_two_refusals_does_not_restart_the_count() {
         let first = judge(&good(), &rejected(), after_minutes(0), witness(false));
         let fault = Err(ProviderError::Unreachable(evidence("503")));

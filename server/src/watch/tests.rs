@@ -48,6 +48,8 @@ struct Simulated {
     clock: TestClock,
     mood: Mutex<Mood>,
     dead: Mutex<HashSet<String>>,
+    /// Whoever asks with one of these does not live to hear the answer.
+    deadly: Mutex<HashSet<String>>,
     limited: Mutex<HashMap<String, Timestamp>>,
     asked: Mutex<Vec<(Timestamp, String)>>,
     refused: Mutex<Vec<Timestamp>>,
@@ -68,6 +70,7 @@ impl Simulated {
             clock: clock.clone(),
             mood: Mutex::new(Mood::Well),
             dead: Mutex::default(),
+            deadly: Mutex::default(),
             limited: Mutex::default(),
             asked: Mutex::default(),
             refused: Mutex::default(),
@@ -128,6 +131,7 @@ impl Simulated {
         self.most_under_way.fetch_max(under_way, Ordering::SeqCst);
         let now = self.clock.now();
         lock(&self.asked).push((now, token.to_owned()));
+        assert!(!lock(&self.deadly).contains(token), "broken off, as a test wants it");
         let mut mood = *lock(&self.mood);
         if mood == Mood::Well && lock(&self.dead).contains(token) {
             mood = Mood::RefusesAll;
@@ -757,6 +761,28 @@ async fn a_token_that_does_not_open_costs_nobody_else_anything() {
     assert_eq!((world.host.calls_of(&token(0, 0)), world.invalid().await), (0, 0));
     assert!(world.host.calls_of(&token(1, 0)) >= 3);
     assert!(world.watch.unreadable.load(Ordering::Relaxed), "it was said, once");
+}
+
+#[tokio::test]
+async fn a_check_that_breaks_off_is_made_again_and_holds_up_no_other() {
+    let world = World::of(&[1, 20]).await;
+    let deadly = token(0, 0);
+    lock(&world.host.deadly).insert(deadly.clone());
+    let mut broken_off = 0;
+    for _ in 0..40 {
+        world.clock.advance(MINUTE * 2);
+        for task in join_all(world.watch.round().await.unwrap()).await {
+            broken_off += usize::from(task.is_err());
+        }
+    }
+    assert!(broken_off >= 3, "{broken_off}: its lease ends by itself");
+    assert_eq!(world.host.calls_of(&deadly), broken_off);
+    assert!((0..20).all(|number| world.host.calls_of(&token(1, number)) >= 1));
+    assert_eq!(world.watch.at_once.available_permits(), AT_ONCE, "what it held is free again");
+    lock(&world.host.deadly).clear();
+    world.pass(LEASE, MINUTE).await;
+    assert!(world.credential(0, 0).await.standing.checked_at > world.clock.now().minus(LEASE * 2));
+    assert_eq!((world.invalid().await, world.incidents().await.len()), (0, 0));
 }
 
 #[tokio::test]
