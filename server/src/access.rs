@@ -15,13 +15,12 @@ use crate::{
     check::{Asked, CheckError, Checker},
     clock::{Clock, Timestamp},
     credential::{Access, Credential, Method, Push, Standing, Tokens},
-    guard::Guard,
     health::needed,
     id::{CredentialId, RuntimeId, UserId},
     moment::moment,
     provider::{Age, Identity, Presented, Provider, ProviderError, Registry, Shape, TokenExpiry},
     random::{Entropy, NoEntropy, new_id},
-    renew::{Renewer, TokensError},
+    renew::TokensError,
     scope::ScopeSet,
     seal::{KeyRing, SealError},
     secret::Secret,
@@ -204,7 +203,8 @@ impl Authorizer {
         }
         let shown =
             Presented { token: &token, method: Method::Token, kind: None, user_name: user_name.as_deref() };
-        let identity = match self.checker.guard.identify(provider, &shown, Age::Settled).await?.into_outcome() {
+        let identity = match self.checker.guard.identify(provider, &shown, Age::Settled).await?.into_outcome()
+        {
             Ok(identity) => identity,
             Err(error) => return Err(AccessError::Refused(refusal(error, &access, provider, now))),
         };

@@ -73,7 +73,9 @@ pub fn judge(
         Err(ProviderError::RateLimited { until, evidence }) => {
             troubled(before, Trouble::RateLimited { until: *until }, evidence, now)
         }
-        Err(ProviderError::Unreachable(evidence)) => troubled(before, Trouble::Unreachable, evidence, now),
+        Err(ProviderError::Blocked { evidence, .. } | ProviderError::Unreachable(evidence)) => {
+            troubled(before, Trouble::Unreachable, evidence, now)
+        }
     }
 }
 
@@ -281,9 +283,9 @@ impl Checker {
             answer = self.guard.identify(provider, &credential.presented(&tokens), Age::Fresh).await?;
         }
         let signal = match &answer {
-            Answer::Given(Ok(_) | Err(ProviderError::Insufficient { .. } | ProviderError::Blocked { .. })) => {
-                Signal::Passed
-            }
+            Answer::Given(
+                Ok(_) | Err(ProviderError::Insufficient { .. } | ProviderError::Blocked { .. }),
+            ) => Signal::Passed,
             Answer::Given(Err(ProviderError::Rejected(_))) => {
                 Signal::Refused { first: credential.standing.rejected_since.is_none() }
             }

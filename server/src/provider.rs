@@ -28,7 +28,7 @@ pub mod place;
 pub mod repository;
 pub mod shape;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 /// Why the provider gave no verdict, or a bad one. The distinction is the point: a fault is never a refusal.
 #[derive(Clone, Debug, Eq, PartialEq)]

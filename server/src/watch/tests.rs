@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
-use url::Url;
 
 use super::{
     due::{DAY, HOUR},
@@ -16,11 +15,16 @@ use crate::{
     catalogue::{Account, Declaration, DeclaredProvider, Member, Role, Runtime},
     clock::{Clock, TestClock},
     credential::{Credential, Evidence, Method, ProviderAccount, Push, Standing, Tokens},
+    guard::Guard,
     id::{RuntimeId, UserId},
     person::{Name, User},
     provider::{
         Age, Auth, Doors, Grant, GrantError, Guide, Identity, OauthApp, OauthEndpoints, Presented,
-        ProviderError, Registry, Shape, TokenExpiry,
+        ProviderError, Registry, Settings, TokenExpiry,
+        grant::Dialect,
+        place::Place,
+        shape::Family,
+        testing::{outgoing, settings},
     },
     random::{SystemEntropy, TestEntropy},
     renew::Renewer,
@@ -44,7 +48,7 @@ enum Mood {
 
 /// A Git host that answers at once, and counts.
 struct Simulated {
-    id: ProviderId,
+    place: Place,
     clock: TestClock,
     mood: Mutex<Mood>,
     dead: Mutex<HashSet<String>>,
@@ -65,8 +69,10 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 impl Simulated {
     fn new(clock: &TestClock) -> Self {
+        let at = Settings { id: "sim".into(), ..settings("https://sim.example", &outgoing()) };
+        let url = at.base_url.clone();
         Self {
-            id: "sim".into(),
+            place: Place::new(at, "Simulated", url).unwrap(),
             clock: clock.clone(),
             mood: Mutex::new(Mood::Well),
             dead: Mutex::default(),
@@ -169,26 +175,17 @@ fn evidence(answer: &str) -> Evidence {
 
 #[async_trait]
 impl Provider for Simulated {
-    fn id(&self) -> &ProviderId {
-        &self.id
+    fn place(&self) -> &Place {
+        &self.place
     }
-    fn name(&self) -> &str {
-        "Simulated"
+    fn family(&self) -> &'static Family {
+        &Family { label: "Simulated", user: &[], other: &[] }
+    }
+    fn dialect(&self) -> &'static Dialect {
+        panic!("renews without asking")
     }
     fn icon(&self) -> &'static str {
         "none"
-    }
-    fn host(&self) -> String {
-        "sim.example".into()
-    }
-    fn origin(&self) -> String {
-        "https://sim.example".into()
-    }
-    fn shape(&self, _: &Secret) -> Shape {
-        Shape::Plausible
-    }
-    fn foreign_shapes(&self) -> Vec<(&'static str, &'static str)> {
-        Vec::new()
     }
     fn kind_label(&self, _: &str) -> &'static str {
         "token"
@@ -232,11 +229,11 @@ impl Provider for Simulated {
         panic!("nobody authorizes")
     }
 
-    async fn exchange(&self, _: &OauthApp, _: &Secret, _: &Secret, _: &Url) -> Result<Grant, GrantError> {
+    async fn exchange(&self, _: &OauthApp, _: &Secret, _: &Secret) -> Result<Grant, GrantError> {
         panic!("nobody authorizes")
     }
 
-    async fn refresh(&self, _: &OauthApp, _: &Secret, _: &Url) -> Result<Grant, GrantError> {
+    async fn refresh(&self, _: &OauthApp, _: &Secret) -> Result<Grant, GrantError> {
         lock(&self.refreshed).push(self.clock.now());
         match *lock(&self.mood) {
             Mood::Well => Ok(Grant {
@@ -287,7 +284,7 @@ impl World {
         let keys = Arc::new(KeyRing::open(&root, store.as_ref(), &clock, &entropy).await.unwrap());
         let host = Arc::new(Simulated::new(&clock));
         let mut declaration = Declaration {
-            providers: vec![DeclaredProvider { id: host.id.clone(), origin: host.origin() }],
+            providers: vec![DeclaredProvider { id: host.id().clone(), origin: host.origin() }],
             ..Declaration::default()
         };
         for (user, tokens) in users.iter().enumerate() {
@@ -313,7 +310,7 @@ impl World {
                     id: RuntimeId(format!("{account}.r{number}")),
                     account: account.as_str().into(),
                     name: format!("r{number}"),
-                    provider: host.id.clone(),
+                    provider: host.id().clone(),
                     oauth_app: Some("app".into()),
                     repository: repository(user, number).map(str::to_owned),
                     scopes: None,
@@ -338,7 +335,7 @@ impl World {
         let mut credential = Credential {
             id: CredentialId(name.clone()),
             user: UserId(format!("u{user}")),
-            provider: self.host.id.clone(),
+            provider: self.host.id().clone(),
             method: Method::Token,
             kind: "classic".into(),
             oauth_app: None,
@@ -444,11 +441,11 @@ fn process(
         Arc::clone(keys),
         Arc::clone(&clock),
         Arc::clone(&entropy),
-        Url::parse("https://gitward.example.com").unwrap(),
         under_way.clone(),
     ));
     let hosts = Hosts::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&entropy), Pace::default());
-    let checker = Checker { store, registry, renewer, hosts: Arc::new(hosts), clock, entropy };
+    let guard = Arc::new(Guard::new(Arc::clone(&store), &registry, Arc::clone(&clock)));
+    let checker = Checker { store, registry, renewer, guard, hosts: Arc::new(hosts), clock, entropy };
     Arc::new(Watch::new(Arc::new(checker), under_way))
 }
 
@@ -627,7 +624,7 @@ async fn what_a_process_that_died_had_taken_is_asked_by_another() {
     let world = World::of(&[1]).await;
     world.clock.advance(HOUR);
     let now = world.clock.now();
-    let taken = world.store.take_due(&world.host.id, &[], now, now.plus(LEASE), 9).await.unwrap();
+    let taken = world.store.take_due(world.host.id(), &[], now, now.plus(LEASE), 9).await.unwrap();
     assert_eq!(taken.len(), 1);
     world.pass(LEASE - SECOND, SECOND * 10).await;
     assert_eq!(world.host.calls(), 0);
@@ -732,7 +729,7 @@ async fn what_somebody_looks_at_comes_first_and_looking_writes_nothing() {
     world.clock.advance(HOUR * 2);
     let before = world.store.version().await.unwrap();
     let wanted = CredentialId(token(0, 77));
-    world.watch.want([(world.host.id.clone(), wanted.clone())]);
+    world.watch.want([(world.host.id().clone(), wanted.clone())]);
     assert_eq!(world.store.version().await.unwrap(), before);
     assert!(world.round().await < 20);
     assert_eq!(world.host.calls_of(wanted.as_str()), 1);
