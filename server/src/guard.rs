@@ -1,12 +1,15 @@
 //! Providers ban an address that keeps coming with what they refuse, and all users share this server's address. So
 //! refusals are counted per provider, and once there were many nobody is asked for a while.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use tokio::sync::Semaphore;
 
 use crate::{
     clock::Clock,
     credential::Evidence,
-    provider::{Age, Identity, Presented, Provider, ProviderError},
+    id::ProviderId,
+    provider::{Age, Identity, Presented, Provider, ProviderError, Registry},
     store::{Store, StoreError},
 };
 
@@ -14,18 +17,30 @@ use crate::{
 /// other provider is known to be stricter.
 const REFUSALS: u32 = 20;
 const WINDOW_SECONDS: u32 = 3 * 60;
+/// Questions to one provider under way at once: each may turn out to be a refusal.
+const AT_ONCE: usize = 10;
+/// While others are still waiting for their answers, there may be room again in a moment …
+const MOMENT: Duration = Duration::from_millis(100);
+/// … and after so many moments there were too many refusals indeed.
+const MOMENTS: u32 = 20;
 
 /// Stands between everybody who asks about tokens and the providers.
 pub struct Guard {
-    /// Counts, across processes and restarts.
-    pub store: Arc<dyn Store>,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    at_once: HashMap<ProviderId, Semaphore>,
 }
 
 impl Guard {
-    /// [`Provider::identify`], unless too many tokens were refused there lately: then the answer is
-    /// [`ProviderError::RateLimited`], and nobody was asked.
+    /// Counts in `store`, across processes and restarts, what the providers of `registry` refuse.
+    pub fn new(store: Arc<dyn Store>, registry: &Registry, clock: Arc<dyn Clock>) -> Self {
+        let at_once =
+            registry.providers().map(|provider| (provider.id().clone(), Semaphore::new(AT_ONCE))).collect();
+        Self { store, clock, at_once }
+    }
+
+    /// [`Provider::identify`], after others that ask the same provider. If too many tokens were refused there lately,
+    /// the answer is [`ProviderError::RateLimited`], and nobody was asked.
     ///
     /// # Errors
     /// [`StoreError`] if refusals can't be counted; then nobody was asked either.
@@ -35,9 +50,12 @@ impl Guard {
         presented: &Presented<'_>,
         age: Age,
     ) -> Result<Result<Identity, ProviderError>, StoreError> {
+        let _turn = match self.at_once.get(provider.id()) {
+            Some(at_once) => at_once.acquire().await.ok(),
+            None => None,
+        };
         let bucket = format!("refused at {}", provider.id());
-        // Counted beforehand: a hundred at once are a hundred.
-        if self.store.count_failure(&bucket, self.clock.now(), WINDOW_SECONDS).await? > REFUSALS {
+        if !self.may_be_refused(&bucket).await? {
             let window = self.store.failures(&bucket, self.clock.now()).await?;
             let evidence = Evidence {
                 request: "identity".to_owned(),
@@ -50,5 +68,19 @@ impl Guard {
             self.store.take_back_failure(&bucket, self.clock.now()).await?;
         }
         Ok(outcome)
+    }
+
+    /// Counts a refusal beforehand, so that many at once are many, if there is room for one.
+    async fn may_be_refused(&self, bucket: &str) -> Result<bool, StoreError> {
+        for moment in 0..MOMENTS {
+            if moment > 0 {
+                tokio::time::sleep(MOMENT).await;
+            }
+            if self.store.count_failure(bucket, self.clock.now(), WINDOW_SECONDS).await? <= REFUSALS {
+                return Ok(true);
+            }
+            self.store.take_back_failure(bucket, self.clock.now()).await?;
+        }
+        Ok(false)
     }
 }

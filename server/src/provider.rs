@@ -359,6 +359,11 @@ impl Registry {
         }
     }
 
+    /// All providers that are declared.
+    pub fn providers(&self) -> impl Iterator<Item = &Arc<dyn Provider>> {
+        self.providers.values()
+    }
+
     /// A provider that is declared.
     pub fn provider(&self, id: &ProviderId) -> Option<&Arc<dyn Provider>> {
         self.providers.get(id)

@@ -189,7 +189,7 @@ impl Site {
             Arc::clone(&entropy),
             under_way.clone(),
         ));
-        let guard = Arc::new(Guard { store: Arc::clone(&store), clock: Arc::clone(&clock) });
+        let guard = Arc::new(Guard::new(Arc::clone(&store), &registry, Arc::clone(&clock)));
         let authorizer = Arc::new(Authorizer {
             store: Arc::clone(&store),
             registry: Arc::clone(&registry),
