@@ -16,7 +16,7 @@ use super::*;
 
 /// What a server does that no HTTP library would.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(in crate::provider) enum Misdeed {
+pub(crate) enum Misdeed {
     /// Takes the question and says nothing.
     Silence,
     /// Hangs up after the question.
