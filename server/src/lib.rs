@@ -15,15 +15,18 @@
 //! - [`check`]: the provider is asked again
 //! - [`renew`]: a grant is renewed
 //! - [`watch`]: all of that in the background, when it is due
+//! - [`audit`]: what happened, written down before a secret leaves
 //! - [`backend`]: all of it for one visitor's request, in the words of the pages
 //!
 //! The outside:
 //! - [`provider`]: Git providers, one file per kind
 //! - [`store`]: databases, one folder per engine
 //! - [`web`]: routes, cookies, headers
+//! - [`wire`]: what runtimes and Gitward say to each other
 //! - [`config`], [`cli`], [`site`]: how it is told what to do, and how it is put together
 
 pub mod access;
+pub mod audit;
 pub mod backend;
 pub mod catalogue;
 pub mod check;
@@ -47,3 +50,4 @@ pub mod site;
 pub mod store;
 pub mod watch;
 pub mod web;
+pub mod wire;

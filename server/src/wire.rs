@@ -1,0 +1,317 @@
+//! What runtimes and Gitward say to each other under [`BASE`], as JSON: the server writes it, `gitward credential` reads
+//! it, and the description at `/runtime/v1/openapi.json` is made of it.
+//!
+//! | | |
+//! |---|---|
+//! | `POST /runtime/v1/credential` | [`CredentialRequest`] → 200 [`CredentialAnswer`], or 204 without a body if `version` is the one that is handed out now |
+//! | `POST /runtime/v1/credential/report` | [`Report`] → 200 [`ReportAnswer`] |
+//! | `GET /runtime/v1/users` | → 200 [`Users`] |
+//! | `GET /runtime/v1/changes?after=…&wait=…` | → 200 [`Changes`], or 204 if nothing has changed by then |
+//!
+//! Every request carries `Authorization: Bearer gwr_<public id>_<secret>`; cookies count for nothing. Every answer that
+//! is not a success is a [`Problem`], of the type `application/problem+json` (RFC 9457). Times are RFC 3339 in UTC.
+//! What is unknown in an answer must be ignored: fields and codes may be added.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use zeroize::Zeroizing;
+
+/// What all addresses of this version begin with.
+pub const BASE: &str = "/runtime/v1";
+/// Where credentials are asked for.
+pub const CREDENTIAL: &str = "/runtime/v1/credential";
+/// Where is told what became of them.
+pub const REPORT: &str = "/runtime/v1/credential/report";
+/// Who has one.
+pub const USERS: &str = "/runtime/v1/users";
+/// What is new.
+pub const CHANGES: &str = "/runtime/v1/changes";
+/// The description for machines.
+pub const OPENAPI: &str = "/runtime/v1/openapi.json";
+/// The description for people.
+pub const DOCS: &str = "/runtime/v1/docs";
+
+/// The longest that [`CHANGES`] waits, in seconds.
+pub const LONGEST_WAIT_SECONDS: u32 = 30;
+
+/// A secret on its way out or in: never printed. The one type in the house that serialises one.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(transparent)]
+#[schema(value_type = String, format = Password)]
+pub struct Released(Zeroizing<String>);
+
+impl Released {
+    /// Takes the text in.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Zeroizing::new(text.into()))
+    }
+
+    /// The text itself. Each call is a place to look at in a review.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Released {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Released")
+    }
+}
+
+/// Asks for the credential of one user of this runtime.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CredentialRequest {
+    /// The name that the user signs in to Gitward with.
+    #[schema(example = "mara", min_length = 1, max_length = 256)]
+    pub user: String,
+    /// The repository, or its host alone: `https://github.com/acme/gitops.git`. Scheme, host and port must be exactly
+    /// those of the runtime's Git provider, the path below the provider's; no user name, no password.
+    #[schema(example = "https://github.com/acme/gitops.git", min_length = 1, max_length = 2048)]
+    pub git_url: String,
+    /// The version that the runtime holds. If it is still the one to use, the answer is 204 without a body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 128)]
+    pub version: Option<String>,
+}
+
+/// A credential that works, as far as Gitward knows.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct CredentialAnswer {
+    /// Names this very secret, and says nothing about it. Another secret has another version.
+    pub version: String,
+    /// For Git over HTTPS.
+    pub git: GitCredential,
+    /// For the provider's REST API.
+    pub api: ApiHeader,
+    /// The account at the provider.
+    pub login: String,
+    /// What it may do, in the provider's words; null where the provider does not show it.
+    pub scopes: Option<Vec<String>>,
+    /// When this secret ends (RFC 3339, UTC); null if never, or unknown. Ask again before that.
+    #[schema(format = DateTime, example = "2026-11-22T12:00:00Z")]
+    pub expires_at: Option<String>,
+    /// The same in seconds from now, at least 60: for those whose clock may be wrong.
+    #[schema(minimum = 60)]
+    pub expires_in: Option<u64>,
+    /// What the user's page says about it.
+    pub health: Health,
+}
+
+/// What Git over HTTPS asks for.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct GitCredential {
+    /// Always there: where the provider takes any name, one that it takes.
+    pub username: String,
+    /// The secret.
+    pub password: Released,
+}
+
+/// A header of a request to the provider's REST API.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ApiHeader {
+    /// `Authorization`
+    #[schema(example = "Authorization")]
+    pub name: String,
+    /// With the secret in it.
+    pub value: Released,
+}
+
+/// What the user's page says about a token.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Health {
+    /// It works.
+    Valid,
+    /// It works, and ends within 14 days unless its user acts.
+    Expiring,
+    /// There is none.
+    NoToken,
+    /// It has ended.
+    Expired,
+    /// The provider does not know it any more.
+    Revoked,
+    /// The provider refused it once; it is asked again before that counts.
+    Checking,
+    /// It lacks scopes that this runtime needs.
+    ScopesMissing,
+    /// It may not push to the runtime's repository.
+    CannotPush,
+    /// It does not see the runtime's repository.
+    RepositoryHidden,
+    /// The organization at the provider wants single sign-on first.
+    NeedsSso,
+    /// Another account's token waits for the user's decision; the one before serves.
+    AnotherAccount,
+    /// The provider gave no answer when it was last asked.
+    ProviderUnreachable,
+    /// The provider limits requests.
+    ProviderLimiting,
+}
+
+/// What happened with a credential.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// The name that the user signs in to Gitward with.
+    #[schema(example = "mara", min_length = 1, max_length = 256)]
+    pub user: String,
+    /// Which one. Without it: the one that this runtime fetched last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 128)]
+    pub version: Option<String>,
+    /// What happened.
+    pub outcome: Outcome,
+}
+
+/// What happened with a credential.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The runtime has taken it over and holds no older one any more: Gitward may end the one before.
+    Used,
+    /// The provider refused it. Gitward asks the provider itself; no verdict follows from a report alone.
+    Rejected,
+}
+
+/// What is known now.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ReportAnswer {
+    /// The version that is handed out now; null if the user has no token for this runtime. If it is not the one that
+    /// the runtime holds, it should fetch it.
+    pub version: Option<String>,
+}
+
+/// All users of the runtime, by name.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Users {
+    /// One each.
+    pub users: Vec<User>,
+}
+
+/// A user of the runtime. Nothing secret.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct User {
+    /// The name that the user signs in to Gitward with.
+    pub user: String,
+    /// What the user's page says.
+    pub health: Health,
+    /// The version that is handed out now; null if there is no token.
+    pub version: Option<String>,
+    /// The account at the provider, if there is a token.
+    pub login: Option<String>,
+    /// When its user must act (RFC 3339, UTC), if that is known.
+    #[schema(format = DateTime)]
+    pub expires_at: Option<String>,
+    /// When this runtime last fetched it (RFC 3339, UTC).
+    #[schema(format = DateTime)]
+    pub fetched_at: Option<String>,
+    /// The version that this runtime last said it uses.
+    pub used_version: Option<String>,
+}
+
+/// What [`CHANGES`] is asked.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct ChangesQuery {
+    /// The `cursor` of the last answer. Without it the answer comes at once.
+    #[param(max_length = 128)]
+    pub after: Option<String>,
+    /// How many seconds to wait for something to happen; none if left out.
+    #[param(minimum = 0, maximum = 30)]
+    pub wait: Option<u32>,
+}
+
+/// What every user's token is now. Complete each time, so that nothing is missed: whoever is not in it, or has another
+/// version than before, has lost what the runtime holds.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Changes {
+    /// For the next question.
+    pub cursor: String,
+    /// By name.
+    pub users: Vec<Held>,
+}
+
+/// What may be held for one user.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Held {
+    /// The name that the user signs in to Gitward with.
+    pub user: String,
+    /// The version that is handed out now; null if there is none, or none that works: drop what you hold.
+    pub version: Option<String>,
+}
+
+/// Why not (RFC 9457).
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    /// The address of the code's explanation.
+    #[serde(rename = "type")]
+    #[schema(example = "https://gitward.example.com/runtime/v1/docs#no_token")]
+    pub kind: String,
+    /// The code in a few words.
+    pub title: String,
+    /// The answer's status.
+    pub status: u16,
+    /// What it means here and what to do.
+    pub detail: String,
+    /// For programs.
+    pub code: Code,
+    /// Trying again makes sense after so many seconds, as in the header `Retry-After`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Code {
+    /// The request is not what the description says.
+    Malformed,
+    /// The body is not `application/json`.
+    NotJson,
+    /// The body is too large.
+    TooLarge,
+    /// There is nothing at this address.
+    NotFound,
+    /// This address takes another method.
+    WrongMethod,
+    /// No key, or none that was ever made here.
+    KeyUnknown,
+    /// The key was revoked, or a rotation replaced it.
+    KeyRevoked,
+    /// Too many wrong keys came from this address.
+    TooManyWrongKeys,
+    /// The runtime is no longer declared.
+    RuntimeDisabled,
+    /// The runtime has no such user: unknown, disabled, or no member of its account.
+    UnknownUser,
+    /// The address is none that a credential is handed out for.
+    UrlRefused,
+    /// The address is not at the runtime's own Git provider.
+    OtherHost,
+    /// The user has given no token for this runtime.
+    NoToken,
+    /// The token has ended; its user must give another one.
+    Expired,
+    /// The provider does not know the token any more; its user must give another one.
+    Revoked,
+    /// The token has less than 60 seconds to live, and nothing renews it.
+    EndsSoon,
+    /// The token must be renewed, and the provider gives no answer.
+    ProviderDown,
+    /// The token must be renewed, and the provider limits requests.
+    ProviderLimiting,
+    /// The release could not be written down, so nothing was released.
+    NotRecorded,
+    /// Gitward's database gives no answer.
+    Unavailable,
+    /// A fault in Gitward; its log says more.
+    Internal,
+    /// A code that this program is too old to know.
+    #[serde(other)]
+    #[schema(rename = "other")]
+    Other,
+}
