@@ -56,17 +56,22 @@ pub enum Purpose {
     Credentials,
     /// What a login attempt must remember.
     Logins,
+    /// Where the audit log ends.
+    Audit,
 }
 
 impl Purpose {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Credentials, Self::Logins];
+    pub const ALL: [Self; 3] = [Self::Credentials, Self::Logins, Self::Audit];
+    /// Those that every database had from the first version on. [`KeyRing::open`] adds the others.
+    const FIRST: [Self; 2] = [Self::Credentials, Self::Logins];
 
     /// As the database keeps it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Credentials => "credentials",
             Self::Logins => "logins",
+            Self::Audit => "audit",
         }
     }
 
@@ -81,7 +86,7 @@ impl Purpose {
 pub struct DataKeyRow {
     /// Random; stands in each envelope, so that exactly one key is tried.
     pub id: [u8; 16],
-    /// `credentials`, `logins`.
+    /// `credentials`, `logins`, `audit`.
     pub purpose: String,
     /// Sealed by the root key.
     pub wrapped: Vec<u8>,
@@ -214,8 +219,8 @@ pub struct KeyRing {
 }
 
 impl KeyRing {
-    /// Loads the data keys and unwraps them. Where there are none yet, makes one for each purpose, all in one step;
-    /// if another process was faster, takes those.
+    /// Loads the data keys and unwraps them. Makes one for each purpose that has none yet, all in one step; if another
+    /// process was faster, takes those.
     ///
     /// # Errors
     /// [`KeyError::WrongKey`] if the root key is another database's; then nothing was written.
@@ -226,16 +231,21 @@ impl KeyRing {
         clock: &dyn Clock,
         entropy: &dyn Entropy,
     ) -> Result<Self, KeyError> {
-        if let Some(ring) = Self::unlock(root, store).await? {
-            return Ok(ring);
-        }
+        let there = Self::unlock(root, store).await?;
+        let lacks = |purpose: &Purpose| there.as_ref().is_none_or(|ring| !ring.active.contains_key(purpose));
         let now = clock.now();
         let first = Purpose::ALL
             .into_iter()
+            .filter(lacks)
             .map(|purpose| root.new_data_key(purpose, now, entropy))
             .collect::<Result<Vec<_>, _>>()?;
-        store.add_first_data_keys(&first).await.map_err(KeyError::Store)?;
-        Self::unwrap_all(root, store.data_keys().await.map_err(KeyError::Store)?)
+        match there {
+            Some(ring) if first.is_empty() => Ok(ring),
+            _ => {
+                store.add_first_data_keys(&first).await.map_err(KeyError::Store)?;
+                Self::unwrap_all(root, store.data_keys().await.map_err(KeyError::Store)?)
+            }
+        }
     }
 
     /// Loads the data keys that are there and unwraps them. Writes nothing: `None` where there are none yet.
@@ -261,7 +271,7 @@ impl KeyRing {
             ring.keys.insert(row.id, DataKey { purpose, cipher });
             ring.active.insert(purpose, row.id);
         }
-        if ring.active.len() < Purpose::ALL.len() {
+        if Purpose::FIRST.iter().any(|purpose| !ring.active.contains_key(purpose)) {
             return Err(KeyError::Damaged { id: "-".into(), problem: "the key of a purpose is missing" });
         }
         Ok(ring)

@@ -15,6 +15,7 @@ use url::Url;
 
 use crate::{
     access::Authorizer,
+    audit::Audit,
     check::Checker,
     clock::Clock,
     config::{Config, ProviderKind, ProviderSettings},
@@ -51,6 +52,8 @@ pub struct Site {
     pub registry: Arc<Registry>,
     /// What seals.
     pub keys: Arc<KeyRing>,
+    /// Writes down what happens.
+    pub audit: Audit,
     /// Gives tokens.
     pub authorizer: Arc<Authorizer>,
     /// Asks again.
@@ -181,6 +184,8 @@ impl Site {
     ) -> Result<Self, SiteError> {
         let store: Arc<dyn Store> = Arc::<SqliteStore>::clone(&sqlite);
         let keys = Arc::new(KeyRing::open(root, store.as_ref(), clock.as_ref(), entropy.as_ref()).await?);
+        let audit =
+            Audit::open(Arc::clone(&store), Arc::clone(&keys), Arc::clone(&clock), Arc::clone(&entropy));
         let declaration = config.declaration(|id| origin(&registry, id));
         let applied = store.apply(&declaration, clock.now()).await?;
         let under_way = TaskTracker::new();
@@ -220,6 +225,7 @@ impl Site {
             people,
             registry,
             keys,
+            audit,
             authorizer,
             checker,
             watch,

@@ -8,10 +8,14 @@ use std::{collections::HashMap, time::Duration};
 use async_trait::async_trait;
 
 use crate::{
+    audit::{
+        Record,
+        chain::{Hash, Head},
+    },
     catalogue::Declaration,
     clock::Timestamp,
     credential::{Access, Credential, Push},
-    id::{CredentialId, OauthAppId, ProviderId, RuntimeId, UserId},
+    id::{AccountId, CredentialId, OauthAppId, ProviderId, RuntimeId, UserId},
     login::LoginAttempt,
     person::{Name, OneTimeLink, Session, User},
     seal::{DataKeyRow, Sealed},
@@ -415,13 +419,54 @@ pub trait WatchStore: Send + Sync {
 pub trait KeyStore: Send + Sync {
     /// All of them.
     async fn data_keys(&self) -> Result<Vec<DataKeyRow>, StoreError>;
-    /// Adds the first ones; `false` if there are any already.
+    /// Adds the first ones of their purposes; `false`, and nothing was added, if there is one of such a purpose already.
     async fn add_first_data_keys(&self, keys: &[DataKeyRow]) -> Result<bool, StoreError>;
+}
+
+/// Which records of the audit log.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct AuditFilter {
+    /// About things of this user.
+    pub user: Option<UserId>,
+    /// About this account, and about how its members signed in.
+    pub account: Option<AccountId>,
+    /// About this runtime.
+    pub runtime: Option<RuntimeId>,
+    /// What was done, as a word of the log or the first part of one: `token` for all that was done to tokens.
+    pub action: Option<String>,
+    /// At or after.
+    pub since: Option<Timestamp>,
+    /// Before.
+    pub until: Option<Timestamp>,
+    /// Only what was refused.
+    pub refused: bool,
+    /// Only before this record.
+    pub before: Option<i64>,
+}
+
+/// The audit log. Only ever grows.
+#[async_trait]
+pub trait AuditStore: Send + Sync {
+    /// Where it ends. `None` if it is empty.
+    async fn audit_head(&self) -> Result<Option<Head>, StoreError>;
+    /// Adds records and moves the end, all on the disk before it answers. `false`, and nothing has changed, if the log
+    /// does not end at record `after` with that hash (0 and any hash: it is empty).
+    async fn append_audit(
+        &self,
+        after: i64,
+        hash: &Hash,
+        records: &[Record],
+        head: &Head,
+    ) -> Result<bool, StoreError>;
+    /// Up to `most` records after the one with this number, in order.
+    async fn audit_after(&self, sequence: i64, most: u32) -> Result<Vec<Record>, StoreError>;
+    /// Up to `most` records, the latest first.
+    async fn audit_records(&self, filter: &AuditFilter, most: u32) -> Result<Vec<Record>, StoreError>;
 }
 
 /// Everything that is kept.
 #[async_trait]
-pub trait Store: PersonStore + AccessStore + LoginStore + WatchStore + KeyStore {
+pub trait Store: PersonStore + AccessStore + LoginStore + WatchStore + KeyStore + AuditStore {
     /// A number that is another one as soon as anything that is kept has changed, whoever changed it. `None` where the
     /// engine can't tell.
     async fn version(&self) -> Result<Option<i64>, StoreError>;

@@ -23,6 +23,7 @@ use sqlx::{
 use crate::store::{Store, StoreError};
 
 mod access;
+mod audit;
 mod credential;
 mod declaration;
 mod key;

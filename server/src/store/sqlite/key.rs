@@ -34,10 +34,15 @@ impl KeyStore for SqliteStore {
     async fn add_first_data_keys(&self, keys: &[DataKeyRow]) -> Result<bool, StoreError> {
         const DOING: &str = "add the first data keys";
         let mut step = self.step(DOING).await?;
-        let there =
-            sqlx::query("SELECT 1 FROM data_keys LIMIT 1").fetch_optional(&mut *step).await.doing(DOING)?;
-        if there.is_some() {
-            return Ok(false);
+        for key in keys {
+            let there = sqlx::query("SELECT 1 FROM data_keys WHERE purpose = $1 LIMIT 1")
+                .bind(&key.purpose)
+                .fetch_optional(&mut *step)
+                .await
+                .doing(DOING)?;
+            if there.is_some() {
+                return Ok(false);
+            }
         }
         for key in keys {
             sqlx::query(

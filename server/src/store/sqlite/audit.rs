@@ -1,0 +1,168 @@
+//! The audit log.
+
+use async_trait::async_trait;
+use sqlx::{AssertSqlSafe, QueryBuilder, Sqlite, sqlite::SqliteRow};
+
+use super::{
+    Doing, SqliteStore,
+    row::{Columns, micros},
+};
+use crate::{
+    audit::{
+        Record,
+        chain::{Hash, Head},
+    },
+    seal::Sealed,
+    store::{AuditFilter, AuditStore, StoreError},
+};
+
+const COLUMNS: &str = "sequence, at, actor, actor_id, actor_name, action, outcome, reason, user_id, account_id, \
+                       runtime_id, object, detail, request_id, address, hash";
+
+#[async_trait]
+impl AuditStore for SqliteStore {
+    async fn audit_head(&self) -> Result<Option<Head>, StoreError> {
+        let row = sqlx::query("SELECT sequence, hash, sealed FROM audit_head WHERE one = 1")
+            .fetch_optional(&self.readers)
+            .await
+            .doing("read where the audit log ends")?;
+        row.map(|row| {
+            let mut columns = Columns::new(&row);
+            Ok(Head {
+                sequence: columns.read("audit_head.sequence")?,
+                hash: columns.bytes("audit_head.hash")?,
+                sealed: Sealed(columns.read("audit_head.sealed")?),
+            })
+        })
+        .transpose()
+    }
+
+    async fn append_audit(
+        &self,
+        after: i64,
+        hash: &Hash,
+        records: &[Record],
+        head: &Head,
+    ) -> Result<bool, StoreError> {
+        const DOING: &str = "write the audit log";
+        let mut step = self.step(DOING).await?;
+        let moved = sqlx::query(
+            "INSERT INTO audit_head (one, sequence, hash, sealed)
+             SELECT 1, $1, $2, $3 WHERE $4 = 0 OR EXISTS (SELECT 1 FROM audit_head)
+             ON CONFLICT (one) DO UPDATE
+             SET sequence = excluded.sequence, hash = excluded.hash, sealed = excluded.sealed
+             WHERE audit_head.sequence = $4 AND audit_head.hash = $5",
+        )
+        .bind(head.sequence)
+        .bind(head.hash.as_slice())
+        .bind(&head.sealed.0)
+        .bind(after)
+        .bind(hash.as_slice())
+        .execute(&mut *step)
+        .await
+        .doing(DOING)?;
+        if moved.rows_affected() != 1 {
+            return Ok(false);
+        }
+        let mut insert = QueryBuilder::<Sqlite>::new(format!("INSERT INTO audit ({COLUMNS}) "));
+        insert.push_values(records, |mut row, record| {
+            row.push_bind(record.sequence)
+                .push_bind(record.at.micros())
+                .push_bind(&record.actor)
+                .push_bind(&record.actor_id)
+                .push_bind(&record.actor_name)
+                .push_bind(&record.action)
+                .push_bind(&record.outcome)
+                .push_bind(&record.reason)
+                .push_bind(record.user.as_ref().map(|id| id.as_str()))
+                .push_bind(record.account.as_ref().map(|id| id.as_str()))
+                .push_bind(record.runtime.as_ref().map(|id| id.as_str()))
+                .push_bind(&record.object)
+                .push_bind(&record.detail)
+                .push_bind(&record.request)
+                .push_bind(&record.address)
+                .push_bind(record.hash.as_slice());
+        });
+        // As many statements as there are sizes of a batch: not worth keeping prepared.
+        insert.build().persistent(false).execute(&mut *step).await.doing(DOING)?;
+        step.commit().await.doing(DOING)?;
+        Ok(true)
+    }
+
+    async fn audit_after(&self, sequence: i64, most: u32) -> Result<Vec<Record>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM audit WHERE sequence > $1 ORDER BY sequence LIMIT $2");
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(sequence)
+            .bind(most)
+            .fetch_all(&self.readers)
+            .await
+            .doing("read the audit log")?;
+        rows.iter().map(record).collect()
+    }
+
+    async fn audit_records(&self, filter: &AuditFilter, most: u32) -> Result<Vec<Record>, StoreError> {
+        let mut select = QueryBuilder::<Sqlite>::new(format!("SELECT {COLUMNS} FROM audit WHERE 1 = 1"));
+        if let Some(user) = &filter.user {
+            select.push(" AND user_id = ").push_bind(user.as_str());
+        }
+        if let Some(account) = &filter.account {
+            // What members do before they name a runtime belongs to no account, and concerns each of theirs.
+            select.push(" AND (account_id = ").push_bind(account.as_str());
+            select.push(
+                " OR (account_id IS NULL AND runtime_id IS NULL
+                      AND action IN ('session.begun', 'session.ended', 'password.changed', 'password-link.made',
+                                     'user.added', 'user.disabled')
+                      AND user_id IN (SELECT users.id FROM users
+                                      JOIN members ON members.user_name = users.name
+                                      WHERE members.account_id = ",
+            );
+            select.push_bind(account.as_str()).push(")))");
+        }
+        if let Some(runtime) = &filter.runtime {
+            select.push(" AND runtime_id = ").push_bind(runtime.as_str());
+        }
+        if let Some(action) = &filter.action {
+            select.push(" AND (action = ").push_bind(action);
+            // Not LIKE, which would read `_` and `%` as something else.
+            select.push(" OR substr(action, 1, length(").push_bind(action).push(") + 1) = ");
+            select.push_bind(format!("{action}.")).push(")");
+        }
+        if let Some(since) = micros(filter.since) {
+            select.push(" AND at >= ").push_bind(since);
+        }
+        if let Some(until) = micros(filter.until) {
+            select.push(" AND at < ").push_bind(until);
+        }
+        if filter.refused {
+            select.push(" AND outcome = 'refused'");
+        }
+        if let Some(before) = filter.before {
+            select.push(" AND sequence < ").push_bind(before);
+        }
+        select.push(" ORDER BY sequence DESC LIMIT ").push_bind(most);
+        let rows = select.build().fetch_all(&self.readers).await.doing("read the audit log")?;
+        rows.iter().map(record).collect()
+    }
+}
+
+fn record(row: &SqliteRow) -> Result<Record, StoreError> {
+    let mut columns = Columns::new(row);
+    Ok(Record {
+        sequence: columns.read("audit.sequence")?,
+        at: columns.time("audit.at")?,
+        actor: columns.read("audit.actor")?,
+        actor_id: columns.read("audit.actor_id")?,
+        actor_name: columns.read("audit.actor_name")?,
+        action: columns.read("audit.action")?,
+        outcome: columns.read("audit.outcome")?,
+        reason: columns.read("audit.reason")?,
+        user: columns.optional_id("audit.user_id")?,
+        account: columns.optional_id("audit.account_id")?,
+        runtime: columns.optional_id("audit.runtime_id")?,
+        object: columns.read("audit.object")?,
+        detail: columns.read("audit.detail")?,
+        request: columns.read("audit.request_id")?,
+        address: columns.read("audit.address")?,
+        hash: columns.bytes("audit.hash")?,
+    })
+}
