@@ -16,7 +16,6 @@
 //! - [`renew`]: a grant is renewed
 //! - [`watch`]: all of that in the background, when it is due
 //! - [`audit`]: what happened, written down before a secret leaves
-//! - [`audit`]: what happened, written down before a secret leaves
 //! - [`backend`]: all of it for one visitor's request, in the words of the pages
 //!
 //! The outside:
@@ -27,7 +26,6 @@
 //! - [`config`], [`cli`], [`site`]: how it is told what to do, and how it is put together
 
 pub mod access;
-pub mod audit;
 pub mod audit;
 pub mod backend;
 pub mod catalogue;
