@@ -89,6 +89,9 @@ pub struct Credential {
     pub noted_end: Option<Timestamp>,
     /// When the access token of a grant must be renewed; `None` if never.
     pub renew_at: Option<Timestamp>,
+    /// When the access token of a grant ends, renewed or not; `None` if never, or for a pasted token, whose end is
+    /// `expires_at`.
+    pub secret_ends_at: Option<Timestamp>,
     /// What the provider last said.
     pub standing: Standing,
     /// When it is asked about again by itself; `None` if only when its user does something.

@@ -15,6 +15,7 @@
 //! - [`check`]: the provider is asked again
 //! - [`renew`]: a grant is renewed
 //! - [`watch`]: all of that in the background, when it is due
+//! - [`runtime_key`], [`release`], [`delivery`], [`git_url`]: a runtime fetches a token of a user
 //! - [`audit`]: what happened, written down before a secret leaves
 //! - [`backend`]: all of it for one visitor's request, in the words of the pages
 //!
@@ -34,6 +35,8 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod credential;
+pub mod delivery;
+pub mod git_url;
 pub mod guard;
 pub mod health;
 pub mod id;
@@ -42,7 +45,9 @@ pub mod moment;
 pub mod person;
 pub mod provider;
 pub mod random;
+pub mod release;
 pub mod renew;
+pub mod runtime_key;
 pub mod scope;
 pub mod seal;
 pub mod secret;

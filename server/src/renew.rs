@@ -76,9 +76,19 @@ impl From<&GrantError> for Setback {
     }
 }
 
-/// When a grant must be renewed, and when its user must act, counted from when the request was sent: the answer may
-/// have taken its time.
-pub fn dates(grant: &Grant, sent_at: Timestamp) -> (Option<Timestamp>, Option<Timestamp>) {
+/// When things happen to a grant.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Dates {
+    /// It must be renewed then, if anything renews it.
+    pub renew_at: Option<Timestamp>,
+    /// Its access token ends.
+    pub secret_ends_at: Option<Timestamp>,
+    /// Its user must act.
+    pub user_acts_at: Option<Timestamp>,
+}
+
+/// Counted from when the request was sent: the answer may have taken its time.
+pub fn dates(grant: &Grant, sent_at: Timestamp) -> Dates {
     let renew_at = grant.expires_in.map(|life| {
         let margin = (life / 10).max(Duration::from_secs(5 * 60)).min(life);
         sent_at.plus(life - margin)
@@ -88,7 +98,11 @@ pub fn dates(grant: &Grant, sent_at: Timestamp) -> (Option<Timestamp>, Option<Ti
         // Nothing renews it, so the access token's end is the user's business.
         (None, _, life) => life.map(|life| sent_at.plus(life)),
     };
-    (renew_at.filter(|_| grant.refresh.is_some()), user_acts_at)
+    Dates {
+        renew_at: renew_at.filter(|_| grant.refresh.is_some()),
+        secret_ends_at: grant.expires_in.map(|life| sent_at.plus(life)),
+        user_acts_at,
+    }
 }
 
 /// Hands out tokens that work, renewing them where needed.
@@ -130,7 +144,15 @@ impl Renewer {
         self.on_its_own(id, None).await
     }
 
-    /// The same, renewed before its time if it still is of this generation: the provider refused its access token.
+    /// A credential with its tokens as they are, due or not.
+    ///
+    /// # Errors
+    /// As [`TokensError`] says, but never [`TokensError::NotRenewed`].
+    pub async fn as_kept(&self, id: &CredentialId) -> Result<(Credential, Tokens), TokensError> {
+        self.open(id).await
+    }
+
+    /// A credential with tokens that are good for now, renewed before its time if it still is of this generation: the provider refused its access token.
     ///
     /// # Errors
     /// As [`TokensError`] says.
@@ -252,10 +274,11 @@ impl Renewer {
     ) -> Result<(Credential, Tokens), TokensError> {
         // A provider that rotates nothing sends no new refresh token; the old one stays good then.
         let grant = Grant { refresh: grant.refresh.or(tokens.refresh), ..grant };
-        let (renew_at, user_acts_at) = dates(&grant, sent_at);
+        let Dates { renew_at, secret_ends_at, user_acts_at } = dates(&grant, sent_at);
         let mut renewed = Credential {
             generation: credential.generation + 1,
             renew_at,
+            secret_ends_at,
             expires_at: user_acts_at.or(credential.expires_at),
             scopes: grant.scopes.clone().or(credential.scopes),
             ..credential

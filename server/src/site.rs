@@ -3,7 +3,7 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -19,6 +19,7 @@ use crate::{
     check::Checker,
     clock::Clock,
     config::{Config, ProviderKind, ProviderSettings},
+    delivery::Deliveries,
     guard::Guard,
     id::{CredentialId, ProviderId},
     login::Logins,
@@ -33,11 +34,13 @@ use crate::{
         http::{HttpSettings, Outgoing},
     },
     random::Entropy,
+    release::Releases,
     renew::Renewer,
+    runtime_key::RuntimeKeys,
     seal::{KeyError, KeyRing, RootKey},
     store::{AccessStore, Applied, NewCredential, Store, StoreError, sqlite::SqliteStore},
     watch::{Watch, host::Pace, hosts::Hosts},
-    web::{self, asset},
+    web::{self, asset, runtime_api::door::WrongKeys},
 };
 
 pub mod records;
@@ -62,6 +65,14 @@ pub struct Site {
     pub watch: Arc<Watch>,
     /// Leads through the provider's sign-in.
     pub logins: Logins,
+    /// Lets runtimes in.
+    pub runtime_keys: RuntimeKeys,
+    /// Counts those that it did not let in.
+    pub wrong_keys: WrongKeys,
+    /// Hands out credentials to runtimes.
+    pub releases: Arc<Releases>,
+    /// What runtimes hold.
+    pub deliveries: Arc<Deliveries>,
     /// What must be waited for before the process ends: between a provider's answer and its row lies a token.
     pub under_way: TaskTracker,
     /// The time.
@@ -202,7 +213,7 @@ impl Site {
         let checker = Arc::new(Checker {
             store: Arc::clone(&store),
             registry: Arc::clone(&registry),
-            renewer,
+            renewer: Arc::clone(&renewer),
             guard,
             hosts: Arc::new(hosts),
             clock: Arc::clone(&clock),
@@ -218,6 +229,25 @@ impl Site {
         });
         let watch = Arc::new(Watch::new(Arc::clone(&checker), under_way.clone()));
         let logins = Logins { authorizer: Arc::clone(&authorizer) };
+        let runtime_keys = RuntimeKeys {
+            store: Arc::clone(&store),
+            audit: audit.clone(),
+            clock: Arc::clone(&clock),
+            entropy: Arc::clone(&entropy),
+        };
+        let deliveries = Arc::new(Deliveries::new(Arc::clone(&store), under_way.clone()));
+        let releases = Arc::new(Releases {
+            store: Arc::clone(&store),
+            registry: Arc::clone(&registry),
+            renewer,
+            checker: Arc::clone(&checker),
+            audit: audit.clone(),
+            deliveries: Arc::clone(&deliveries),
+            clock: Arc::clone(&clock),
+            under_way: under_way.clone(),
+            resting: Mutex::default(),
+            news: tokio::sync::Mutex::default(),
+        });
         let people =
             People::new(sqlite, Arc::clone(&clock), Arc::clone(&entropy), person::Settings::default())?;
         Ok(Self {
@@ -230,6 +260,10 @@ impl Site {
             checker,
             watch,
             logins,
+            runtime_keys,
+            wrong_keys: WrongKeys::default(),
+            releases,
+            deliveries,
             under_way,
             clock,
             entropy,

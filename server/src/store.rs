@@ -7,6 +7,7 @@ use std::{collections::HashMap, time::Duration};
 
 use async_trait::async_trait;
 
+use self::runtime::RuntimeStore;
 use crate::{
     audit::{
         Record,
@@ -23,6 +24,7 @@ use crate::{
     watch::host::{Host, Incident},
 };
 
+pub mod runtime;
 pub mod sqlite;
 
 #[cfg(test)]
@@ -466,7 +468,9 @@ pub trait AuditStore: Send + Sync {
 
 /// Everything that is kept.
 #[async_trait]
-pub trait Store: PersonStore + AccessStore + LoginStore + WatchStore + KeyStore + AuditStore {
+pub trait Store:
+    PersonStore + AccessStore + LoginStore + WatchStore + KeyStore + AuditStore + RuntimeStore
+{
     /// A number that is another one as soon as anything that is kept has changed, whoever changed it. `None` where the
     /// engine can't tell.
     async fn version(&self) -> Result<Option<i64>, StoreError>;

@@ -26,11 +26,13 @@ use tower_http::{
 };
 
 use self::burst::Burst;
-use crate::{backend::Visit, site::Site};
+use crate::{backend::Visit, site::Site, wire};
 
 pub mod asset;
 pub mod burst;
 pub mod oauth;
+pub mod plain;
+pub mod runtime_api;
 pub mod security;
 pub mod serve;
 pub mod session;
@@ -61,6 +63,8 @@ pub enum Door {
     Open,
     /// Who is signed in; a page sends strangers to the sign-in.
     SignedIn,
+    /// A runtime, by its key; cookies count for nothing.
+    RuntimeKey,
 }
 
 /// Pages that strangers may see.
@@ -100,6 +104,12 @@ pub fn routes() -> Vec<Route> {
         (Method::GET, "/pkg/{*file}".to_owned(), Door::Open),
         (Method::GET, "/favicon.svg".to_owned(), Door::Open),
         (Method::GET, "/robots.txt".to_owned(), Door::Open),
+        (Method::POST, wire::CREDENTIAL.to_owned(), Door::RuntimeKey),
+        (Method::POST, wire::REPORT.to_owned(), Door::RuntimeKey),
+        (Method::GET, wire::USERS.to_owned(), Door::RuntimeKey),
+        (Method::GET, wire::CHANGES.to_owned(), Door::RuntimeKey),
+        (Method::GET, wire::OPENAPI.to_owned(), Door::Open),
+        (Method::GET, wire::DOCS.to_owned(), Door::Open),
     ];
     let own = own.into_iter().map(|(method, path, door)| Route { method, path, door });
     pages.chain(functions).chain(own).collect()
@@ -142,10 +152,13 @@ pub fn router(site: &Arc<Site>) -> Result<Router, asset::NoFiles> {
         .layer(from_fn(security::forms_only))
         .layer(from_fn(security::proven_origin))
         .layer(CsrfLayer::new().with_rejection_response(security::from_another_site))
+        // Beyond what guards browsers: no browser can be led to show a key.
+        .merge(runtime_api::router(site, &found.names.css))
         .layer(RequestBodyLimitLayer::new(LARGEST_REQUEST_BYTES))
         .layer(from_fn(security::too_large))
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, LONGEST_REQUEST))
         .layer(CatchPanicLayer::new())
+        .layer(from_fn_with_state(Arc::clone(site), runtime_api::own_words))
         .layer(from_fn_with_state(Arc::clone(site), security::headers))
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(TraceLayer::new_for_http().make_span_with(span).on_request(()).on_response(answered))

@@ -107,6 +107,18 @@ pub struct GitCredential {
     pub username: String,
     /// The secret.
     pub password: Released,
+    /// How the provider wants it shown. Git before version 2.46 knows `basic` alone, which all take.
+    pub scheme: Scheme,
+}
+
+/// How a secret is shown in `Authorization`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Scheme {
+    /// With the user name (RFC 7617).
+    Basic,
+    /// Alone (RFC 6750).
+    Bearer,
 }
 
 /// A header of a request to the provider's REST API.
@@ -264,54 +276,90 @@ pub struct Problem {
     pub retry_after: Option<u64>,
 }
 
-/// Why there is no answer.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Code {
-    /// The request is not what the description says.
-    Malformed,
-    /// The body is not `application/json`.
-    NotJson,
-    /// The body is too large.
-    TooLarge,
+macro_rules! codes {
+    ($($(#[doc = $doc:literal])* $name:ident = $status:literal $title:literal,)*) => {
+        /// Why there is no answer.
+        #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize, ToSchema)]
+        #[serde(rename_all = "snake_case")]
+        pub enum Code {
+            $($(#[doc = $doc])* $name,)*
+            /// A code that this program is too old to know.
+            #[serde(other)]
+            Other,
+        }
+
+        impl Code {
+            /// All that are ever sent.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The status that goes with it.
+            pub const fn status(self) -> u16 {
+                match self {
+                    $(Self::$name => $status,)*
+                    Self::Other => 500,
+                }
+            }
+
+            /// A few words.
+            pub const fn title(self) -> &'static str {
+                match self {
+                    $(Self::$name => $title,)*
+                    Self::Other => "Something else",
+                }
+            }
+
+            /// What it means and what to do.
+            pub fn detail(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!($($doc),*).trim_ascii(),)*
+                    Self::Other => "",
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The request is not what the description says: a field is missing, unknown, or of another type.
+    Malformed = 400 "Not understood",
+    /// No key was shown, or none that was ever made here.
+    KeyUnknown = 401 "Unknown key",
+    /// The key was revoked, or a rotation replaced it. An admin of the account has the new one.
+    KeyRevoked = 401 "Revoked key",
+    /// The runtime of this key is no longer declared, or its account or Git provider isn't.
+    RuntimeDisabled = 403 "Disabled runtime",
+    /// The address is not at the runtime's own Git provider: scheme, host and port must be exactly the provider's, and the path below it.
+    OtherHost = 403 "Another host",
     /// There is nothing at this address.
-    NotFound,
+    NotFound = 404 "Nothing here",
+    /// The runtime has no such user: there is none of exactly this name, or they are disabled, or no member of its account.
+    UnknownUser = 404 "Unknown user",
+    /// The user has given no token for this runtime. They add one on their page.
+    NoToken = 404 "No token",
     /// This address takes another method.
-    WrongMethod,
-    /// No key, or none that was ever made here.
-    KeyUnknown,
-    /// The key was revoked, or a rotation replaced it.
-    KeyRevoked,
-    /// Too many wrong keys came from this address.
-    TooManyWrongKeys,
-    /// The runtime is no longer declared.
-    RuntimeDisabled,
-    /// The runtime has no such user: unknown, disabled, or no member of its account.
-    UnknownUser,
-    /// The address is none that a credential is handed out for.
-    UrlRefused,
-    /// The address is not at the runtime's own Git provider.
-    OtherHost,
-    /// The user has given no token for this runtime.
-    NoToken,
-    /// The token has ended; its user must give another one.
-    Expired,
-    /// The provider does not know the token any more; its user must give another one.
-    Revoked,
-    /// The token has less than 60 seconds to live, and nothing renews it.
-    EndsSoon,
-    /// The token must be renewed, and the provider gives no answer.
-    ProviderDown,
+    WrongMethod = 405 "Another method",
+    /// The token has ended. Its user must give another one.
+    Expired = 409 "Expired token",
+    /// The provider does not know the token any more. Its user must give another one.
+    Revoked = 409 "Revoked token",
+    /// The token has less than 60 seconds to live, and nothing renews it. Its user must give another one.
+    EndsSoon = 409 "Token about to end",
+    /// The body is too large.
+    TooLarge = 413 "Too large",
+    /// The body is not `application/json`.
+    NotJson = 415 "Not JSON",
+    /// The address can be read in two ways, or is none over HTTP: it must be plain, without a user name, capital letters in the host, or anything encoded that leads elsewhere.
+    UrlRefused = 422 "Unusable address",
+    /// Too many wrong keys came from this network address.
+    TooManyWrongKeys = 429 "Too many wrong keys",
+    /// A fault in Gitward. Its log says more.
+    Internal = 500 "A fault in Gitward",
+    /// The token must be renewed, and the provider could not be asked or did not agree.
+    ProviderDown = 503 "Provider unreachable",
     /// The token must be renewed, and the provider limits requests.
-    ProviderLimiting,
-    /// The release could not be written down, so nothing was released.
-    NotRecorded,
-    /// Gitward's database gives no answer.
-    Unavailable,
-    /// A fault in Gitward; its log says more.
-    Internal,
-    /// A code that this program is too old to know.
-    #[serde(other)]
-    #[schema(rename = "other")]
-    Other,
+    ProviderLimiting = 503 "Provider limits requests",
+    /// The release could not be written into the audit log, so nothing was released.
+    NotRecorded = 503 "Not recorded",
+    /// Gitward's database gives no answer in time.
+    Unavailable = 503 "Not available",
 }

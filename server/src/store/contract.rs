@@ -29,6 +29,7 @@ pub(crate) mod key;
 pub(crate) mod login;
 pub(crate) mod person;
 pub(crate) mod refresh;
+pub(crate) mod runtime;
 pub(crate) mod watch;
 
 /// A store in a place of its own, which goes with it.
@@ -158,6 +159,19 @@ macro_rules! suite {
                 a_session_has_twenty_attempts_under_way_and_the_oldest_go,
                 deleting_a_token_ends_attempts_that_would_bring_it_back,
             ],
+            runtime: [
+                a_key_is_found_by_its_public_id_alone,
+                rotating_leaves_two_keys_valid_and_ends_those_before,
+                a_key_is_added_only_after_the_one_that_was_seen,
+                twenty_rotate_at_once_and_one_does,
+                a_key_is_revoked_once_and_only_by_its_runtime,
+                a_runtime_is_there_while_all_of_it_is_declared,
+                only_admins_administer_and_only_their_accounts,
+                a_runtime_sees_its_own_users_and_what_they_authorized_for_it,
+                a_proposed_credential_is_not_what_a_runtime_gets,
+                what_was_fetched_and_used_is_kept_per_user_and_runtime,
+                news_are_what_changes_what_runtimes_get,
+            ],
             key: [
                 the_first_data_keys_are_added_once_among_twenty,
             ],
@@ -274,6 +288,7 @@ pub(crate) fn token(id: &str, user: &str, provider: &str) -> NewCredential {
             noted_end: None,
             user_name: None,
             renew_at: None,
+            secret_ends_at: None,
             standing: Standing::good(NOW, evidence("200")),
             due_at: None,
             created_at: NOW,
@@ -290,6 +305,7 @@ pub(crate) fn grant(id: &str, user: &str, owner: &str) -> NewCredential {
     new.credential.oauth_app = Some("github-app".into());
     new.credential.owner = ProviderAccount { id: owner.to_owned(), login: format!("login of {owner}") };
     new.credential.renew_at = Some(NOW.plus(MINUTE));
+    new.credential.secret_ends_at = Some(NOW.plus(MINUTE * 2));
     new
 }
 

@@ -31,6 +31,7 @@ mod login;
 mod person;
 mod refusal;
 mod row;
+mod runtime;
 #[cfg(test)]
 mod tests;
 mod watch;

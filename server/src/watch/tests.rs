@@ -347,6 +347,7 @@ impl World {
             expiry_unknown: true,
             noted_end: None,
             renew_at: None,
+            secret_ends_at: None,
             standing: Standing::good(now, evidence("200")),
             due_at: None,
             created_at: now,

@@ -70,8 +70,7 @@ pub fn cookie_secret(site: &Site, headers: &HeaderMap) -> Option<Secret> {
 
 /// Finds out who makes the request, once, for all that follows.
 pub async fn recognise(State(site): State<Arc<Site>>, mut request: Request, next: Next) -> Response {
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
-    let address = client_address(peer, request.headers(), &site.trusted_proxies);
+    let address = address_of(&site, &request);
     request.extensions_mut().insert(ClientAddress(address));
     if let Some(secret) = cookie_secret(&site, request.headers()) {
         match site.people.session(&secret).await {
@@ -87,6 +86,12 @@ pub async fn recognise(State(site): State<Arc<Site>>, mut request: Request, next
         }
     }
     next.run(request).await
+}
+
+/// Where a request comes from, as far as the proxies in between are trusted.
+pub fn address_of(site: &Site, request: &Request) -> IpAddr {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
+    client_address(peer, request.headers(), &site.trusted_proxies)
 }
 
 /// The rightmost hop that no trusted proxy vouches for: everything left of it may be made up.

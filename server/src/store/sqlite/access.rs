@@ -46,25 +46,44 @@ pub(super) use visible;
 ///
 /// Packed into one JSON array, because every page asks it: handing 50 rows of 29 columns from thread to thread took more
 /// than half of the time.
-macro_rules! accesses {
+macro_rules! access_row {
     () => {
         concat!(
-            "SELECT json_group_array(json_array(
+            "json_array(
                  r.id, r.account_id, r.name, r.provider_id, r.oauth_app, r.repository, r.scopes, a.name,
                  s.push, q.user_id IS NOT NULL, d.denied_at, l.begun_at,
                  c.id IS s.credential_id, c.id IS s.proposed_id,
                  CASE WHEN c.id IS NOT NULL THEN json_array(",
             credential_columns!(),
-            ") END))",
+            ") END)"
+        )
+    };
+}
+pub(super) use access_row;
+
+/// From [`visible`] runtimes to that row. `$2`: attempts begun later are pending; `$3`: denials later than this show.
+macro_rules! access_joins {
+    () => {
+        "LEFT JOIN assignments s ON s.user_id = u.id AND s.runtime_id = r.id
+         LEFT JOIN credentials c ON c.id IN (s.credential_id, s.proposed_id)
+             AND c.user_id = u.id AND c.provider_id = r.provider_id
+         LEFT JOIN mutes q ON q.user_id = u.id AND q.runtime_id = r.id
+         LEFT JOIN denials d ON d.user_id = u.id AND d.runtime_id = r.id AND d.denied_at > $3
+         LEFT JOIN login_attempts l ON l.user_id = u.id AND l.runtime_id = r.id AND l.pending = 1
+             AND l.begun_at > $2 "
+    };
+}
+pub(super) use access_joins;
+
+macro_rules! accesses {
+    () => {
+        concat!(
+            "SELECT json_group_array(",
+            access_row!(),
+            ")",
             visible!(),
-            "LEFT JOIN assignments s ON s.user_id = u.id AND s.runtime_id = r.id
-             LEFT JOIN credentials c ON c.id IN (s.credential_id, s.proposed_id)
-                 AND c.user_id = u.id AND c.provider_id = r.provider_id
-             LEFT JOIN mutes q ON q.user_id = u.id AND q.runtime_id = r.id
-             LEFT JOIN denials d ON d.user_id = u.id AND d.runtime_id = r.id AND d.denied_at > $3
-             LEFT JOIN login_attempts l ON l.user_id = u.id AND l.runtime_id = r.id AND l.pending = 1
-                 AND l.begun_at > $2
-             WHERE u.id = $1"
+            access_joins!(),
+            "WHERE u.id = $1"
         )
     };
 }
@@ -565,6 +584,12 @@ async fn forget_attempts(
 fn collect(row: &SqliteRow) -> Result<Vec<Access>, StoreError> {
     let packed: Vec<Packed> = Columns::new(row).json("accesses")?;
     let mut accesses = packed.into_iter().map(Packed::unpack).collect::<Result<Vec<_>, _>>()?;
+    merge(&mut accesses);
+    Ok(accesses)
+}
+
+/// Rows of one user into what they say: two for a runtime with a proposed credential become one.
+pub(super) fn merge(accesses: &mut Vec<Access>) {
     accesses.sort_by(|one, other| key(one).cmp(&key(other)));
     accesses.dedup_by(|later, first| {
         let same = later.runtime.id == first.runtime.id;
@@ -574,20 +599,19 @@ fn collect(row: &SqliteRow) -> Result<Vec<Access>, StoreError> {
         }
         same
     });
-    for access in &mut accesses {
+    for access in accesses {
         // Said to a credential that is not in use here, or no longer.
         access.push = access.push.take().filter(|_| access.credential.is_some());
     }
-    Ok(accesses)
 }
 
 fn key(access: &Access) -> [&str; 4] {
     [&access.account.name, access.account.id.as_str(), &access.runtime.name, access.runtime.id.as_str()]
 }
 
-/// A row of `accesses!`, in its order.
+/// `access_row!`, in its order.
 #[derive(Deserialize)]
-struct Packed {
+pub(super) struct Packed {
     runtime: RuntimeId,
     account: AccountId,
     name: String,
@@ -606,7 +630,7 @@ struct Packed {
 }
 
 impl Packed {
-    fn unpack(self) -> Result<Access, StoreError> {
+    pub(super) fn unpack(self) -> Result<Access, StoreError> {
         let credential = self.credential.map(credential::Packed::unpack).transpose()?;
         Ok(Access {
             account: Account { id: self.account.clone(), name: self.account_name },

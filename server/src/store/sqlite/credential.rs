@@ -24,7 +24,7 @@ macro_rules! credential_columns {
     () => {
         "c.id, c.user_id, c.provider_id, c.method, c.kind, c.oauth_app, c.generation, c.owner_id, c.owner_login, \
          c.scopes, c.expires_at, c.expiry_unknown, c.renew_at, c.standing, c.created_at, c.user_name, c.noted_end, \
-         c.due_at"
+         c.due_at, c.secret_ends_at"
     };
 }
 pub(super) use credential_columns;
@@ -34,7 +34,7 @@ macro_rules! checked {
     () => {
         "method = $5, kind = $6, oauth_app = $7, owner_id = $8, owner_login = $9, scopes = $10, expires_at = $11, \
          expiry_unknown = $12, renew_at = $13, standing = $14, last_good_at = $15, user_name = $16, noted_end = $17, \
-         due_at = $18, checking_until = NULL"
+         due_at = $18, secret_ends_at = $19, checking_until = NULL"
     };
 }
 
@@ -216,8 +216,8 @@ pub(super) async fn write(
         sqlx::query(
             "INSERT INTO credentials (id, user_id, provider_id, generation, method, kind, oauth_app, owner_id,
                  owner_login, scopes, expires_at, expiry_unknown, renew_at, standing, last_good_at, user_name, noted_end,
-                 due_at, sealed, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+                 due_at, secret_ends_at, sealed, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
              ON CONFLICT DO NOTHING",
         ),
         &new.credential,
@@ -239,7 +239,7 @@ async fn replace(
     let statement = concat!(
         "UPDATE credentials SET generation = $4, ",
         checked!(),
-        ", sealed = $19, lease_until = NULL
+        ", sealed = $20, lease_until = NULL
          WHERE id = $1 AND user_id = $2 AND provider_id = $3 AND generation = $4 - 1"
     );
     let replaced =
@@ -270,7 +270,7 @@ pub(super) async fn forget_unused(step: &mut SqliteConnection, user: &UserId) ->
 
 type Statement<'q> = Query<'q, Sqlite, SqliteArguments>;
 
-/// `$1` to `$18`.
+/// `$1` to `$19`.
 fn bind<'q>(query: Statement<'q>, credential: &'q Credential) -> Result<Statement<'q>, StoreError> {
     Ok(query
         .bind(credential.id.as_str())
@@ -293,7 +293,8 @@ fn bind<'q>(query: Statement<'q>, credential: &'q Credential) -> Result<Statemen
         .bind(micros(credential.standing.last_good_at))
         .bind(credential.user_name.as_deref())
         .bind(micros(credential.noted_end))
-        .bind(micros(credential.due_at)))
+        .bind(micros(credential.due_at))
+        .bind(micros(credential.secret_ends_at)))
 }
 
 /// What `credential_columns!` selects.
@@ -328,6 +329,7 @@ fn read(columns: &mut Columns<'_>) -> Result<Credential, StoreError> {
         user_name: columns.read("credentials.user_name")?,
         noted_end: columns.optional_time("credentials.noted_end")?,
         due_at: columns.optional_time("credentials.due_at")?,
+        secret_ends_at: columns.optional_time("credentials.secret_ends_at")?,
     })
 }
 
@@ -352,6 +354,7 @@ pub(super) struct Packed {
     user_name: Option<String>,
     noted_end: Option<Timestamp>,
     due_at: Option<Timestamp>,
+    secret_ends_at: Option<Timestamp>,
 }
 
 impl Packed {
@@ -374,6 +377,7 @@ impl Packed {
             user_name: self.user_name,
             noted_end: self.noted_end,
             due_at: self.due_at,
+            secret_ends_at: self.secret_ends_at,
         })
     }
 }

@@ -1,0 +1,130 @@
+//! What runtimes hold, as far as Gitward knows. A thousand may fetch in a second, so that what they fetched is gathered
+//! and written together; that it was released at all is in the audit log before it leaves.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    clock::Timestamp,
+    id::{RuntimeId, UserId},
+    store::{
+        Store, StoreError,
+        runtime::{Delivery, Fetched},
+    },
+};
+
+/// How long to gather.
+const GATHER: Duration = Duration::from_secs(1);
+/// When a key was last used is told to the minute.
+const KEY_USE: Duration = Duration::from_secs(60);
+
+/// Gathers what is fetched.
+pub struct Deliveries {
+    store: Arc<dyn Store>,
+    gathered: Mutex<Gathered>,
+    /// What must be waited for before the process ends.
+    under_way: TaskTracker,
+}
+
+#[derive(Default)]
+struct Gathered {
+    fetched: HashMap<(UserId, RuntimeId), Fetched>,
+    used: HashMap<String, Timestamp>,
+    /// When each key was last noted; as many as there are keys.
+    noted: HashMap<String, Timestamp>,
+    /// Somebody will write it.
+    awaited: bool,
+}
+
+impl Deliveries {
+    /// Into `store`.
+    pub fn new(store: Arc<dyn Store>, under_way: TaskTracker) -> Self {
+        Self { store, gathered: Mutex::default(), under_way }
+    }
+
+    /// A credential was handed out.
+    pub fn fetched(self: &Arc<Self>, fetched: Fetched) {
+        let mut gathered = self.gathered();
+        gathered.fetched.insert((fetched.user.clone(), fetched.runtime.clone()), fetched);
+        self.write_later(&mut gathered);
+    }
+
+    /// A key let somebody in.
+    pub fn key_used(self: &Arc<Self>, public_id: &str, now: Timestamp) {
+        let mut gathered = self.gathered();
+        let fresh = |at: &Timestamp| now >= *at && now.since(*at) < KEY_USE;
+        if gathered.noted.get(public_id).is_some_and(fresh) {
+            return;
+        }
+        gathered.noted.insert(public_id.to_owned(), now);
+        gathered.used.insert(public_id.to_owned(), now);
+        self.write_later(&mut gathered);
+    }
+
+    /// What runtimes hold of a user, the last second included.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn of(&self, user: &UserId) -> Result<HashMap<RuntimeId, Delivery>, StoreError> {
+        let mut deliveries = self.store.deliveries(user).await?;
+        for ((whose, runtime), fetched) in &self.gathered().fetched {
+            if whose == user {
+                let delivery = deliveries.entry(runtime.clone()).or_default();
+                delivery.fetched_at = Some(fetched.at);
+                delivery.fetched_version = Some(fetched.version.clone());
+            }
+        }
+        Ok(deliveries)
+    }
+
+    /// Writes what was gathered, now.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then it is kept for the next time.
+    pub async fn write(&self) -> Result<(), StoreError> {
+        let (fetched, used) = {
+            let mut gathered = self.gathered();
+            (std::mem::take(&mut gathered.fetched), std::mem::take(&mut gathered.used))
+        };
+        if fetched.is_empty() && used.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<Fetched> = fetched.values().cloned().collect();
+        let keys: Vec<(String, Timestamp)> = used.iter().map(|(id, at)| (id.clone(), *at)).collect();
+        let written = self.store.note_fetched(&rows, &keys).await;
+        if written.is_err() {
+            let mut gathered = self.gathered();
+            for (whose, row) in fetched {
+                gathered.fetched.entry(whose).or_insert(row);
+            }
+            for (id, at) in used {
+                gathered.used.entry(id).or_insert(at);
+            }
+        }
+        written
+    }
+
+    fn gathered(&self) -> MutexGuard<'_, Gathered> {
+        self.gathered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_later(self: &Arc<Self>, gathered: &mut Gathered) {
+        if std::mem::replace(&mut gathered.awaited, true) {
+            return;
+        }
+        let deliveries = Arc::clone(self);
+        self.under_way.spawn(async move {
+            tokio::time::sleep(GATHER).await;
+            deliveries.gathered().awaited = false;
+            if let Err(error) = deliveries.write().await {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "What runtimes fetched could not be noted yet");
+            }
+        });
+    }
+}

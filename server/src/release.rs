@@ -1,0 +1,583 @@
+//! A runtime asks for the credential of one of its users. This is the one place where a token leaves: only to that
+//! user's own runtime, only for its own provider, never one that is known not to work, and never before it is written
+//! down that it leaves.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use sha2::{Digest, Sha256};
+use tokio_util::task::TaskTracker;
+use zeroize::Zeroizing;
+
+use crate::{
+    audit::{Action, Actor, Audit, Entry},
+    catalogue::Runtime,
+    check::{CheckError, Checker},
+    clock::{Clock, Timestamp},
+    credential::{Access, Credential, Method, Tokens},
+    delivery::Deliveries,
+    git_url::{self, NotOurs},
+    health::health,
+    id::{CredentialId, RuntimeId},
+    person::Name,
+    provider::{Auth, Provider, Registry},
+    renew::{Renewer, Setback, TokensError},
+    store::{
+        Store, StoreError,
+        runtime::{Fetched, RuntimeUser},
+    },
+    wire::{
+        ApiHeader, Changes, CredentialAnswer, CredentialRequest, GitCredential, Health, Held, Outcome,
+        Released, Report, ReportAnswer, Scheme, User, Users,
+    },
+};
+
+/// What is handed out lives at least so long.
+pub const LEAST_LIFE: Duration = Duration::from_secs(60);
+/// A grant that could not be renewed is not tried again by the next that asks, for so long.
+const REST: Duration = Duration::from_secs(15);
+/// Reports that a provider refused a credential have it asked so many times per window at most.
+const REPORTS: u32 = 6;
+const REPORTS_WINDOW_SECONDS: u32 = 60;
+/// How often those who wait for news look.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Which runtime asks.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// It.
+    pub runtime: Runtime,
+    /// The public part of its key.
+    pub public_id: String,
+    /// The request's id.
+    pub request: Option<String>,
+    /// Where it comes from.
+    pub address: IpAddr,
+}
+
+/// Why a credential is not handed out.
+#[derive(Debug, thiserror::Error)]
+pub enum Withheld {
+    /// No such user of this runtime.
+    #[error("the runtime has no such user")]
+    UnknownUser,
+    /// An address that could be read in two ways.
+    #[error("the address is unusable")]
+    UrlRefused,
+    /// Not at the runtime's provider.
+    #[error("the address is not at the runtime's provider")]
+    OtherHost,
+    /// None there.
+    #[error("there is no token")]
+    NoToken,
+    /// Ended.
+    #[error("the token has ended")]
+    Expired,
+    /// The provider does not know it.
+    #[error("the provider does not know the token any more")]
+    Revoked,
+    /// Ends within [`LEAST_LIFE`].
+    #[error("the token ends within a minute")]
+    EndsSoon,
+    /// It must be renewed; no answer.
+    #[error("the token could not be renewed: no answer")]
+    ProviderDown,
+    /// It must be renewed; too many requests.
+    #[error("the token could not be renewed: too many requests")]
+    ProviderLimiting {
+        /// Until when, where the provider says.
+        until: Option<Timestamp>,
+    },
+    /// Not written down.
+    #[error("the release could not be recorded")]
+    NotRecorded,
+    /// The provider is no longer declared.
+    #[error("the provider is not declared")]
+    NoProvider,
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The secret does not open, or renewing was stopped.
+    #[error("the token could not be had")]
+    Tokens(#[source] TokensError),
+}
+
+impl Withheld {
+    /// The word in the audit log: that of the wire.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::UnknownUser => "unknown_user",
+            Self::UrlRefused => "url_refused",
+            Self::OtherHost => "other_host",
+            Self::NoToken => "no_token",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+            Self::EndsSoon => "ends_soon",
+            Self::ProviderDown => "provider_down",
+            Self::ProviderLimiting { .. } => "provider_limiting",
+            Self::NotRecorded => "not_recorded",
+            Self::NoProvider => "runtime_disabled",
+            Self::Store(_) => "unavailable",
+            Self::Tokens(_) => "internal",
+        }
+    }
+}
+
+/// Hands out credentials.
+pub struct Releases {
+    /// What is kept.
+    pub store: Arc<dyn Store>,
+    /// Whom to ask.
+    pub registry: Arc<Registry>,
+    /// Opens, and renews where needed.
+    pub renewer: Arc<Renewer>,
+    /// Asks after a report.
+    pub checker: Arc<Checker>,
+    /// Writes it down.
+    pub audit: Audit,
+    /// What runtimes hold.
+    pub deliveries: Arc<Deliveries>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Checks after reports.
+    pub under_way: TaskTracker,
+    /// Grants that could not be renewed lately, until when to leave them alone, and why.
+    pub resting: Mutex<HashMap<CredentialId, (Timestamp, Setback)>>,
+    /// The number of the last news, and when it was looked for.
+    pub news: tokio::sync::Mutex<Option<(tokio::time::Instant, i64)>>,
+}
+
+/// Names a secret of a credential to a runtime, and says nothing about it.
+pub fn version(runtime: &RuntimeId, credential: &Credential) -> String {
+    let mut hash = Sha256::new();
+    for part in [runtime.as_str(), credential.id.as_str()] {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hash.update(credential.generation.to_le_bytes());
+    URL_SAFE_NO_PAD.encode(&hash.finalize()[..12])
+}
+
+/// When the secret itself ends; its renewal is Gitward's business.
+fn secret_ends_at(credential: &Credential) -> Option<Timestamp> {
+    match credential.method {
+        Method::Token => credential.expires_at,
+        // Grants from before their end was kept: not later than that.
+        Method::Oauth2 => credential.secret_ends_at.or(credential.renew_at).or(credential.expires_at),
+    }
+}
+
+/// Why a credential would not be handed out, as far as can be told without asking anybody.
+fn known_not_to_work(credential: &Credential, now: Timestamp) -> Option<Withheld> {
+    if credential.expires_at.is_some_and(|at| at <= now) {
+        return Some(Withheld::Expired);
+    }
+    if credential.standing.invalid {
+        return Some(Withheld::Revoked);
+    }
+    // A grant that is renewed gets a new secret before that; what can't be renewed ends.
+    let ends_at =
+        if credential.renew_at.is_some() { credential.expires_at } else { secret_ends_at(credential) };
+    ends_at.is_some_and(|at| at < now.plus(LEAST_LIFE)).then_some(Withheld::EndsSoon)
+}
+
+impl Releases {
+    /// The credential of one user for one runtime. `None`: the runtime holds it already.
+    ///
+    /// # Errors
+    /// As [`Withheld`] says; then no secret was opened that left.
+    pub async fn credential(
+        &self,
+        caller: &Caller,
+        request: &CredentialRequest,
+    ) -> Result<Option<CredentialAnswer>, Withheld> {
+        let mut user = None;
+        let released = self.release(caller, request, &mut user).await;
+        if let Err(withheld) = &released
+            && !matches!(withheld, Withheld::NotRecorded)
+        {
+            let entry = self.entry(caller, Action::SecretReleased, user.as_ref());
+            self.audit.note(entry.refused(withheld.word())).await;
+        }
+        released
+    }
+
+    async fn release(
+        &self,
+        caller: &Caller,
+        request: &CredentialRequest,
+        found: &mut Option<RuntimeUser>,
+    ) -> Result<Option<CredentialAnswer>, Withheld> {
+        let provider = self.registry.provider(&caller.runtime.provider).ok_or(Withheld::NoProvider)?.as_ref();
+        git_url::is_at(&provider.place().base, &request.git_url).map_err(|problem| match problem {
+            NotOurs::Refused => Withheld::UrlRefused,
+            NotOurs::Elsewhere => Withheld::OtherHost,
+        })?;
+        let user = found.insert(self.user(caller, &request.user).await?);
+        let access = &user.access;
+        let known = access.credential.as_ref().ok_or(Withheld::NoToken)?;
+        let now = self.clock.now();
+        if let Some(withheld) = known_not_to_work(known, now) {
+            return Err(withheld);
+        }
+        let (credential, tokens) = self.tokens(&known.id).await?;
+        // Renewing may have taken its time, and have brought a verdict.
+        let now = self.clock.now();
+        if let Some(withheld) = known_not_to_work(&credential, now) {
+            return Err(withheld);
+        }
+        let ends_at = secret_ends_at(&credential);
+        if ends_at.is_some_and(|at| at < now.plus(LEAST_LIFE)) {
+            return Err(Withheld::EndsSoon);
+        }
+        let version = version(&caller.runtime.id, &credential);
+        let fetched = Fetched {
+            user: user.id.clone(),
+            runtime: caller.runtime.id.clone(),
+            version: version.clone(),
+            at: now,
+        };
+        if request.version.as_deref() == Some(version.as_str()) {
+            self.deliveries.fetched(fetched);
+            return Ok(None);
+        }
+        let entry = self.entry(caller, Action::SecretReleased, Some(user)).object(credential.id.as_str());
+        if let Err(error) = self.audit.record(entry).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "A credential was not released, because that could not be recorded");
+            return Err(Withheld::NotRecorded);
+        }
+        self.deliveries.fetched(fetched);
+        let access = Access { credential: Some(credential.clone()), ..access.clone() };
+        Ok(Some(answer(&access, provider, &credential, &tokens, version, now)))
+    }
+
+    /// Takes down what a runtime says about a credential, and has the provider asked if it was refused.
+    ///
+    /// # Errors
+    /// [`Withheld::UnknownUser`], [`Withheld::Store`].
+    pub async fn report(
+        self: &Arc<Self>,
+        caller: &Caller,
+        report: &Report,
+    ) -> Result<ReportAnswer, Withheld> {
+        let user = self.user(caller, &report.user).await?;
+        let runtime = &caller.runtime.id;
+        let now = self.clock.now();
+        let current = user.access.credential.as_ref().map(|credential| version(runtime, credential));
+        let named = match report.version.clone() {
+            Some(named) => Some(named),
+            None => {
+                let mut deliveries = self.deliveries.of(&user.id).await?;
+                deliveries.remove(runtime).and_then(|delivery| delivery.fetched_version)
+            }
+        };
+        let word = match report.outcome {
+            Outcome::Used => "used",
+            Outcome::Rejected => "rejected",
+        };
+        let entry = self.entry(caller, Action::SecretReported, Some(&user)).detail(word);
+        self.audit.note(entry).await;
+        match (report.outcome, named) {
+            (Outcome::Used, Some(named)) if is_version(&named) => {
+                let (user, runtime) = (user.id.clone(), runtime.clone());
+                self.store.note_used(&Fetched { user, runtime, version: named, at: now }).await?;
+            }
+            // Of an older one it is no news that it was refused.
+            (Outcome::Rejected, named) if named == current && current.is_some() => {
+                self.ask_about(&user, runtime, now).await?;
+            }
+            _ => {}
+        }
+        Ok(ReportAnswer { version: current })
+    }
+
+    /// Has the provider asked, on a task of its own: the runtime need not wait for it.
+    async fn ask_about(
+        self: &Arc<Self>,
+        user: &RuntimeUser,
+        runtime: &RuntimeId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let bucket = format!("reported {} {runtime}", user.id);
+        if self.store.count_failure(&bucket, now, REPORTS_WINDOW_SECONDS).await? > REPORTS {
+            return Ok(());
+        }
+        let (releases, user, runtime) = (Arc::clone(self), user.id.clone(), runtime.clone());
+        self.under_way.spawn(async move {
+            match releases.checker.check(&user, &runtime).await {
+                Ok(()) | Err(CheckError::NothingThere | CheckError::Tokens(TokensError::Gone)) => {}
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(error, %runtime, "A check after a runtime's report failed");
+                }
+            }
+        });
+        Ok(())
+    }
+
+    /// All users of a runtime, with how they are and without their secrets.
+    ///
+    /// # Errors
+    /// [`Withheld::NoProvider`], [`Withheld::Store`].
+    pub async fn users(&self, caller: &Caller) -> Result<Users, Withheld> {
+        let runtime = &caller.runtime.id;
+        let provider = self.registry.provider(&caller.runtime.provider).ok_or(Withheld::NoProvider)?.as_ref();
+        self.deliveries.write().await?;
+        let now = self.clock.now();
+        let users = self.store.runtime_users(runtime, now).await?;
+        let users = users
+            .into_iter()
+            .map(|user| {
+                let credential = user.access.credential.as_ref();
+                User {
+                    user: user.name.to_string(),
+                    health: word(&user.access, provider, now),
+                    version: credential.map(|credential| version(runtime, credential)),
+                    login: credential.map(|credential| credential.owner.login.clone()),
+                    expires_at: credential.and_then(|credential| credential.expires_at).and_then(written),
+                    fetched_at: user.delivery.fetched_at.and_then(written),
+                    used_version: user.delivery.used_version.clone(),
+                }
+            })
+            .collect();
+        Ok(Users { users })
+    }
+
+    /// What a runtime may hold now.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn changes(&self, runtime: &RuntimeId) -> Result<Changes, StoreError> {
+        let now = self.clock.now();
+        let mut hash = Sha256::new();
+        let mut held = Vec::new();
+        for user in self.store.runtime_users(runtime, now).await? {
+            let works = user.access.credential.filter(|known| known_not_to_work(known, now).is_none());
+            let version = works.map(|credential| version(runtime, &credential));
+            let name = user.name.to_string();
+            for part in [name.as_str(), version.as_deref().unwrap_or_default()] {
+                hash.update((part.len() as u64).to_le_bytes());
+                hash.update(part);
+            }
+            held.push(Held { user: name, version });
+        }
+        Ok(Changes { cursor: URL_SAFE_NO_PAD.encode(&hash.finalize()[..12]), users: held })
+    }
+
+    /// The same as soon as it is something else than `after`. `None` if it is not, `wait` later, or when the server
+    /// stops.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn changes_after(
+        &self,
+        runtime: &RuntimeId,
+        after: &str,
+        wait: Duration,
+    ) -> Result<Option<Changes>, StoreError> {
+        let until = tokio::time::Instant::now() + wait;
+        loop {
+            // Asked for before looking, so that what happens in between is seen the next time.
+            let number = self.latest_news().await?;
+            let changes = self.changes(runtime).await?;
+            if changes.cursor != after {
+                return Ok(Some(changes));
+            }
+            while self.latest_news().await? == number {
+                if tokio::time::Instant::now() >= until || self.under_way.is_closed() {
+                    // What ends by itself is no news.
+                    let changes = self.changes(runtime).await?;
+                    return Ok(Some(changes).filter(|changes| changes.cursor != after));
+                }
+                tokio::time::sleep_until(until.min(tokio::time::Instant::now() + LOOK_EVERY)).await;
+            }
+        }
+    }
+
+    /// Looked for once for all who wait.
+    async fn latest_news(&self) -> Result<i64, StoreError> {
+        let mut news = self.news.lock().await;
+        if let Some((at, number)) = *news
+            && at.elapsed() < LOOK_EVERY
+        {
+            return Ok(number);
+        }
+        let number = self.store.news().await?;
+        *news = Some((tokio::time::Instant::now(), number));
+        Ok(number)
+    }
+
+    /// Exactly as it is kept: a name in another spelling is none.
+    async fn user(&self, caller: &Caller, name: &str) -> Result<RuntimeUser, Withheld> {
+        let name = Name::parse(name).filter(|parsed| parsed.as_str() == name).ok_or(Withheld::UnknownUser)?;
+        let user = self.store.runtime_user(&caller.runtime.id, &name, self.clock.now()).await?;
+        user.ok_or(Withheld::UnknownUser)
+    }
+
+    /// Tokens with at least [`LEAST_LIFE`], renewed where needed; those that are due and could not be renewed, while
+    /// they live.
+    async fn tokens(&self, id: &CredentialId) -> Result<(Credential, Tokens), Withheld> {
+        let now = self.clock.now();
+        let setback = match self.rests(id, now) {
+            Some(setback) => setback,
+            None => match self.renewer.tokens(id).await {
+                Ok(had) => return Ok(had),
+                Err(TokensError::NotRenewed(setback)) => setback,
+                Err(TokensError::Gone) => return Err(Withheld::NoToken),
+                Err(TokensError::Store(error)) => return Err(error.into()),
+                Err(error) => return Err(Withheld::Tokens(error)),
+            },
+        };
+        let (credential, tokens) = match self.renewer.as_kept(id).await {
+            Ok(kept) => kept,
+            Err(TokensError::Gone) => return Err(Withheld::NoToken),
+            Err(TokensError::Store(error)) => return Err(error.into()),
+            Err(error) => return Err(Withheld::Tokens(error)),
+        };
+        if credential.standing.invalid {
+            return Err(Withheld::Revoked);
+        }
+        // From here on it is not the user's fault. The next one that asks need not wait for the provider as well.
+        self.rest(id, now, setback);
+        if secret_ends_at(&credential).is_some_and(|at| at >= self.clock.now().plus(LEAST_LIFE)) {
+            return Ok((credential, tokens));
+        }
+        Err(match setback {
+            Setback::Limited { until } => Withheld::ProviderLimiting { until },
+            Setback::Refused | Setback::Unreachable | Setback::NotAsked => Withheld::ProviderDown,
+        })
+    }
+
+    fn rests(&self, id: &CredentialId, now: Timestamp) -> Option<Setback> {
+        let resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
+        let (until, setback) = resting.get(id)?;
+        // Not for ever, where the clock was set back.
+        (*until > now && *until <= now.plus(REST)).then_some(*setback)
+    }
+
+    fn rest(&self, id: &CredentialId, now: Timestamp, setback: Setback) {
+        let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
+        if resting.get(id).is_some_and(|(until, _)| *until > now && *until <= now.plus(REST)) {
+            return;
+        }
+        resting.retain(|_, (until, _)| *until > now);
+        resting.insert(id.clone(), (now.plus(REST), setback));
+    }
+
+    fn entry(&self, caller: &Caller, action: Action, user: Option<&RuntimeUser>) -> Entry {
+        let actor = Actor::RuntimeKey { public_id: caller.public_id.clone() };
+        let entry = Entry::new(actor, action)
+            .at(&caller.runtime.account, &caller.runtime.id)
+            .by_request(caller.request.clone(), caller.address);
+        match user {
+            Some(user) => entry.about(&user.id),
+            None => entry,
+        }
+    }
+}
+
+fn answer(
+    access: &Access,
+    provider: &dyn Provider,
+    credential: &Credential,
+    tokens: &Tokens,
+    version: String,
+    now: Timestamp,
+) -> CredentialAnswer {
+    let doors = provider.doors(&credential.presented(tokens));
+    let token = tokens.access.expose();
+    let (username, scheme) = match doors.git {
+        Auth::Basic { user_name } => (user_name, Scheme::Basic),
+        // Shown as a password it goes with the name of its owner.
+        Auth::Bearer => (credential.owner.login.clone(), Scheme::Bearer),
+    };
+    let ends_at = secret_ends_at(credential);
+    CredentialAnswer {
+        version,
+        git: GitCredential { username, password: Released::new(token), scheme },
+        api: ApiHeader { name: "Authorization".to_owned(), value: header(&doors.api, token) },
+        login: credential.owner.login.clone(),
+        scopes: credential.scopes.as_ref().map(crate::scope::ScopeSet::to_vec),
+        expires_at: ends_at.and_then(written),
+        expires_in: ends_at.map(|at| at.since(now).as_secs()),
+        health: word(access, provider, now),
+    }
+}
+
+fn header(auth: &Auth, token: &str) -> Released {
+    match auth {
+        Auth::Bearer => Released::new(["Bearer ", token].concat()),
+        Auth::Basic { user_name } => {
+            let pair = Zeroizing::new([user_name, ":", token].concat());
+            let encoded = Zeroizing::new(base64::engine::general_purpose::STANDARD.encode(pair.as_bytes()));
+            Released::new(["Basic ", encoded.as_str()].concat())
+        }
+    }
+}
+
+/// RFC 3339, to the second.
+fn written(at: Timestamp) -> Option<String> {
+    let at = Timestamp::from_seconds(at.seconds()).calendar()?;
+    at.format(&time::format_description::well_known::Rfc3339).ok()
+}
+
+/// The shape of what [`version`] makes: nothing else is kept.
+fn is_version(text: &str) -> bool {
+    text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+}
+
+/// What the page says, for machines.
+fn word(access: &Access, provider: &dyn Provider, now: Timestamp) -> Health {
+    use app::api::token::Health as Page;
+    match health(access, provider, now).health {
+        Page::Valid { .. } => Health::Valid,
+        Page::Expiring { .. } => Health::Expiring,
+        Page::NoToken | Page::AuthorizationPending { .. } | Page::AuthorizationDenied { .. } => {
+            Health::NoToken
+        }
+        Page::Expired { .. } => Health::Expired,
+        Page::Revoked { .. } => Health::Revoked,
+        Page::Checking { .. } => Health::Checking,
+        Page::ScopesMissing { .. } => Health::ScopesMissing,
+        Page::CannotPush { .. } => Health::CannotPush,
+        Page::RepositoryHidden { .. } => Health::RepositoryHidden,
+        Page::NeedsSso { .. } => Health::NeedsSso,
+        Page::AnotherAccount { .. } => Health::AnotherAccount,
+        Page::Unreachable { .. } => Health::ProviderUnreachable,
+        Page::RateLimited { .. } => Health::ProviderLimiting,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_basic_header_is_what_rfc_7617_says() {
+        let auth = Auth::Basic { user_name: "Aladdin".to_owned() };
+        assert_eq!(header(&auth, "open sesame").expose(), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+        assert_eq!(header(&Auth::Bearer, "gho_a").expose(), "Bearer gho_a");
+    }
+
+    #[test]
+    fn a_moment_is_written_to_the_second() {
+        assert_eq!(
+            written(Timestamp::from_micros(1_795_348_800_999_999)).as_deref(),
+            Some("2026-11-22T12:00:00Z")
+        );
+    }
+
+    #[test]
+    fn only_the_shape_of_a_version_is_one() {
+        assert!(is_version("AAAAaaaa0000-_Zz"));
+        for wrong in ["", "AAAAaaaa0000-_Z", "AAAAaaaa0000-_Zzz", "AAAAaaaa0000-_Z\n", "AAAAaaaa0000-_Zé"] {
+            assert!(!is_version(wrong), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! The runtime API: for machines, which show a key and nothing else. Cookies count for nothing here, so that no browser
+//! can be led to use it. What is said is in [`wire`].
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Extension, Json, Router,
+    body::to_bytes,
+    extract::{FromRequest, FromRequestParts, Query, Request, State},
+    http::{HeaderValue, StatusCode, header, request::Parts},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde::de::DeserializeOwned;
+
+use self::door::let_in;
+use crate::{
+    release::{Caller, Withheld},
+    site::Site,
+    store::StoreError,
+    wire::{
+        self, Changes, ChangesQuery, Code, CredentialAnswer, CredentialRequest, LONGEST_WAIT_SECONDS,
+        Problem, Report, ReportAnswer, Users,
+    },
+};
+
+pub mod description;
+pub mod docs;
+pub mod door;
+
+/// The longest address and the longest name fit many times over.
+const LARGEST_REQUEST_BYTES: usize = 16 * 1024;
+/// Where nobody says when, it is worth trying again then.
+const AGAIN: Duration = Duration::from_secs(15);
+
+/// The routes. Those with a secret behind them ask for a key.
+pub fn router(site: &Arc<Site>, css: &str) -> Router {
+    let keyed = Router::new()
+        .route(wire::CREDENTIAL, post(credential))
+        .route(wire::REPORT, post(report))
+        .route(wire::USERS, get(users))
+        .route(wire::CHANGES, get(changes))
+        .route_layer(from_fn_with_state(Arc::clone(site), let_in));
+    let css: Arc<str> = css.into();
+    let open = Router::new()
+        .route(wire::OPENAPI, get(description::openapi))
+        .route(wire::DOCS, get(move || async move { docs::page(&css) }));
+    keyed.merge(open).with_state(Arc::clone(site))
+}
+
+/// Get a user's credential for a Git URL
+///
+/// The one way a secret leaves. It is renewed first if it is due, never one that is known not to work, and always has at
+/// least 60 seconds to live. That it leaves is in the audit log before it does.
+#[utoipa::path(
+    post,
+    path = "/runtime/v1/credential",
+    request_body = CredentialRequest,
+    responses(
+        (status = 200, description = "The credential", body = CredentialAnswer),
+        (status = 204, description = "`version` is the one to use: the runtime holds it already"),
+        description::Malformed,
+        description::Locked,
+        description::Withheld,
+        description::Late,
+    ),
+    security(("key" = []))
+)]
+async fn credential(
+    State(site): State<Arc<Site>>,
+    Extension(caller): Extension<Caller>,
+    Asked(request): Asked<CredentialRequest>,
+) -> Response {
+    match site.releases.credential(&caller, &request).await {
+        Ok(Some(answer)) => Json(answer).into_response(),
+        Ok(None) => StatusCode::NO_CONTENT.into_response(),
+        Err(withheld) => refused(&site, &withheld),
+    }
+}
+
+/// Say what happened with a credential
+///
+/// `used`: this runtime has taken it over and holds no older one. `rejected`: the provider refused it; Gitward then asks
+/// the provider itself, and believes the provider alone.
+#[utoipa::path(
+    post,
+    path = "/runtime/v1/credential/report",
+    request_body = Report,
+    responses(
+        (status = 200, description = "Noted", body = ReportAnswer),
+        description::Malformed,
+        description::Locked,
+        description::NoUser,
+        description::Late,
+    ),
+    security(("key" = []))
+)]
+async fn report(
+    State(site): State<Arc<Site>>,
+    Extension(caller): Extension<Caller>,
+    Asked(report): Asked<Report>,
+) -> Response {
+    match site.releases.report(&caller, &report).await {
+        Ok(answer) => Json(answer).into_response(),
+        Err(withheld) => refused(&site, &withheld),
+    }
+}
+
+/// List the runtime's users
+///
+/// With the health of their tokens, without the tokens.
+#[utoipa::path(
+    get,
+    path = "/runtime/v1/users",
+    responses(
+        (status = 200, description = "All of them, by name", body = Users),
+        description::Locked,
+        description::Late,
+    ),
+    security(("key" = []))
+)]
+async fn users(State(site): State<Arc<Site>>, Extension(caller): Extension<Caller>) -> Response {
+    match site.releases.users(&caller).await {
+        Ok(users) => Json(users).into_response(),
+        Err(withheld) => refused(&site, &withheld),
+    }
+}
+
+/// Wait for changes
+///
+/// Answers as soon as some user's token is another one than when `after` was answered: deleted, replaced, renewed, dead,
+/// or new. The answer is complete each time, so that nothing is missed. Without `after` it comes at once.
+#[utoipa::path(
+    get,
+    path = "/runtime/v1/changes",
+    params(ChangesQuery),
+    responses(
+        (status = 200, description = "What every user's token is now", body = Changes),
+        (status = 204, description = "Nothing has changed within `wait` seconds"),
+        description::Unclear,
+        description::Locked,
+        description::Late,
+    ),
+    security(("key" = []))
+)]
+async fn changes(
+    State(site): State<Arc<Site>>,
+    Extension(caller): Extension<Caller>,
+    AskedFor(query): AskedFor<ChangesQuery>,
+) -> Response {
+    let wait = query.wait.unwrap_or(0);
+    if wait > LONGEST_WAIT_SECONDS {
+        return problem(&site, Code::Malformed, None);
+    }
+    let wait = Duration::from_secs(wait.into());
+    let runtime = &caller.runtime.id;
+    let answer = match query.after {
+        None => site.releases.changes(runtime).await.map(Some),
+        Some(after) => site.releases.changes_after(runtime, &after, wait).await,
+    };
+    match answer {
+        Ok(Some(changes)) => Json(changes).into_response(),
+        Ok(None) => StatusCode::NO_CONTENT.into_response(),
+        Err(error) => unavailable(&site, &error),
+    }
+}
+
+/// The answer to a runtime that gets nothing.
+fn refused(site: &Site, withheld: &Withheld) -> Response {
+    let code = match withheld {
+        Withheld::UnknownUser => Code::UnknownUser,
+        Withheld::UrlRefused => Code::UrlRefused,
+        Withheld::OtherHost => Code::OtherHost,
+        Withheld::NoToken => Code::NoToken,
+        Withheld::Expired => Code::Expired,
+        Withheld::Revoked => Code::Revoked,
+        Withheld::EndsSoon => Code::EndsSoon,
+        Withheld::NoProvider => Code::RuntimeDisabled,
+        Withheld::ProviderDown => return problem(site, Code::ProviderDown, Some(AGAIN)),
+        Withheld::ProviderLimiting { until } => {
+            let wait = until.map_or(AGAIN, |until| until.since(site.clock.now()).max(Duration::from_secs(1)));
+            return problem(site, Code::ProviderLimiting, Some(wait));
+        }
+        Withheld::NotRecorded => return problem(site, Code::NotRecorded, Some(AGAIN)),
+        Withheld::Store(error) => return unavailable(site, error),
+        Withheld::Tokens(error) => {
+            let error: &dyn std::error::Error = error;
+            tracing::error!(error, "A credential could not be handed out");
+            Code::Internal
+        }
+    };
+    problem(site, code, None)
+}
+
+/// A fault of the database, logged once.
+fn unavailable(site: &Site, error: &StoreError) -> Response {
+    let error: &dyn std::error::Error = error;
+    tracing::error!(error, "A runtime could not be answered");
+    problem(site, Code::Unavailable, Some(AGAIN))
+}
+
+/// The answer that says why not.
+fn problem(site: &Site, code: Code, retry_after: Option<Duration>) -> Response {
+    let retry_after = retry_after.map(|wait| wait.as_secs().max(1));
+    let base = site.public_url.as_str().trim_end_matches('/');
+    let problem = Problem {
+        kind: format!("{base}{}#{}", wire::DOCS, description::word(code)),
+        title: code.title().to_owned(),
+        status: code.status(),
+        detail: code.detail().to_owned(),
+        code,
+        retry_after,
+    };
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = (status, Json(problem)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(description::PROBLEM));
+    if let Some(seconds) = retry_after {
+        headers.insert(header::RETRY_AFTER, seconds.into());
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"gitward\""));
+    }
+    response
+}
+
+/// Whatever goes wrong around these routes says so in their own words: no such address, another method, too large, too
+/// late, a panic.
+pub async fn own_words(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let ours = path.strip_prefix(wire::BASE).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let response = next.run(request).await;
+    let status = response.status();
+    let fits = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == description::PROBLEM);
+    let is_answer = status.is_success() && response.headers().get(header::LOCATION).is_none();
+    if !ours || fits || is_answer {
+        return response;
+    }
+    let allow = response.headers().get(header::ALLOW).cloned();
+    let code = match status {
+        StatusCode::METHOD_NOT_ALLOWED => Code::WrongMethod,
+        StatusCode::PAYLOAD_TOO_LARGE => Code::TooLarge,
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => Code::Unavailable,
+        status if status.is_server_error() => Code::Internal,
+        // From here on it is the site's own "no such page", or what guards its forms.
+        _ => Code::NotFound,
+    };
+    let mut response = problem(&site, code, None);
+    if let Some(allow) = allow {
+        response.headers_mut().insert(header::ALLOW, allow);
+    }
+    response
+}
+
+/// A body as JSON.
+struct Asked<T>(T);
+
+impl<T: DeserializeOwned> FromRequest<Arc<Site>> for Asked<T> {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, site: &Arc<Site>) -> Result<Self, Response> {
+        let is_json = request.headers().get(header::CONTENT_TYPE).is_some_and(|value| {
+            let essence = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+            essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
+        });
+        if !is_json {
+            return Err(problem(site, Code::NotJson, None));
+        }
+        // A connection that breaks off is nobody's to tell.
+        let body = to_bytes(request.into_body(), LARGEST_REQUEST_BYTES).await;
+        let body = body.map_err(|_| problem(site, Code::TooLarge, None))?;
+        serde_json::from_slice(&body).map(Self).map_err(|_| problem(site, Code::Malformed, None))
+    }
+}
+
+/// A query.
+struct AskedFor<T>(T);
+
+impl<T: DeserializeOwned> FromRequestParts<Arc<Site>> for AskedFor<T> {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Response> {
+        let query = Query::try_from_uri(&parts.uri).map_err(|_| problem(site, Code::Malformed, None))?;
+        Ok(Self(query.0))
+    }
+}
