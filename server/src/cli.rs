@@ -23,6 +23,7 @@ use crate::{
 };
 
 mod explain;
+mod runtime_key;
 mod telemetry;
 
 const DEFAULT_CONFIG: &str = "gitward.toml";
@@ -90,6 +91,11 @@ Examples:
     User {
         #[command(subcommand)]
         command: UserCommand,
+    },
+    /// Make, rotate, revoke and list the keys that runtimes show
+    RuntimeKey {
+        #[command(subcommand)]
+        command: runtime_key::RuntimeKeyCommand,
     },
     /// Write a copy of the database, also while the server runs
     ///
@@ -194,6 +200,7 @@ impl Command {
                 check_config(path).await.map_err(|failure| Failure { code: FAILURE, ..failure })
             }
             Self::User { command } => command.run(path).await,
+            Self::RuntimeKey { command } => command.run(path).await,
             Self::Backup { file } => {
                 let config = load_quietly(path)?;
                 records::backup(&config, &file).await?;

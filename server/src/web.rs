@@ -32,6 +32,7 @@ pub mod asset;
 pub mod burst;
 pub mod oauth;
 pub mod plain;
+pub mod runtime_admin;
 pub mod runtime_api;
 pub mod security;
 pub mod serve;
@@ -104,6 +105,8 @@ pub fn routes() -> Vec<Route> {
         (Method::GET, "/pkg/{*file}".to_owned(), Door::Open),
         (Method::GET, "/favicon.svg".to_owned(), Door::Open),
         (Method::GET, "/robots.txt".to_owned(), Door::Open),
+        (Method::GET, runtime_admin::ADDRESS.to_owned(), Door::SignedIn),
+        (Method::POST, runtime_admin::ADDRESS.to_owned(), Door::SignedIn),
         (Method::POST, wire::CREDENTIAL.to_owned(), Door::RuntimeKey),
         (Method::POST, wire::REPORT.to_owned(), Door::RuntimeKey),
         (Method::GET, wire::USERS.to_owned(), Door::RuntimeKey),
@@ -132,6 +135,7 @@ pub fn router(site: &Arc<Site>) -> Result<Router, asset::NoFiles> {
         .route(&format!("{}/{{runtime}}", path::CONNECT), post(oauth::start))
         .route(&format!("{}/{{provider}}", path::CALLBACK), get(oauth::finish))
         .with_state(Arc::clone(site))
+        .merge(runtime_admin::router(site, &found.names.css))
         .merge(
             Router::new()
                 .leptos_routes_with_context(&options, generate_route_list(App), context, make_shell)

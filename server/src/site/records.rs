@@ -6,10 +6,12 @@ use std::{path::Path, sync::Arc};
 
 use super::{SiteError, Verified, origin, registry, verify_all};
 use crate::{
+    audit::Audit,
     clock::Clock,
     config::Config,
     person::{self, People},
     random::Entropy,
+    runtime_key::RuntimeKeys,
     seal::{KeyRing, RootKey},
     store::{
         AccessStore, Applied, Store, StoreError,
@@ -93,6 +95,30 @@ pub async fn people(
             Err(error.into())
         }
     }
+}
+
+/// The keys of runtimes, and the store to close after what was done to them.
+///
+/// # Errors
+/// [`SiteError::NoDatabase`], [`SiteError::Key`], [`SiteError::Store`]; then nothing was changed.
+pub async fn runtime_keys(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+) -> Result<(RuntimeKeys, Arc<dyn Store>), SiteError> {
+    let (looked, _) = unlock_current(config, entropy.as_ref()).await?;
+    looked.close().await;
+    let root = RootKey::load_or_create(config.root_key_file(), true, entropy.as_ref())?;
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open_existing(&config.database_file()).await?);
+    let keys = match KeyRing::open(&root, store.as_ref(), clock.as_ref(), entropy.as_ref()).await {
+        Ok(keys) => Arc::new(keys),
+        Err(error) => {
+            store.close().await;
+            return Err(error.into());
+        }
+    };
+    let audit = Audit::open(Arc::clone(&store), keys, Arc::clone(&clock), Arc::clone(&entropy));
+    Ok((RuntimeKeys { store: Arc::clone(&store), audit, clock, entropy }, store))
 }
 
 /// Whether the root key is this database's, before anything is done to it. The keys, unless there are none yet.

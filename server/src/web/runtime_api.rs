@@ -65,7 +65,8 @@ pub fn router(site: &Arc<Site>, css: &str) -> Router {
         description::Withheld,
         description::Late,
     ),
-    security(("key" = []))
+    security(("key" = [])),
+    tag = "runtime"
 )]
 async fn credential(
     State(site): State<Arc<Site>>,
@@ -94,7 +95,8 @@ async fn credential(
         description::NoUser,
         description::Late,
     ),
-    security(("key" = []))
+    security(("key" = [])),
+    tag = "runtime"
 )]
 async fn report(
     State(site): State<Arc<Site>>,
@@ -118,7 +120,8 @@ async fn report(
         description::Locked,
         description::Late,
     ),
-    security(("key" = []))
+    security(("key" = [])),
+    tag = "runtime"
 )]
 async fn users(State(site): State<Arc<Site>>, Extension(caller): Extension<Caller>) -> Response {
     match site.releases.users(&caller).await {
@@ -142,7 +145,8 @@ async fn users(State(site): State<Arc<Site>>, Extension(caller): Extension<Calle
         description::Locked,
         description::Late,
     ),
-    security(("key" = []))
+    security(("key" = [])),
+    tag = "runtime"
 )]
 async fn changes(
     State(site): State<Arc<Site>>,

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, sqlite::SqliteConnectOptions};
 
 /// All rows of all tables in SQL's own spelling. Without what changes by looking: when a session was last used, and
-/// the counters of failures and of news.
+/// the counters of failures and of news, and the log of who looked.
 #[derive(Debug, Eq, PartialEq)]
 pub struct Dump(pub BTreeMap<String, Vec<String>>);
 
@@ -32,7 +32,7 @@ pub fn assert_same(before: &Dump, after: &Dump, what: &str) {
 pub async fn dump(file: &Path) -> Dump {
     let mut connection = SqliteConnectOptions::new().filename(file).read_only(true).connect().await.unwrap();
     let tables: Vec<String> = sqlx::query(
-        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT IN ('counters', 'news')",
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT IN ('counters', 'news', 'audit', 'audit_head')",
     )
     .fetch_all(&mut connection)
     .await
@@ -70,4 +70,11 @@ where
     let row = sqlx::query(question).fetch_one(&mut connection).await.unwrap();
     connection.close().await.unwrap();
     row.get(0)
+}
+
+/// Changes what is kept, behind the server's back.
+pub async fn change(file: &Path, statement: &'static str) {
+    let mut connection = SqliteConnectOptions::new().filename(file).connect().await.unwrap();
+    sqlx::query(statement).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
 }

@@ -29,6 +29,8 @@ pub enum Kind {
     OpenPage,
     /// A page about a runtime.
     RuntimePage,
+    /// A page for the admins of a runtime's account, and its forms.
+    RuntimeAdmin,
     /// A server function about nobody's objects in particular.
     Function,
     /// A server function about a runtime.
@@ -37,12 +39,16 @@ pub enum Kind {
     OpenFunction,
     Connect,
     Callback,
-    /// Files and health.
+    /// For runtimes, by their key.
+    Machine,
+    /// Files, health and descriptions.
     Open,
 }
 
 const RUNTIME: (&str, &str) = ("runtime", "acme.production");
 const ID: (&str, &str) = ("id", "acme.production");
+
+const ADMIN: &str = "/admin/runtimes/{runtime}";
 
 pub fn uses() -> Vec<Use> {
     let page = |route, path, kind| Use { method: Method::GET, route, path, form: &[], kind };
@@ -96,7 +102,21 @@ pub fn uses() -> Vec<Use> {
             form: &[],
             kind: Kind::Connect,
         },
+        page(ADMIN, "/admin/runtimes/acme.production", Kind::RuntimeAdmin),
+        Use {
+            method: Method::POST,
+            route: ADMIN,
+            path: "/admin/runtimes/acme.production",
+            form: &[("what", "create")],
+            kind: Kind::RuntimeAdmin,
+        },
         page("/callback/{provider}", "/callback/forge?state=guess&code=guess", Kind::Callback),
+        function("/runtime/v1/credential", &[], Kind::Machine),
+        function("/runtime/v1/credential/report", &[], Kind::Machine),
+        page("/runtime/v1/users", "/runtime/v1/users", Kind::Machine),
+        page("/runtime/v1/changes", "/runtime/v1/changes", Kind::Machine),
+        page("/runtime/v1/openapi.json", "/runtime/v1/openapi.json", Kind::Open),
+        page("/runtime/v1/docs", "/runtime/v1/docs", Kind::Open),
         page("/pkg/{*file}", "/pkg/gitward.h4sh.js", Kind::Open),
         page("/favicon.svg", "/favicon.svg", Kind::Open),
         page("/robots.txt", "/robots.txt", Kind::Open),
@@ -110,7 +130,7 @@ pub fn uses() -> Vec<Use> {
 fn assert_stranger(it: &Use, answer: &Answer, what: &str) {
     let what = format!("{what}: {} {}", it.method, it.route);
     match it.kind {
-        Kind::Page | Kind::RuntimePage | Kind::Connect | Kind::Callback => {
+        Kind::Page | Kind::RuntimePage | Kind::RuntimeAdmin | Kind::Connect | Kind::Callback => {
             assert_eq!(answer.status, StatusCode::SEE_OTHER, "{what}");
             assert!(answer.location().starts_with("/sign-in"), "{what}: {}", answer.location());
         }
@@ -125,6 +145,7 @@ fn assert_stranger(it: &Use, answer: &Answer, what: &str) {
         Kind::OpenPage => {
             assert!([StatusCode::OK, StatusCode::GONE].contains(&answer.status), "{what}: {}", answer.status);
         }
+        Kind::Machine => assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{what}"),
         Kind::Open => assert_eq!(answer.status, StatusCode::OK, "{what}"),
     }
 }
@@ -187,14 +208,21 @@ async fn every_route_is_known_here_and_every_door_is_meant() {
 /// The list of routes is written by hand where routes are: a route that is only in the router would be missed.
 #[tokio::test]
 async fn every_route_of_our_own_is_in_the_list() {
-    let source = concat!(include_str!("../../src/web.rs"), include_str!("../../src/web/asset.rs"));
+    let source = concat!(
+        include_str!("../../src/web.rs"),
+        include_str!("../../src/web/asset.rs"),
+        include_str!("../../src/web/runtime_admin.rs"),
+        include_str!("../../src/web/runtime_api.rs"),
+    );
     let calls: usize = [".route(", ".route_service(", ".nest_service("]
         .iter()
         .map(|call| source.matches(call).count())
         .sum();
     let pages = leptos_axum::generate_route_list(app::App).len();
     let functions = leptos::server_fn::axum::server_fn_paths().count();
-    assert_eq!(routes().len(), pages + functions + calls);
+    // One address may take two methods.
+    let several = source.matches("get(look).post(").count();
+    assert_eq!(routes().len(), pages + functions + calls + several);
 }
 
 #[tokio::test]
@@ -242,11 +270,13 @@ async fn other_people_find_nothing_there() {
     let before = scene.site.dump().await;
     scene.site.forge.forget_requests().await;
     for it in uses() {
-        if matches!(it.kind, Kind::RuntimeFunction | Kind::RuntimePage | Kind::Connect) {
+        if matches!(it.kind, Kind::RuntimeFunction | Kind::RuntimePage | Kind::RuntimeAdmin | Kind::Connect) {
             let answer = scene.ask(&jonas, &it).send().await;
             match it.kind {
                 Kind::Connect => assert_eq!(answer.location(), "/tokens/acme.production"),
-                Kind::RuntimePage => assert_eq!(answer.status, StatusCode::NOT_FOUND, "{}", it.route),
+                Kind::RuntimePage | Kind::RuntimeAdmin => {
+                    assert_eq!(answer.status, StatusCode::NOT_FOUND, "{}", it.route)
+                }
                 _ => assert_eq!(
                     (answer.status, answer.error()),
                     (StatusCode::NOT_FOUND, "NotFound".into()),
@@ -265,7 +295,8 @@ async fn other_sites_change_nothing() {
     let scene = Scene::set().await;
     let before = scene.site.dump().await;
     scene.site.forge.forget_requests().await;
-    for it in uses().iter().filter(|it| it.method != Method::GET) {
+    // What takes a key takes it from nowhere in particular, and no cookie.
+    for it in uses().iter().filter(|it| it.method != Method::GET && it.kind != Kind::Machine) {
         let ask = || scene.ask(&scene.mara, it).without("sec-fetch-site").without("origin");
         let shapes = [
             ("from another site", ask().header("sec-fetch-site", "cross-site")),
@@ -305,11 +336,17 @@ async fn other_methods_are_refused() {
     let before = scene.site.dump().await;
     for it in uses() {
         for method in [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
-            if method == it.method {
+            if uses().iter().any(|other| other.route == it.route && other.method == method) {
                 continue;
             }
             let answer = scene.mara.ask(method.clone(), it.path).send().await;
-            assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{method} {}", it.route);
+            let refused = match it.kind {
+                Kind::Machine => {
+                    [StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS].contains(&answer.status)
+                }
+                _ => answer.status == StatusCode::METHOD_NOT_ALLOWED,
+            };
+            assert!(refused, "{method} {}: {}", it.route, answer.status);
         }
         assert_same(&before, &scene.site.dump().await, it.route);
     }

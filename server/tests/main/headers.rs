@@ -19,6 +19,10 @@ use crate::{
 
 const CLOSED: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+/// A page that nothing runs on.
+const STYLED: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; \
+                      base-uri 'none'; frame-ancestors 'none'";
+
 #[track_caller]
 fn assert_guarded(answer: &Answer, what: &str) {
     for (name, value) in [
@@ -58,6 +62,8 @@ fn assert_guarded(answer: &Answer, what: &str) {
             !answer.text().contains(" style=\"") && !answer.text().contains(" onclick"),
             "{what}: nothing inline"
         );
+    } else if answer.text().contains("<link rel=\"stylesheet\"") {
+        assert_eq!(policy, STYLED, "{what}");
     } else {
         assert_eq!(policy, CLOSED, "{what}");
     }

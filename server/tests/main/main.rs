@@ -6,6 +6,7 @@
 //! - [`site`]: a site in a folder of its own, and browsers that visit it
 //! - [`forge`]: the simulated Git host it talks to
 //! - [`database`]: what is kept, to compare before and after
+//! - [`machine`]: a runtime that shows its key
 //! - [`program`]: the real program, to be started and killed
 //!
 //! The tests, by what they are about:
@@ -17,6 +18,7 @@
 //! - [`tokens`]: tokens are given, reused, replaced, deleted
 //! - [`login`]: to the provider's sign-in and back, and all the ways in which that fails
 //! - [`renewal`]: grants that are renewed
+//! - [`runtimes`]: runtimes fetch the tokens of their users
 //! - [`watch`]: what happens while nobody clicks
 //! - [`bitbucket`]: all of that at Bitbucket Cloud
 //! - [`verdicts`]: what a provider's answers mean over time
@@ -28,6 +30,7 @@
 
 mod database;
 mod forge;
+mod machine;
 mod program;
 mod site;
 
@@ -42,6 +45,7 @@ mod kinds;
 mod login;
 mod owners;
 mod renewal;
+mod runtimes;
 mod sessions;
 mod tokens;
 mod verdicts;

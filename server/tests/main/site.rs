@@ -76,7 +76,7 @@ client_secret = "gitward-demo-secret"
 [[account]]
 id = "acme"
 name = "Acme"
-members = [{{ user = "mara" }}, {{ user = "both" }}, {{ user = "gone" }}]
+members = [{{ user = "mara", role = "admin" }}, {{ user = "both" }}, {{ user = "gone" }}]
 runtime = [
   {{ name = "production", provider = "forge", authorization = "oauth2", oauth_app = "app", repository = "acme/infra" }},
   {{ name = "staging", provider = "forge", authorization = "oauth2", oauth_app = "app" }},

@@ -119,6 +119,8 @@ pub enum Late {
                        codes may be added: pass over what you don't know."
     ),
     paths(super::credential, super::report, super::users, super::changes),
+    // Those that only answers to what went wrong refer to.
+    components(schemas(Problem, Code)),
     modifiers(&Key)
 )]
 struct Api;

@@ -1,0 +1,855 @@
+//! Runtimes fetch the tokens of their users: the right one, while it works, and nobody else's.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::http::{Method, StatusCode};
+use serde_json::{Value, json};
+use server::{
+    audit::Actor,
+    runtime_key::{KeyError, by},
+};
+
+use crate::{
+    database::ask,
+    machine::{CHANGES, CREDENTIAL, Machine, REPORT, USERS, assert_problem, create, rotate},
+    site::{Browser, PASSWORD, TestSite},
+};
+
+/// Mara's token serves production; its runtime has a key.
+async fn scene() -> (TestSite, Browser, Machine, String) {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    let made = site.forge.good_token().await;
+    mara.paste("acme.production", &made.token).await.assert_ok();
+    let machine = Machine::of(&site, "acme.production").await;
+    (site, mara, machine, made.token)
+}
+
+#[tokio::test]
+async fn a_runtime_gets_what_git_and_the_api_need() {
+    let (site, _mara, machine, token) = scene().await;
+    site.forge.forget_requests().await;
+    let answer = machine.fetch("mara").await;
+    answer.assert_ok();
+    let got = answer.json();
+    let version = got["version"].as_str().unwrap();
+    assert_eq!(
+        got,
+        json!({
+            "version": version,
+            "git": { "username": "x-access-token", "password": token, "scheme": "basic" },
+            "api": { "name": "Authorization", "value": format!("Bearer {token}") },
+            "login": "octocat",
+            "scopes": ["repo"],
+            "expires_at": null,
+            "expires_in": null,
+            "health": "valid",
+        })
+    );
+    assert_eq!(answer.header("cache-control"), "no-store");
+    assert!(!version.contains(&token[..8]));
+    assert_eq!(machine.version("mara").await, version, "the same secret has the same version");
+    assert_eq!(site.forge.requests().await, [] as [String; 0], "the provider was not asked");
+}
+
+#[tokio::test]
+async fn a_runtime_that_holds_the_version_gets_no_secret() {
+    let (site, mara, machine, token) = scene().await;
+    let version = machine.version("mara").await;
+    let conditional = async |version: &str| {
+        let body = json!({ "user": "mara", "git_url": machine.git_url, "version": version });
+        machine.post(CREDENTIAL, &body).await
+    };
+    let answer = conditional(&version).await;
+    assert_eq!((answer.status, answer.text()), (StatusCode::NO_CONTENT, ""));
+    let answer = conditional("AAAAAAAAAAAAAAAA").await;
+    assert_eq!(answer.assert_ok().json()["git"]["password"], token.as_str());
+    // Another secret has another version, and so has another runtime's.
+    let other = site.forge.good_token().await;
+    mara.paste("acme.production", &other.token).await.assert_ok();
+    let answer = conditional(&version).await;
+    assert_eq!(answer.assert_ok().json()["git"]["password"], other.token.as_str());
+    let newer = answer.json()["version"].as_str().unwrap().to_owned();
+    assert_ne!(newer, version);
+    mara.call("token/delete", &[("runtime", "acme.production")]).await.assert_ok();
+    assert_problem(&conditional(&newer).await, StatusCode::NOT_FOUND, "no_token", "gone, version or not");
+}
+
+#[tokio::test]
+async fn every_reason_is_told_apart() {
+    let (site, mara, machine, _) = scene().await;
+    assert_problem(&machine.fetch("nobody").await, StatusCode::NOT_FOUND, "unknown_user", "nobody");
+    assert_problem(&machine.fetch("jonas").await, StatusCode::NOT_FOUND, "unknown_user", "no member");
+    site.person("both").await;
+    assert_problem(&machine.fetch("both").await, StatusCode::NOT_FOUND, "no_token", "gave none");
+
+    let expiring = site
+        .forge
+        .make(json!({ "user": "octocat", "kind": "classic", "scopes": ["repo"],
+                      "expires_at": "2026-11-22T12:02:00Z" }))
+        .await;
+    mara.paste("acme.production", &expiring.token).await.assert_ok();
+    let answer = machine.fetch("mara").await;
+    let got = answer.assert_ok().json();
+    assert_eq!((&got["expires_at"], &got["expires_in"]), (&json!("2026-11-22T12:02:00Z"), &json!(120)));
+    assert_eq!(got["health"], "expiring");
+    // Sixty seconds are enough, less are not.
+    site.pass(Duration::from_secs(60)).await;
+    assert_eq!(machine.fetch("mara").await.assert_ok().json()["expires_in"], 60);
+    site.pass(Duration::from_secs(1)).await;
+    assert_problem(&machine.fetch("mara").await, StatusCode::CONFLICT, "ends_soon", "59 seconds");
+    site.pass(Duration::from_secs(58)).await;
+    assert_problem(&machine.fetch("mara").await, StatusCode::CONFLICT, "ends_soon", "one second");
+    site.pass(Duration::from_secs(1)).await;
+    assert_problem(&machine.fetch("mara").await, StatusCode::CONFLICT, "expired", "over");
+    site.site.people.disable("mara").await.unwrap();
+    assert_problem(&machine.fetch("mara").await, StatusCode::NOT_FOUND, "unknown_user", "disabled");
+}
+
+#[tokio::test]
+async fn a_token_that_the_provider_gave_up_is_not_handed_out() {
+    let (site, mara, machine, token) = scene().await;
+    let other = site.forge.good_token().await;
+    mara.paste("acme.staging", &other.token).await.assert_ok();
+    let id = site.forge.tokens().await[0]["id"].as_u64().unwrap();
+    site.forge.revoke(id).await;
+    mara.check("acme.production").await.assert_ok();
+    // One refusal is no verdict.
+    let answer = machine.fetch("mara").await;
+    assert_eq!(answer.assert_ok().json()["health"], "checking");
+    assert_eq!(answer.json()["git"]["password"], token.as_str());
+    site.minutes(11).await;
+    mara.check("acme.staging").await.assert_ok();
+    mara.check("acme.production").await.assert_ok();
+    assert_eq!(mara.health("acme.production").await, "Revoked");
+    assert_problem(&machine.fetch("mara").await, StatusCode::CONFLICT, "revoked", "dead");
+}
+
+#[tokio::test]
+async fn what_is_deleted_on_the_page_is_refused_at_once() {
+    let (_site, mara, machine, _) = scene().await;
+    machine.fetch("mara").await.assert_ok();
+    mara.call("token/delete", &[("runtime", "acme.production")]).await.assert_ok();
+    assert_problem(&machine.fetch("mara").await, StatusCode::NOT_FOUND, "no_token", "deleted");
+}
+
+#[tokio::test]
+async fn a_grant_is_renewed_when_it_is_fetched() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    mara.authorize(&site.forge, "acme.renewed", "octocat").await;
+    let machine = Machine::of(&site, "acme.renewed").await;
+    let first = machine.fetch("mara").await.assert_ok().json();
+    assert_eq!(first["expires_in"], 8 * 60 * 60, "its own end, not that of what renews it");
+    site.pass(Duration::from_secs(8 * 60 * 60 - 48 * 60)).await;
+    let second = machine.fetch("mara").await.assert_ok().json();
+    assert_ne!(second["git"]["password"], first["git"]["password"]);
+    assert_ne!(second["version"], first["version"]);
+    assert_eq!(second["expires_in"], 8 * 60 * 60);
+    assert_eq!(site.forge.asked("POST /login/oauth/access_token").await, 2, "the code, and once to renew");
+}
+
+#[tokio::test]
+async fn a_grant_that_can_not_be_renewed_serves_while_it_lives() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    mara.authorize(&site.forge, "acme.renewed", "octocat").await;
+    let machine = Machine::of(&site, "acme.renewed").await;
+    let secret = machine.secret("mara").await;
+    site.forge.fault(json!({ "on": "token", "fault": "status", "status": 503 })).await;
+    site.pass(Duration::from_secs(8 * 60 * 60 - 10 * 60)).await;
+    site.forge.forget_requests().await;
+    let got = machine.fetch("mara").await.assert_ok().json();
+    assert_eq!((&got["git"]["password"], &got["expires_in"]), (&json!(secret), &json!(600)));
+    for _ in 0..20 {
+        machine.fetch("mara").await.assert_ok();
+    }
+    assert_eq!(site.forge.asked("POST /login/oauth/access_token").await, 1, "not once for each that asks");
+    site.pass(Duration::from_secs(9 * 60 + 1)).await;
+    let answer = machine.fetch("mara").await;
+    assert_problem(&answer, StatusCode::SERVICE_UNAVAILABLE, "provider_down", "59 seconds left");
+    assert!(answer.header("retry-after").parse::<u64>().unwrap() > 0);
+    site.forge.heal().await;
+    site.pass(Duration::from_secs(16)).await;
+    assert_ne!(machine.secret("mara").await, secret, "the provider is back");
+}
+
+#[tokio::test]
+async fn a_grant_that_the_provider_gave_up_is_revoked() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    mara.authorize(&site.forge, "acme.renewed", "octocat").await;
+    let machine = Machine::of(&site, "acme.renewed").await;
+    let id = site.forge.tokens().await[0]["id"].as_u64().unwrap();
+    site.forge.revoke(id).await;
+    site.pass(Duration::from_secs(8 * 60 * 60)).await;
+    assert_problem(&machine.fetch("mara").await, StatusCode::CONFLICT, "revoked", "refused for good");
+    site.forge.forget_requests().await;
+    assert_problem(&machine.fetch("mara").await, StatusCode::CONFLICT, "revoked", "known");
+    assert_eq!(site.forge.requests().await, [] as [String; 0]);
+}
+
+#[tokio::test]
+async fn an_address_that_is_not_the_own_providers_gets_nothing() {
+    let (site, _mara, machine, token) = scene().await;
+    let host = site.forge.url.strip_prefix("http://").unwrap().to_owned();
+    let port = site.forge.port;
+    let cases = [
+        (format!("https://{host}/acme/infra.git"), "other_host"),
+        (format!("http://localhost:{port}/acme/infra.git"), "other_host"),
+        ("http://127.0.0.1/acme/infra.git".to_owned(), "other_host"),
+        (format!("http://127.0.0.1:{}/a", port ^ 1), "other_host"),
+        ("https://github.com/acme/infra".to_owned(), "other_host"),
+        (format!("http://127.0.0.1.evil.example:{port}/a"), "other_host"),
+        (format!("http://{host}@evil.example/a"), "url_refused"),
+        (format!("http://evil.example@{host}/a"), "url_refused"),
+        (format!("http://{host}\\@evil.example/a"), "url_refused"),
+        (format!("HTTP://{host}/a"), "url_refused"),
+        (format!("http://127.0.0.1.:{port}/a"), "url_refused"),
+        (format!("http://127%2e0.0.1:{port}/a"), "url_refused"),
+        (format!("http://{host}/a/../b"), "url_refused"),
+        (format!("http://{host}/a%2f..%2fb"), "url_refused"),
+        (format!("http://{host}/a\nhost=evil.example"), "url_refused"),
+        (format!("http://{host}/a%0ahost=evil.example"), "url_refused"),
+        (format!("http://2130706433:{port}/a"), "other_host"),
+        (format!("http://0x7f000001:{port}/a"), "other_host"),
+        (format!("http://127.1:{port}/a"), "other_host"),
+        (format!("http://[::ffff:127.0.0.1]:{port}/a"), "other_host"),
+        ("git@github.com:acme/infra".to_owned(), "url_refused"),
+        (String::new(), "url_refused"),
+        ("a".repeat(4000), "url_refused"),
+    ];
+    for (git_url, code) in cases {
+        let answer = machine.post(CREDENTIAL, &json!({ "user": "mara", "git_url": git_url })).await;
+        let status =
+            if code == "other_host" { StatusCode::FORBIDDEN } else { StatusCode::UNPROCESSABLE_ENTITY };
+        assert_problem(&answer, status, code, &git_url);
+        assert!(!answer.text().contains(&token), "{git_url}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_in_another_spelling_is_nobodys() {
+    let (_site, _mara, machine, token) = scene().await;
+    for name in [
+        "Mara",
+        "MARA",
+        " mara",
+        "mara ",
+        "mara\n",
+        "mara\0",
+        "ｍａｒａ",
+        "mаra",
+        "mara/",
+        "./mara",
+        "../mara",
+        "mara%00",
+        "%6dara",
+        "mara;both",
+        "mara\" OR 1=1 --",
+        "",
+        ".",
+        "..",
+        "mara\u{200b}",
+        "ma\u{ad}ra",
+    ] {
+        let answer = machine.fetch(name).await;
+        assert_problem(&answer, StatusCode::NOT_FOUND, "unknown_user", name);
+        assert!(!answer.text().contains(&token), "{name:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_request_is_refused_in_its_own_words() {
+    let (site, _mara, machine, _) = scene().await;
+    let before = site.dump().await;
+    let good = json!({ "user": "mara", "git_url": machine.git_url });
+    let with = |change: fn(&mut Value)| {
+        let mut changed = good.clone();
+        change(&mut changed);
+        changed.to_string()
+    };
+    for body in [
+        String::new(),
+        "null".to_owned(),
+        "[]".to_owned(),
+        "{".to_owned(),
+        "\u{0}".to_owned(),
+        with(|it| it["user"] = json!(7)),
+        with(|it| it["user"] = json!(null)),
+        with(|it| it["git_url"] = json!(["x"])),
+        with(|it| it["version"] = json!(7)),
+        with(|it| it["runtime"] = json!("acme.staging")),
+        "{\"user\":\"mara\",\"user\":\"both\",\"git_url\":\"x\"}".to_owned(),
+        "[".repeat(8000),
+    ] {
+        let answer =
+            machine.ask(Method::POST, CREDENTIAL).body("application/json", body.clone()).send().await;
+        assert_problem(&answer, StatusCode::BAD_REQUEST, "malformed", &body);
+    }
+    for (path, code) in [
+        ("/runtime/v1/changes?wait=31", "malformed"),
+        ("/runtime/v1/changes?wait=-1", "malformed"),
+        ("/runtime/v1/changes?wait=a", "malformed"),
+        ("/runtime/v1/changes?nonsense=1", "malformed"),
+    ] {
+        assert_problem(&machine.get(path).await, StatusCode::BAD_REQUEST, code, path);
+    }
+    for kind in ["application/x-www-form-urlencoded", "text/plain", "application/jsonp"] {
+        let answer = machine.ask(Method::POST, CREDENTIAL).body(kind, good.to_string()).send().await;
+        assert_problem(&answer, StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", kind);
+    }
+    let answer =
+        machine.ask(Method::POST, CREDENTIAL).body("application/json", "x".repeat(20_000)).send().await;
+    assert_problem(&answer, StatusCode::PAYLOAD_TOO_LARGE, "too_large", "a novel");
+    let answer =
+        machine.ask(Method::POST, CREDENTIAL).body("application/json", "x".repeat(3_000_000)).send().await;
+    assert_problem(&answer, StatusCode::PAYLOAD_TOO_LARGE, "too_large", "a library");
+    for path in [
+        "/runtime/v1",
+        "/runtime/v1/",
+        "/runtime/v1/nonsense",
+        "/runtime/v1/credential/",
+        "/runtime/v1//users",
+    ] {
+        for method in [Method::GET, Method::POST, Method::DELETE] {
+            let answer = machine.ask(method.clone(), path).send().await;
+            assert_problem(&answer, StatusCode::NOT_FOUND, "not_found", &format!("{method} {path}"));
+        }
+    }
+    for (method, path, allow) in
+        [(Method::GET, CREDENTIAL, "POST"), (Method::PUT, REPORT, "POST"), (Method::POST, USERS, "GET,HEAD")]
+    {
+        let answer = machine.ask(method, path).send().await;
+        assert_problem(&answer, StatusCode::METHOD_NOT_ALLOWED, "wrong_method", path);
+        assert_eq!(answer.header("allow"), allow);
+    }
+    crate::database::assert_same(&before, &site.dump().await, "nonsense");
+}
+
+#[tokio::test]
+async fn only_a_valid_key_of_the_right_runtime_opens() {
+    let (site, mara, machine, token) = scene().await;
+    let elsewhere = site.forge.good_token().await;
+    mara.paste("acme.staging", &elsewhere.token).await.assert_ok();
+    let staging = Machine::of(&site, "acme.staging").await;
+    assert_eq!(staging.secret("mara").await, elsewhere.token, "its own, not the other runtime's");
+    assert_eq!(machine.secret("mara").await, token);
+
+    let body = json!({ "user": "mara", "git_url": machine.git_url }).to_string();
+    let shown = async |authorization: Option<&str>| {
+        let ask = machine.ask(Method::POST, CREDENTIAL).body("application/json", body.clone());
+        let ask = ask.without("authorization");
+        match authorization {
+            Some(value) => ask.header("authorization", value).send().await,
+            None => ask.send().await,
+        }
+    };
+    let key = &machine.key;
+    let (public, secret) = key.rsplit_once('_').unwrap();
+    let (other_public, _) = staging.key.rsplit_once('_').unwrap();
+    let last = if secret.ends_with('0') { "1" } else { "0" };
+    for wrong in [
+        None,
+        Some(String::new()),
+        Some("Bearer".to_owned()),
+        Some("Bearer ".to_owned()),
+        Some(key.clone()),
+        Some(format!("Basic {key}")),
+        Some(format!("Bearer {key} ")),
+        Some(format!("Bearer  {key}")),
+        Some(format!("Bearer {}", key.to_uppercase())),
+        Some(format!("Bearer {}", &key[..key.len() - 1])),
+        Some(format!("Bearer {}{last}", &key[..key.len() - 1])),
+        Some(format!("Bearer {public}_{}", "0".repeat(64))),
+        Some(format!("Bearer {other_public}_{secret}")),
+        Some(format!("Bearer gwr_{}_{secret}", "0".repeat(16))),
+        Some(format!("Bearer {key}, Bearer {key}")),
+    ] {
+        let answer = shown(wrong.as_deref()).await;
+        assert_problem(&answer, StatusCode::UNAUTHORIZED, "key_unknown", &format!("{wrong:?}"));
+        assert!(answer.header("www-authenticate").starts_with("Bearer"));
+        assert!(!answer.text().contains(&token));
+    }
+    // Whoever is signed in is nobody here, and a key is nobody on the pages.
+    let answer = mara.ask(Method::POST, CREDENTIAL).body("application/json", body.clone()).send().await;
+    assert_problem(&answer, StatusCode::UNAUTHORIZED, "key_unknown", "a browser with a cookie");
+    let answer = machine.ask(Method::POST, "/api/token/table").form(&[]).send().await;
+    assert_eq!((answer.status, answer.error()), (StatusCode::UNAUTHORIZED, "SignInNeeded".into()));
+}
+
+#[tokio::test]
+async fn a_rotation_leaves_two_valid_and_a_revocation_none() {
+    let (site, _mara, first, _) = scene().await;
+    let keys = &site.site.runtime_keys;
+    let operator = by(Actor::Operator);
+    assert!(matches!(keys.create(&"acme.production".into(), &operator).await, Err(KeyError::HasOne(_))));
+    assert!(matches!(keys.create(&"acme.nonsense".into(), &operator).await, Err(KeyError::NoRuntime(_))));
+    assert!(matches!(keys.rotate(&"acme.staging".into(), None, &operator).await, Err(KeyError::HasNone(_))));
+    let second = Machine::with(&site, rotate(&site, "acme.production").await.text.expose());
+    first.fetch("mara").await.assert_ok();
+    second.fetch("mara").await.assert_ok();
+    let third = rotate(&site, "acme.production").await;
+    assert_eq!(third.revoked.len(), 1);
+    let machine = Machine::with(&site, third.text.expose());
+    assert_problem(&first.fetch("mara").await, StatusCode::UNAUTHORIZED, "key_revoked", "rotated out");
+    second.fetch("mara").await.assert_ok();
+    machine.fetch("mara").await.assert_ok();
+    // The right secret is needed to learn that a key was revoked.
+    let forged = Machine::with(&site, &format!("{}{}", &first.key[..21], "0".repeat(64)));
+    assert_problem(&forged.fetch("mara").await, StatusCode::UNAUTHORIZED, "key_unknown", "guessed");
+    for machine in [&second, &machine] {
+        let public_id = &machine.key[4..20];
+        let elsewhere = keys.revoke(&"acme.staging".into(), public_id, &operator).await;
+        assert!(matches!(elsewhere, Err(KeyError::NoKey { .. })));
+        machine.fetch("mara").await.assert_ok();
+        keys.revoke(&"acme.production".into(), public_id, &operator).await.unwrap();
+        for answer in [machine.fetch("mara").await, machine.get(USERS).await, machine.get(CHANGES).await] {
+            assert_problem(&answer, StatusCode::UNAUTHORIZED, "key_revoked", "revoked");
+        }
+    }
+    create(&site, "acme.production").await;
+}
+
+#[tokio::test]
+async fn of_a_key_only_a_hash_is_kept() {
+    let (site, _mara, machine, _) = scene().await;
+    let dump = format!("{:?}", site.dump().await);
+    let secret = &machine.key[21..];
+    assert_eq!(secret.len(), 64);
+    assert!(!dump.contains(secret) && !dump.contains(&secret.to_uppercase()));
+    assert!(dump.contains(&machine.key[4..20]), "the public part is there");
+}
+
+#[tokio::test]
+async fn many_wrong_keys_are_told_to_wait_and_a_right_one_is_let_in() {
+    let (site, _mara, machine, _) = scene().await;
+    let wrong = Machine::with(&site, "gwr_0000000000000000_wrong");
+    for _ in 0..20 {
+        assert_problem(&wrong.fetch("mara").await, StatusCode::UNAUTHORIZED, "key_unknown", "wrong");
+    }
+    let answer = wrong.fetch("mara").await;
+    assert_problem(&answer, StatusCode::TOO_MANY_REQUESTS, "too_many_wrong_keys", "the 21st");
+    assert_eq!(answer.header("retry-after"), "60");
+    machine.fetch("mara").await.assert_ok();
+    site.pass(Duration::from_secs(60)).await;
+    assert_problem(&wrong.fetch("mara").await, StatusCode::UNAUTHORIZED, "key_unknown", "a minute later");
+}
+
+#[tokio::test]
+async fn a_runtime_that_is_no_longer_declared_gets_nothing() {
+    let (site, _mara, machine, _) = scene().await;
+    let config = crate::site::usual(&site.forge);
+    let line = config.lines().find(|line| line.contains("name = \"production\"")).unwrap().to_owned();
+    let site = site.restart(&config.replacen(&line, "", 1)).await;
+    let machine = Machine::with(&site, &machine.key);
+    for answer in [machine.fetch("mara").await, machine.get(USERS).await] {
+        assert_problem(&answer, StatusCode::FORBIDDEN, "runtime_disabled", "not declared");
+    }
+    let site = site.restart(&config).await;
+    Machine::with(&site, &machine.key).fetch("mara").await.assert_ok();
+}
+
+#[tokio::test]
+async fn users_are_listed_with_their_health_and_without_secrets() {
+    let (site, _mara, machine, token) = scene().await;
+    site.person("both").await;
+    site.person("jonas").await;
+    let version = machine.version("mara").await;
+    let report = json!({ "user": "mara", "version": version, "outcome": "used" });
+    assert_eq!(machine.post(REPORT, &report).await.assert_ok().json(), json!({ "version": version }));
+    let answer = machine.get(USERS).await;
+    assert_eq!(
+        answer.assert_ok().json(),
+        json!({ "users": [
+            { "user": "both", "health": "no_token", "version": null, "login": null, "expires_at": null,
+              "fetched_at": null, "used_version": null },
+            { "user": "mara", "health": "valid", "version": version, "login": "octocat", "expires_at": null,
+              "fetched_at": "2026-11-22T12:00:00Z", "used_version": version },
+        ] })
+    );
+    assert!(!answer.text().contains(&token));
+}
+
+#[tokio::test]
+async fn a_report_that_a_token_was_refused_has_the_provider_asked() {
+    let (site, _mara, machine, _) = scene().await;
+    let version = machine.version("mara").await;
+    site.forge.forget_requests().await;
+    let rejected =
+        |version: Option<&str>| json!({ "user": "mara", "version": version, "outcome": "rejected" });
+    // An older one is no news.
+    machine.post(REPORT, &rejected(Some("AAAAAAAAAAAAAAAA"))).await.assert_ok();
+    site.site.under_way.close();
+    site.site.under_way.wait().await;
+    assert_eq!(site.forge.asked("GET /user").await, 0);
+    for named in [Some(version.as_str()), None] {
+        site.site.under_way.reopen();
+        machine.post(REPORT, &rejected(named)).await.assert_ok();
+        site.site.under_way.close();
+        site.site.under_way.wait().await;
+    }
+    assert_eq!(site.forge.asked("GET /user").await, 2);
+    machine.fetch("mara").await.assert_ok();
+    // However often it is said.
+    site.site.under_way.reopen();
+    for _ in 0..20 {
+        machine.post(REPORT, &rejected(Some(&version))).await.assert_ok();
+    }
+    site.site.under_way.close();
+    site.site.under_way.wait().await;
+    assert_eq!(site.forge.asked("GET /user").await, 6, "six a minute");
+    assert_problem(
+        &machine.post(REPORT, &json!({ "user": "jonas", "outcome": "used" })).await,
+        StatusCode::NOT_FOUND,
+        "unknown_user",
+        "another account's",
+    );
+}
+
+#[tokio::test]
+async fn changes_come_at_once_when_there_are_any() {
+    let (_site, mara, machine, _) = scene().await;
+    let first = machine.get(CHANGES).await.assert_ok().json();
+    let version = machine.version("mara").await;
+    assert_eq!(first["users"], json!([{ "user": "mara", "version": version }]));
+    let after = format!("{CHANGES}?after={}", first["cursor"].as_str().unwrap());
+    assert_eq!(machine.get(&after).await.status, StatusCode::NO_CONTENT, "nothing new");
+    mara.check("acme.production").await.assert_ok();
+    assert_eq!(machine.get(&after).await.status, StatusCode::NO_CONTENT, "a check that passed is no news");
+
+    // Whoever waits is told when it happens.
+    let machine = Arc::new(machine);
+    let waiting = {
+        let (machine, after) = (Arc::clone(&machine), format!("{after}&wait=30"));
+        tokio::spawn(async move { machine.get(&after).await })
+    };
+    mara.call("token/delete", &[("runtime", "acme.production")]).await.assert_ok();
+    let told = waiting.await.unwrap();
+    assert_eq!(told.assert_ok().json()["users"], json!([{ "user": "mara", "version": null }]));
+}
+
+#[tokio::test]
+async fn what_ends_by_itself_is_a_change_as_well() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    let expiring = site
+        .forge
+        .make(json!({ "user": "octocat", "kind": "classic", "scopes": ["repo"],
+                      "expires_at": "2026-11-22T12:10:00Z" }))
+        .await;
+    mara.paste("acme.production", &expiring.token).await.assert_ok();
+    let machine = Machine::of(&site, "acme.production").await;
+    let first = machine.get(CHANGES).await.assert_ok().json();
+    let after = format!("{CHANGES}?after={}", first["cursor"].as_str().unwrap());
+    site.minutes(10).await;
+    assert_eq!(
+        machine.get(&after).await.assert_ok().json()["users"],
+        json!([{ "user": "mara", "version": null }])
+    );
+}
+
+#[tokio::test]
+async fn nobody_gets_what_is_not_theirs() {
+    let (site, mara, production, of_production) = scene().await;
+    let both = site.person("both").await;
+    let jonas = site.person("jonas").await;
+    let mut secrets = vec![of_production];
+    for (browser, runtime, login) in [
+        (&mara, "acme.staging", "octocat"),
+        (&both, "acme.paste", "octocat"),
+        (&jonas, "globex.paste", "octocat"),
+    ] {
+        let made = site.forge.token_of(login).await;
+        browser.paste(runtime, &made.token).await.assert_ok();
+        secrets.push(made.token);
+    }
+    let [of_production, of_staging, of_both, of_jonas] = &secrets[..] else { panic!() };
+    let staging = Machine::of(&site, "acme.staging").await;
+    let paste = Machine::of(&site, "acme.paste").await;
+    let globex = Machine::of(&site, "globex.paste").await;
+    let revoked = Machine::of(&site, "globex.production").await;
+    let operator = by(Actor::Operator);
+    site.site.runtime_keys.revoke(&"globex.production".into(), &revoked.key[4..20], &operator).await.unwrap();
+    let nobody = Machine::with(&site, "");
+
+    let machines = [
+        ("production", &production, "mara", Some(of_production)),
+        ("staging", &staging, "mara", Some(of_staging)),
+        ("paste", &paste, "both", Some(of_both)),
+        ("globex", &globex, "jonas", Some(of_jonas)),
+        ("revoked", &revoked, "jonas", None),
+        ("nobody", &nobody, "mara", None),
+    ];
+    for (name, machine, own, secret) in machines {
+        for user in ["mara", "both", "jonas", "gone", "nobody"] {
+            let mut heard = Vec::new();
+            heard.push(machine.fetch(user).await);
+            heard.push(machine.post(REPORT, &json!({ "user": user, "outcome": "used" })).await);
+            heard.push(machine.get(USERS).await);
+            heard.push(machine.get(CHANGES).await);
+            for (at, answer) in heard.iter().enumerate() {
+                for leak in secrets.iter().filter(|leak| answer.text().contains(leak.as_str())) {
+                    assert_eq!((at, user, Some(leak)), (0, own, secret), "{name}");
+                }
+            }
+            assert_eq!(heard[0].status == StatusCode::OK, user == own && secret.is_some(), "{name}: {user}");
+        }
+        for page in ["/", "/tokens", "/tokens/acme.production"] {
+            let answer = machine.get(page).await;
+            assert_eq!(answer.location().split('?').next(), Some("/sign-in"), "{name}: {page}");
+        }
+    }
+    // People, admins among them, get no secret through any of these doors.
+    for browser in [&mara, &both, &jonas] {
+        for (method, path) in
+            [(Method::POST, CREDENTIAL), (Method::POST, REPORT), (Method::GET, USERS), (Method::GET, CHANGES)]
+        {
+            let body = json!({ "user": "mara", "git_url": production.git_url }).to_string();
+            let answer = browser.ask(method, path).body("application/json", body).send().await;
+            assert_eq!(answer.header("content-type"), "application/problem+json", "{path}");
+            assert!([401, 429].contains(&answer.status.as_u16()), "{path}: {}", answer.status);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_proposed_token_is_not_handed_out() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    let (first, other) = (site.forge.good_token().await, site.forge.token_of("hubot").await);
+    mara.paste("acme.paste", &first.token).await.assert_ok();
+    let answer = mara.paste("acme.paste", &other.token).await;
+    assert_eq!(answer.error(), "Refused", "another account's: the user is asked");
+    let machine = Machine::of(&site, "acme.paste").await;
+    let got = machine.fetch("mara").await.assert_ok().json();
+    assert_eq!((&got["git"]["password"], &got["health"]), (&json!(first.token), &json!("another_account")));
+}
+
+#[tokio::test]
+async fn a_key_says_when_it_was_last_used() {
+    let (site, _mara, machine, _) = scene().await;
+    let used_at = async || {
+        site.site.deliveries.write().await.unwrap();
+        site.site.store.runtime_key(&machine.key[4..20]).await.unwrap().unwrap().used_at
+    };
+    assert_eq!(used_at().await, None);
+    machine.get(USERS).await.assert_ok();
+    let first = used_at().await;
+    assert!(first.is_some());
+    site.pass(Duration::from_secs(59)).await;
+    machine.get(USERS).await.assert_ok();
+    assert_eq!(used_at().await, first, "to the minute");
+    site.pass(Duration::from_secs(1)).await;
+    machine.get(USERS).await.assert_ok();
+    assert!(used_at().await > first);
+}
+
+#[tokio::test]
+async fn a_release_is_in_the_audit_log_with_who_and_whose() {
+    let (site, _mara, machine, token) = scene().await;
+    machine.fetch("mara").await.assert_ok();
+    assert_problem(&machine.fetch("nobody").await, StatusCode::NOT_FOUND, "unknown_user", "nobody");
+    let database = site.database();
+    let row: String = ask(
+        &database,
+        "SELECT actor || ' ' || actor_id || ' ' || runtime_id || ' ' || account_id || ' ' || u.name FROM audit \
+         JOIN users u ON u.id = user_id WHERE action = 'secret.released' AND outcome = 'done'",
+    )
+    .await;
+    assert_eq!(row, format!("runtime-key {} acme.production acme mara", &machine.key[4..20]));
+    let refused: String =
+        ask(&database, "SELECT reason FROM audit WHERE action = 'secret.released' AND outcome = 'refused'")
+            .await;
+    assert_eq!(refused, "unknown_user");
+    assert!(!format!("{:?}", site.dump().await).contains(&token));
+}
+
+#[tokio::test]
+async fn a_release_that_can_not_be_recorded_does_not_happen() {
+    let (site, _mara, machine, token) = scene().await;
+    crate::database::change(
+        &site.database(),
+        "CREATE TRIGGER full BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'disk full'); END",
+    )
+    .await;
+    let answer = machine.fetch("mara").await;
+    assert_problem(&answer, StatusCode::SERVICE_UNAVAILABLE, "not_recorded", "the disk is full");
+    assert!(!answer.text().contains(&token));
+    crate::database::change(&site.database(), "DROP TRIGGER full").await;
+    machine.fetch("mara").await.assert_ok();
+}
+
+#[tokio::test]
+async fn the_description_names_every_route_and_code() {
+    let site = TestSite::start().await;
+    let anonymous = site.anonymous();
+    let answer = anonymous.get("/runtime/v1/openapi.json").await;
+    let api = answer.assert_ok().json();
+    assert_eq!(api["openapi"], "3.1.0");
+    let routes: Vec<_> = server::web::routes()
+        .into_iter()
+        .filter(|route| route.door == server::web::Door::RuntimeKey)
+        .collect();
+    assert_eq!(api["paths"].as_object().unwrap().len(), routes.len());
+    let docs = anonymous.get("/runtime/v1/docs").await;
+    let page = docs.assert_ok().text();
+    for route in routes {
+        let operation = &api["paths"][&route.path][route.method.as_str().to_lowercase()];
+        assert!(
+            operation["responses"]["401"]["content"]["application/problem+json"].is_object(),
+            "{}",
+            route.path
+        );
+        assert_eq!(operation["security"], json!([{ "key": [] }]), "{}", route.path);
+        assert!(page.contains(&route.path), "{}", route.path);
+    }
+    for code in server::wire::Code::ALL {
+        let word = serde_json::to_value(code).unwrap();
+        let word = word.as_str().unwrap();
+        assert!(page.contains(&format!("id=\"{word}\"")), "{word}");
+        assert!(answer.text().contains(&format!("\"{word}\"")), "{word}");
+    }
+    assert!(!page.contains("<script"), "nothing runs there");
+    let mut referred =
+        answer.text().split("#/components/schemas/").skip(1).map(|rest| rest.split('"').next().unwrap());
+    assert!(
+        referred.all(|name| api["components"]["schemas"][name].is_object()),
+        "nothing refers to what is not there"
+    );
+    for link in page.split("href=\"#").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+        assert!(page.contains(&format!("id=\"{link}\"")), "#{link} leads nowhere");
+    }
+    assert_eq!(api["components"]["schemas"]["CredentialRequest"]["additionalProperties"], json!(false));
+}
+
+#[tokio::test]
+async fn mara_signs_in_again_and_nothing_changes_for_the_runtime() {
+    let (_site, mara, machine, _) = scene().await;
+    let version = machine.version("mara").await;
+    mara.sign_in("mara", PASSWORD).await.assert_ok();
+    assert_eq!(machine.version("mara").await, version);
+}
+
+/// The key on a page, if there is one.
+fn shown_key(page: &str) -> Option<String> {
+    let at = page
+        .match_indices("gwr_")
+        .find(|(at, _)| page[*at..].len() > 85 && !page[at + 4..at + 24].contains('…'))?
+        .0;
+    Some(page[at..at + 85].to_owned())
+}
+
+#[tokio::test]
+async fn an_admin_makes_rotates_and_revokes_keys_on_a_page() {
+    const PAGE: &str = "/admin/runtimes/acme.production";
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    let send = async |fields: &[(&str, &str)]| mara.submit(PAGE, PAGE, fields).await;
+    let empty = mara.get(PAGE).await;
+    assert!(empty.assert_ok().text().contains("Create key") && !empty.text().contains("Rotate key"));
+
+    let made = send(&[("what", "create")]).await;
+    let first = Machine::with(&site, &shown_key(made.assert_ok().text()).expect("a key"));
+    first.get(USERS).await.assert_ok();
+    site.site.deliveries.write().await.unwrap();
+    let page = mara.get(PAGE).await;
+    assert_eq!(shown_key(page.assert_ok().text()), None, "shown once");
+    assert!(page.text().contains("last used just now"));
+    // Sent twice, as by a page that is loaded again.
+    let again = send(&[("what", "create")]).await;
+    assert_eq!((again.status, shown_key(again.text())), (StatusCode::CONFLICT, None));
+
+    let latest = &first.key[4..20];
+    let rotated = send(&[("what", "rotate"), ("key", latest)]).await;
+    let second = Machine::with(&site, &shown_key(rotated.assert_ok().text()).expect("a key"));
+    let again = send(&[("what", "rotate"), ("key", latest)]).await;
+    assert_eq!((again.status, shown_key(again.text())), (StatusCode::CONFLICT, None));
+    first.get(USERS).await.assert_ok();
+    second.get(USERS).await.assert_ok();
+
+    let revoked = send(&[("what", "revoke"), ("key", latest)]).await;
+    assert!(revoked.assert_ok().text().contains("opens nothing any more"));
+    assert_problem(&first.get(USERS).await, StatusCode::UNAUTHORIZED, "key_revoked", "revoked");
+    second.get(USERS).await.assert_ok();
+    for nonsense in [&[][..], &[("what", "nonsense")], &[("key", latest)]] {
+        assert_eq!(send(nonsense).await.status, StatusCode::BAD_REQUEST, "{nonsense:?}");
+    }
+    let answer = send(&[("what", "revoke"), ("key", "nonsense")]).await;
+    assert_eq!(answer.status, StatusCode::CONFLICT);
+}
+
+#[tokio::test]
+async fn members_and_admins_of_other_accounts_find_no_keys() {
+    let (site, _mara, machine, _) = scene().await;
+    let before = site.dump().await;
+    for name in ["both", "jonas"] {
+        let browser = site.person(name).await;
+        let after = site.dump().await.without("users").without("sessions").without("one_time_links");
+        for path in ["/admin/runtimes/acme.production", "/admin/runtimes/nonsense", "/admin/runtimes/%2e%2e"]
+        {
+            let answer = browser.get(path).await;
+            assert_eq!(answer.status, StatusCode::NOT_FOUND, "{name} {path}");
+            assert!(!answer.text().contains(&machine.key[4..20]), "{name} {path}");
+            let revoke = [("what", "revoke"), ("key", &machine.key[4..20])];
+            for form in
+                [&revoke[..], &[("what", "create")], &[("what", "rotate"), ("key", &machine.key[4..20])]]
+            {
+                assert_eq!(
+                    browser.submit(path, path, form).await.status,
+                    StatusCode::NOT_FOUND,
+                    "{name} {path}"
+                );
+            }
+        }
+        assert_eq!(
+            site.dump().await.without("users").without("sessions").without("one_time_links"),
+            after,
+            "{name}"
+        );
+    }
+    assert_eq!(before.0["runtime_keys"], site.dump().await.0["runtime_keys"]);
+}
+
+#[tokio::test]
+async fn keys_are_made_and_revoked_by_the_command_line() {
+    let (site, _mara, machine, _) = scene().await;
+    let folder = site.folder();
+    let run = |arguments: &[&str]| {
+        let output = crate::program::run(folder, arguments);
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, out, err) = run(&["runtime-key", "create", "acme.staging"]);
+    assert_eq!((code, out.len()), (Some(0), 86), "the key and the end of the line: {err}");
+    let staging = Machine::with(&site, out.trim());
+    staging.get(USERS).await.assert_ok();
+    assert!(!err.contains(&out.trim()[21..]), "on stdout alone");
+    let (code, out, err) = run(&["runtime-key", "create", "acme.staging"]);
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert!(err.contains("rotate"), "{err}");
+    let (code, _, err) = run(&["runtime-key", "create", "acme.nonsense"]);
+    assert_eq!(code, Some(1));
+    assert!(err.contains("no runtime"), "{err}");
+
+    let (code, out, _) = run(&["runtime-key", "rotate", "acme.staging"]);
+    assert_eq!(code, Some(0));
+    let next = Machine::with(&site, out.trim());
+    let (code, _, _) = run(&["runtime-key", "revoke", "acme.staging", &staging.key[4..20]]);
+    assert_eq!(code, Some(0));
+    assert_problem(&staging.get(USERS).await, StatusCode::UNAUTHORIZED, "key_revoked", "revoked");
+    next.get(USERS).await.assert_ok();
+    machine.get(USERS).await.assert_ok();
+    let (code, out, _) = run(&["runtime-key", "list", "acme.staging"]);
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!((code, lines.len()), (Some(0), 2));
+    assert!(lines[0].starts_with(&next.key[4..20]) && lines[0].contains("valid"), "{out}");
+    assert!(lines[1].starts_with(&staging.key[4..20]) && lines[1].contains("revoked"), "{out}");
+    assert!(!out.contains(&next.key[21..]));
+    let operators: i64 = ask(
+        &site.database(),
+        "SELECT count(*) FROM audit WHERE actor = 'operator' AND action LIKE 'runtime-key.%'",
+    )
+    .await;
+    assert_eq!(operators, 4, "made for production and staging, rotated, revoked");
+}
