@@ -18,6 +18,12 @@ use crate::{
     check::Checker,
     clock::Clock,
     config::{Config, ProviderKind, ProviderSettings},
+    deliver::{
+        self,
+        courier::Courier,
+        mail::{MailServer, Mailer, MailerError},
+        webhook::Webhooks,
+    },
     guard::Guard,
     herald::{Changes, Herald},
     id::{CredentialId, ProviderId},
@@ -30,7 +36,7 @@ use crate::{
         gitea::{Brand, Gitea},
         github::GitHub,
         gitlab::GitLab,
-        http::{HttpSettings, Outgoing},
+        http::{HttpError, HttpSettings, Outgoing},
     },
     random::Entropy,
     renew::Renewer,
@@ -64,6 +70,10 @@ pub struct Site {
     pub changes: Arc<Changes>,
     /// Leads through the provider's sign-in.
     pub logins: Logins,
+    /// What users decide about mail and webhooks.
+    pub delivery: deliver::settings::Settings,
+    /// Sends them.
+    pub courier: Arc<Courier>,
     /// What must be waited for before the process ends: between a provider's answer and its row lies a token.
     pub under_way: TaskTracker,
     /// The time.
@@ -123,6 +133,12 @@ pub enum SiteError {
     Listen {
         /// Which.
         address: SocketAddr,
+    /// Mail can't be sent as it was declared.
+    #[error("`[mail]` can't be used: {0}")]
+    Mail(#[from] MailerError),
+    /// There is no way to webhooks.
+    #[error("webhooks can't be reached: {0}")]
+    Webhooks(#[from] HttpError),
         /// Why.
         source: std::io::Error,
     },
@@ -135,9 +151,10 @@ impl SiteError {
     /// What the process exits with: 78 where configuration or key must be mended, else 1.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Key(_) | Self::Provider { .. } | Self::Store(StoreError::OriginChanged(_)) => {
-                KeyError::EXIT_CODE
-            }
+            Self::Key(_)
+            | Self::Provider { .. }
+            | Self::Mail(_)
+            | Self::Store(StoreError::OriginChanged(_)) => KeyError::EXIT_CODE,
             _ => 1,
         }
     }
@@ -169,7 +186,8 @@ impl Site {
             looked.close().await;
         }
         let sqlite = Arc::new(SqliteStore::open(&database).await?);
-        let opened = Self::put_together(config, &root, Arc::clone(&sqlite), registry, clock, entropy).await;
+        let mailer = mailer(&config)?;
+        let opened = Self::put_together(config, &root, Arc::clone(&sqlite), registry, mailer, clock, entropy).await;
         if opened.is_err() {
             sqlite.close().await;
         }
@@ -189,6 +207,7 @@ impl Site {
         let declaration = config.declaration(|id| origin(&registry, id));
         let applied = store.apply(&declaration, clock.now()).await?;
         let under_way = TaskTracker::new();
+        mailer: Option<Mailer>,
         let renewer = Arc::new(Renewer::new(
             Arc::clone(&store),
             Arc::clone(&registry),
@@ -234,6 +253,23 @@ impl Site {
             registry,
             keys,
             authorizer,
+        let (delivery, courier) = deliver::put_together(deliver::Parts {
+            store: Arc::clone(&store),
+            keys: Arc::clone(&keys),
+            mailer: mailer.map(Arc::new),
+            webhooks: Arc::new(Webhooks::new(config.private_webhooks())?),
+            declared: config
+                .webhooks()
+                .iter()
+                .map(|declared| ((declared.account.clone(), declared.name.clone()), declared.webhook.clone()))
+                .collect(),
+            registry: Arc::clone(&registry),
+            public_url: config.public_url().clone(),
+            clock: Arc::clone(&clock),
+            entropy: Arc::clone(&entropy),
+            under_way: under_way.clone(),
+        })
+        .await?;
             checker,
             watch,
             herald,
@@ -249,6 +285,8 @@ impl Site {
             applied,
             listen: config.listen(),
         })
+            delivery,
+            courier,
     }
 
     /// Finds the files for browsers and listens, so that whatever is announced after it is true.
@@ -328,6 +366,7 @@ impl Bound {
         let sweeper = tokio::spawn(sweep(Arc::clone(&self.site)));
         self.site.under_way.spawn(Arc::clone(&self.site.watch).run());
         let herald = tokio::spawn(Arc::clone(&self.site.herald).run());
+        self.site.under_way.spawn(Arc::clone(&self.site.courier).run());
         let served = web::serve::serve(self.listener, self.router, stop_signal(), LAST_REQUESTS).await;
         sweeper.abort();
         self.site.watch.stop();
@@ -348,6 +387,7 @@ impl Bound {
 fn registry(config: &Config, clock: &Arc<dyn Clock>) -> Result<Registry, SiteError> {
     let providers = config
         .providers()
+        self.site.courier.stop();
         .iter()
         .map(|settings| {
             provider(settings, config.public_url(), clock).map_err(|problem| SiteError::Provider {
@@ -361,6 +401,20 @@ fn registry(config: &Config, clock: &Arc<dyn Clock>) -> Result<Registry, SiteErr
 
 fn provider(
     settings: &ProviderSettings,
+/// The way to the declared mail server.
+fn mailer(config: &Config) -> Result<Option<Mailer>, MailerError> {
+    let Some(mail) = config.mail() else { return Ok(None) };
+    let server = MailServer {
+        host: mail.host.clone(),
+        port: mail.port,
+        security: mail.security,
+        sign_in: mail.sign_in.clone(),
+        from: mail.from.clone(),
+        roots: mail.ca.as_ref().map(|ca| ca.pem.clone()).unwrap_or_default(),
+    };
+    Mailer::new(server, config.public_url().clone()).map(Some)
+}
+
     public_url: &Url,
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<dyn Provider>, Box<dyn std::error::Error + Send + Sync>> {
