@@ -7,6 +7,7 @@
 //! - [`clock`], [`random`], [`moment`]: time and chance, arguments everywhere else; moments in words
 //! - [`secret`], [`seal`]: what must not be printed, and how it is kept
 //! - [`id`], [`catalogue`], [`credential`], [`scope`], [`health`]: accounts, runtimes, credentials, verdicts
+//! - [`notice`]: what happens to a user's access, and what of it is told
 //!
 //! What happens:
 //! - [`person`]: passwords, sessions, one-time links
@@ -17,6 +18,8 @@
 //! - [`watch`]: all of that in the background, when it is due
 //! - [`runtime_key`], [`release`], [`delivery`], [`git_url`]: a runtime fetches a token of a user
 //! - [`audit`]: what happened, written down before a secret leaves
+//! - [`herald`]: users are told what happened, once
+//! - [`deliver`]: and by mail and webhooks, where they want it
 //! - [`backend`]: all of it for one visitor's request, in the words of the pages
 //!
 //! The outside:
@@ -37,11 +40,15 @@ pub mod config;
 pub mod credential;
 pub mod delivery;
 pub mod git_url;
+pub mod deliver;
 pub mod guard;
+pub mod happening;
 pub mod health;
+pub mod herald;
 pub mod id;
 pub mod login;
 pub mod moment;
+pub mod notice;
 pub mod person;
 pub mod provider;
 pub mod random;

@@ -56,14 +56,16 @@ pub enum Purpose {
     Credentials,
     /// What a login attempt must remember.
     Logins,
+    /// Where webhooks are, and what their messages are signed with.
+    Webhooks,
     /// Where the audit log ends.
     Audit,
 }
 
 impl Purpose {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Credentials, Self::Logins, Self::Audit];
-    /// Those that every database had from the first version on. [`KeyRing::open`] adds the others.
+    pub const ALL: [Self; 4] = [Self::Credentials, Self::Logins, Self::Webhooks, Self::Audit];
+    /// Those that every database has had from its beginning; others came with a later version.
     const FIRST: [Self; 2] = [Self::Credentials, Self::Logins];
 
     /// As the database keeps it.
@@ -71,6 +73,7 @@ impl Purpose {
         match self {
             Self::Credentials => "credentials",
             Self::Logins => "logins",
+            Self::Webhooks => "webhooks",
             Self::Audit => "audit",
         }
     }
@@ -86,7 +89,7 @@ impl Purpose {
 pub struct DataKeyRow {
     /// Random; stands in each envelope, so that exactly one key is tried.
     pub id: [u8; 16],
-    /// `credentials`, `logins`, `audit`.
+    /// `credentials`, `logins`, `webhooks`, `audit`.
     pub purpose: String,
     /// Sealed by the root key.
     pub wrapped: Vec<u8>,
@@ -231,24 +234,20 @@ impl KeyRing {
         clock: &dyn Clock,
         entropy: &dyn Entropy,
     ) -> Result<Self, KeyError> {
-        let there = Self::unlock(root, store).await?;
-        let lacks = |purpose: &Purpose| there.as_ref().is_none_or(|ring| !ring.active.contains_key(purpose));
+        // Whoever has the wrong root key writes nothing.
+        let known = Self::unlock(root, store).await?.map(|ring| ring.active).unwrap_or_default();
+        let missing = Purpose::ALL.into_iter().filter(|purpose| !known.contains_key(purpose));
         let now = clock.now();
-        let first = Purpose::ALL
-            .into_iter()
-            .filter(lacks)
-            .map(|purpose| root.new_data_key(purpose, now, entropy))
-            .collect::<Result<Vec<_>, _>>()?;
-        match there {
-            Some(ring) if first.is_empty() => Ok(ring),
-            _ => {
-                store.add_first_data_keys(&first).await.map_err(KeyError::Store)?;
-                Self::unwrap_all(root, store.data_keys().await.map_err(KeyError::Store)?)
-            }
+        let first =
+            missing.map(|purpose| root.new_data_key(purpose, now, entropy)).collect::<Result<Vec<_>, _>>()?;
+        if !first.is_empty() {
+            store.add_first_data_keys(&first).await.map_err(KeyError::Store)?;
         }
+        Self::unwrap_all(root, store.data_keys().await.map_err(KeyError::Store)?)
     }
 
-    /// Loads the data keys that are there and unwraps them. Writes nothing: `None` where there are none yet.
+    /// Loads the data keys that are there and unwraps them. Writes nothing: `None` where there are none yet; a purpose
+    /// that came with a later version than the database's may have none.
     ///
     /// # Errors
     /// [`KeyError::WrongKey`], [`KeyError::Damaged`], [`KeyError::Store`].

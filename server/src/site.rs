@@ -17,10 +17,17 @@ use crate::{
     access::Authorizer,
     audit::Audit,
     check::Checker,
-    clock::Clock,
+    clock::{Clock, Timestamp},
     config::{Config, ProviderKind, ProviderSettings},
     delivery::Deliveries,
+    deliver::{
+        self,
+        courier::Courier,
+        mail::{MailServer, Mailer, MailerError},
+        webhook::Webhooks,
+    },
     guard::Guard,
+    herald::{Changes, Herald},
     id::{CredentialId, ProviderId},
     login::Logins,
     person::{self, People},
@@ -31,7 +38,7 @@ use crate::{
         gitea::{Brand, Gitea},
         github::GitHub,
         gitlab::GitLab,
-        http::{HttpSettings, Outgoing},
+        http::{HttpError, HttpSettings, Outgoing},
     },
     random::Entropy,
     release::Releases,
@@ -40,7 +47,7 @@ use crate::{
     seal::{KeyError, KeyRing, RootKey},
     store::{AccessStore, Applied, NewCredential, Store, StoreError, sqlite::SqliteStore},
     watch::{Watch, host::Pace, hosts::Hosts},
-    web::{self, asset, runtime_api::door::WrongKeys},
+    web::{self, asset, runtime_api::door::WrongKeys, stream::Streams},
 };
 
 pub mod records;
@@ -63,6 +70,10 @@ pub struct Site {
     pub checker: Arc<Checker>,
     /// Asks again by itself.
     pub watch: Arc<Watch>,
+    /// Tells users what happened.
+    pub herald: Arc<Herald>,
+    /// What open pages hear of.
+    pub changes: Arc<Changes>,
     /// Leads through the provider's sign-in.
     pub logins: Logins,
     /// Lets runtimes in.
@@ -73,6 +84,14 @@ pub struct Site {
     pub releases: Arc<Releases>,
     /// What runtimes hold.
     pub deliveries: Arc<Deliveries>,
+    /// The streams that open pages listen to.
+    pub streams: Arc<Streams>,
+    /// When it was put together: no other process has the same.
+    pub opened_at: Timestamp,
+    /// What users decide about mail and webhooks.
+    pub delivery: deliver::settings::Settings,
+    /// Sends them.
+    pub courier: Arc<Courier>,
     /// What must be waited for before the process ends: between a provider's answer and its row lies a token.
     pub under_way: TaskTracker,
     /// The time.
@@ -124,6 +143,12 @@ pub enum SiteError {
         /// Why.
         problem: String,
     },
+    /// Mail can't be sent as it was declared.
+    #[error("`[mail]` can't be used: {0}")]
+    Mail(#[from] MailerError),
+    /// There is no way to webhooks.
+    #[error("webhooks can't be reached: {0}")]
+    Webhooks(#[from] HttpError),
     /// People.
     #[error(transparent)]
     People(#[from] person::Fault),
@@ -144,9 +169,10 @@ impl SiteError {
     /// What the process exits with: 78 where configuration or key must be mended, else 1.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Key(_) | Self::Provider { .. } | Self::Store(StoreError::OriginChanged(_)) => {
-                KeyError::EXIT_CODE
-            }
+            Self::Key(_)
+            | Self::Provider { .. }
+            | Self::Mail(_)
+            | Self::Store(StoreError::OriginChanged(_)) => KeyError::EXIT_CODE,
             _ => 1,
         }
     }
@@ -170,6 +196,7 @@ impl Site {
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, SiteError> {
         let registry = Arc::new(registry(&config, &clock)?);
+        let mailer = mailer(&config)?;
         let database = config.database_file();
         let exists = SqliteStore::exists(&database);
         let root = RootKey::load_or_create(config.root_key_file(), exists, entropy.as_ref())?;
@@ -178,7 +205,8 @@ impl Site {
             looked.close().await;
         }
         let sqlite = Arc::new(SqliteStore::open(&database).await?);
-        let opened = Self::put_together(config, &root, Arc::clone(&sqlite), registry, clock, entropy).await;
+        let opened =
+            Self::put_together(config, &root, Arc::clone(&sqlite), registry, mailer, clock, entropy).await;
         if opened.is_err() {
             sqlite.close().await;
         }
@@ -190,6 +218,7 @@ impl Site {
         root: &RootKey,
         sqlite: Arc<SqliteStore>,
         registry: Arc<Registry>,
+        mailer: Option<Mailer>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, SiteError> {
@@ -210,6 +239,7 @@ impl Site {
         ));
         let guard = Arc::new(Guard::new(Arc::clone(&store), &registry, Arc::clone(&clock)));
         let hosts = Hosts::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&entropy), Pace::default());
+        let changes = Arc::new(Changes::default());
         let checker = Arc::new(Checker {
             store: Arc::clone(&store),
             registry: Arc::clone(&registry),
@@ -218,7 +248,14 @@ impl Site {
             hosts: Arc::new(hosts),
             clock: Arc::clone(&clock),
             entropy: Arc::clone(&entropy),
+            changes: Arc::clone(&changes),
         });
+        let herald = Arc::new(Herald::new(
+            Arc::clone(&store),
+            Arc::clone(&registry),
+            Arc::clone(&clock),
+            Arc::clone(&changes),
+        ));
         let authorizer = Arc::new(Authorizer {
             store: Arc::clone(&store),
             registry: Arc::clone(&registry),
@@ -248,6 +285,23 @@ impl Site {
             resting: Mutex::default(),
             news: tokio::sync::Mutex::default(),
         });
+        let (delivery, courier) = deliver::put_together(deliver::Parts {
+            store: Arc::clone(&store),
+            keys: Arc::clone(&keys),
+            mailer: mailer.map(Arc::new),
+            webhooks: Arc::new(Webhooks::new(config.private_webhooks())?),
+            declared: config
+                .webhooks()
+                .iter()
+                .map(|declared| ((declared.account.clone(), declared.name.clone()), declared.webhook.clone()))
+                .collect(),
+            registry: Arc::clone(&registry),
+            public_url: config.public_url().clone(),
+            clock: Arc::clone(&clock),
+            entropy: Arc::clone(&entropy),
+            under_way: under_way.clone(),
+        })
+        .await?;
         let people =
             People::new(sqlite, Arc::clone(&clock), Arc::clone(&entropy), person::Settings::default())?;
         Ok(Self {
@@ -259,11 +313,17 @@ impl Site {
             authorizer,
             checker,
             watch,
+            herald,
+            changes,
+            streams: Arc::default(),
+            opened_at: clock.now(),
             logins,
             runtime_keys,
             wrong_keys: WrongKeys::default(),
             releases,
             deliveries,
+            delivery,
+            courier,
             under_way,
             clock,
             entropy,
@@ -352,16 +412,43 @@ impl Bound {
         tracing::info!(%address, public_url = %self.site.public_url, "Serving");
         let sweeper = tokio::spawn(sweep(Arc::clone(&self.site)));
         self.site.under_way.spawn(Arc::clone(&self.site.watch).run());
-        let served = web::serve::serve(self.listener, self.router, stop_signal(), LAST_REQUESTS).await;
+        let herald = tokio::spawn(Arc::clone(&self.site.herald).run());
+        self.site.under_way.spawn(Arc::clone(&self.site.courier).run());
+        let streams = Arc::clone(&self.site.streams);
+        // They have no end of their own, and nobody waits for that.
+        let stop = async move {
+            stop_signal().await;
+            streams.close();
+        };
+        let served = web::serve::serve(self.listener, self.router, stop, LAST_REQUESTS).await;
         sweeper.abort();
         self.site.watch.stop();
+        self.site.courier.stop();
         self.site.under_way.close();
+        self.site.herald.stop();
+        if let Err(error) = herald.await {
+            tracing::error!(%error, "Telling what happened was broken off");
+        }
         if tokio::time::timeout(LAST_ANSWERS, self.site.under_way.wait()).await.is_err() {
             tracing::error!("A provider's answer was still awaited; what it may bring is lost");
         }
         self.site.store.close().await;
         served.map_err(SiteError::Serve)
     }
+}
+
+/// The way to the declared mail server.
+fn mailer(config: &Config) -> Result<Option<Mailer>, MailerError> {
+    let Some(mail) = config.mail() else { return Ok(None) };
+    let server = MailServer {
+        host: mail.host.clone(),
+        port: mail.port,
+        security: mail.security,
+        sign_in: mail.sign_in.clone(),
+        from: mail.from.clone(),
+        roots: mail.ca.as_ref().map(|ca| ca.pem.clone()).unwrap_or_default(),
+    };
+    Mailer::new(server, config.public_url().clone()).map(Some)
 }
 
 /// Builds the declared providers.

@@ -24,8 +24,13 @@ use crate::{
     watch::host::{Host, Incident},
 };
 
+mod delivery;
+mod notice;
 pub mod runtime;
 pub mod sqlite;
+
+pub use delivery::DeliveryStore;
+pub use notice::NoticeStore;
 
 #[cfg(test)]
 pub(crate) mod contract;
@@ -260,6 +265,7 @@ pub trait AccessStore: Send + Sync {
         credential: &CredentialId,
         runtimes: &[(RuntimeId, Option<Push>)],
         instead: Option<&CredentialId>,
+        now: Timestamp,
     ) -> Result<Option<Vec<RuntimeId>>, StoreError>;
     /// Keeps a credential aside for one runtime: the one in use stays. As `keep` does for a credential that exists.
     /// `false` where `keep` answers `None`.
@@ -279,10 +285,15 @@ pub trait AccessStore: Send + Sync {
     ) -> Result<bool, StoreError>;
     /// Deletes the user's token of one runtime, and what was proposed in its place; attempts that would bring one back
     /// end. `None` if there is none.
-    async fn delete(&self, user: &UserId, runtime: &RuntimeId) -> Result<Option<Deleted>, StoreError>;
+    async fn delete(
+        &self,
+        user: &UserId,
+        runtime: &RuntimeId,
+        now: Timestamp,
+    ) -> Result<Option<Deleted>, StoreError>;
     /// The user name that went with the user's last token at this provider, if it wants one.
     async fn user_name(&self, user: &UserId, provider: &ProviderId) -> Result<Option<String>, StoreError>;
-    /// Hides or shows notifications of a runtime of the user, with or without a token.
+    /// Hides notifications of a runtime of the user until they are shown again, or shows them, with or without a token.
     async fn mute(&self, user: &UserId, runtime: &RuntimeId, muted: bool) -> Result<(), StoreError>;
 
     /// Notes what the provider said, if the credential still is of this generation (`false` otherwise). Everything of
@@ -421,7 +432,7 @@ pub trait WatchStore: Send + Sync {
 pub trait KeyStore: Send + Sync {
     /// All of them.
     async fn data_keys(&self) -> Result<Vec<DataKeyRow>, StoreError>;
-    /// Adds the first ones of their purposes; `false`, and nothing was added, if there is one of such a purpose already.
+    /// Adds the first ones, each unless its purpose has one already; `false` if none was added.
     async fn add_first_data_keys(&self, keys: &[DataKeyRow]) -> Result<bool, StoreError>;
 }
 
@@ -469,7 +480,15 @@ pub trait AuditStore: Send + Sync {
 /// Everything that is kept.
 #[async_trait]
 pub trait Store:
-    PersonStore + AccessStore + LoginStore + WatchStore + KeyStore + AuditStore + RuntimeStore
+    PersonStore
+    + AccessStore
+    + LoginStore
+    + WatchStore
+    + NoticeStore
+    + DeliveryStore
+    + KeyStore
+    + AuditStore
+    + RuntimeStore
 {
     /// A number that is another one as soon as anything that is kept has changed, whoever changed it. `None` where the
     /// engine can't tell.

@@ -446,7 +446,8 @@ fn process(
     ));
     let hosts = Hosts::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&entropy), Pace::default());
     let guard = Arc::new(Guard::new(Arc::clone(&store), &registry, Arc::clone(&clock)));
-    let checker = Checker { store, registry, renewer, guard, hosts: Arc::new(hosts), clock, entropy };
+    let (hosts, changes) = (Arc::new(hosts), Arc::default());
+    let checker = Checker { store, registry, renewer, guard, hosts, clock, entropy, changes };
     Arc::new(Watch::new(Arc::new(checker), under_way))
 }
 
@@ -660,7 +661,7 @@ async fn a_grant_is_renewed_before_it_ends_without_anybody_using_it() {
     let renew_at = world.clock.now().plus(HOUR * 7);
     let id = CredentialId(token(0, 0));
     let runtime = RuntimeId::from("a0.r0");
-    world.store.delete(&"u0".into(), &runtime).await.unwrap().unwrap();
+    world.store.delete(&"u0".into(), &runtime, world.clock.now()).await.unwrap().unwrap();
     world
         .give(0, 0, |credential| {
             credential.method = Method::Oauth2;
@@ -685,7 +686,7 @@ async fn a_grant_is_renewed_before_it_ends_without_anybody_using_it() {
 #[tokio::test]
 async fn a_token_whose_end_is_known_is_asked_more_often_before_it_and_never_after() {
     let world = World::of(&[1]).await;
-    world.store.delete(&"u0".into(), &"a0.r0".into()).await.unwrap().unwrap();
+    world.store.delete(&"u0".into(), &"a0.r0".into(), world.clock.now()).await.unwrap().unwrap();
     let end = world.clock.now().plus(HOUR * 6);
     world
         .give(0, 0, |credential| {
