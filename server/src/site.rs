@@ -16,7 +16,7 @@ use url::Url;
 use crate::{
     access::Authorizer,
     check::Checker,
-    clock::Clock,
+    clock::{Clock, Timestamp},
     config::{Config, ProviderKind, ProviderSettings},
     deliver::{
         self,
@@ -43,7 +43,7 @@ use crate::{
     seal::{KeyError, KeyRing, RootKey},
     store::{AccessStore, Applied, NewCredential, Store, StoreError, sqlite::SqliteStore},
     watch::{Watch, host::Pace, hosts::Hosts},
-    web::{self, asset},
+    web::{self, asset, stream::Streams},
 };
 
 pub mod records;
@@ -70,6 +70,10 @@ pub struct Site {
     pub changes: Arc<Changes>,
     /// Leads through the provider's sign-in.
     pub logins: Logins,
+    /// The streams that open pages listen to.
+    pub streams: Arc<Streams>,
+    /// When it was put together: no other process has the same.
+    pub opened_at: Timestamp,
     /// What users decide about mail and webhooks.
     pub delivery: deliver::settings::Settings,
     /// Sends them.
@@ -125,6 +129,12 @@ pub enum SiteError {
         /// Why.
         problem: String,
     },
+    /// Mail can't be sent as it was declared.
+    #[error("`[mail]` can't be used: {0}")]
+    Mail(#[from] MailerError),
+    /// There is no way to webhooks.
+    #[error("webhooks can't be reached: {0}")]
+    Webhooks(#[from] HttpError),
     /// People.
     #[error(transparent)]
     People(#[from] person::Fault),
@@ -133,12 +143,6 @@ pub enum SiteError {
     Listen {
         /// Which.
         address: SocketAddr,
-    /// Mail can't be sent as it was declared.
-    #[error("`[mail]` can't be used: {0}")]
-    Mail(#[from] MailerError),
-    /// There is no way to webhooks.
-    #[error("webhooks can't be reached: {0}")]
-    Webhooks(#[from] HttpError),
         /// Why.
         source: std::io::Error,
     },
@@ -178,6 +182,7 @@ impl Site {
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, SiteError> {
         let registry = Arc::new(registry(&config, &clock)?);
+        let mailer = mailer(&config)?;
         let database = config.database_file();
         let exists = SqliteStore::exists(&database);
         let root = RootKey::load_or_create(config.root_key_file(), exists, entropy.as_ref())?;
@@ -186,8 +191,8 @@ impl Site {
             looked.close().await;
         }
         let sqlite = Arc::new(SqliteStore::open(&database).await?);
-        let mailer = mailer(&config)?;
-        let opened = Self::put_together(config, &root, Arc::clone(&sqlite), registry, mailer, clock, entropy).await;
+        let opened =
+            Self::put_together(config, &root, Arc::clone(&sqlite), registry, mailer, clock, entropy).await;
         if opened.is_err() {
             sqlite.close().await;
         }
@@ -199,6 +204,7 @@ impl Site {
         root: &RootKey,
         sqlite: Arc<SqliteStore>,
         registry: Arc<Registry>,
+        mailer: Option<Mailer>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, SiteError> {
@@ -207,7 +213,6 @@ impl Site {
         let declaration = config.declaration(|id| origin(&registry, id));
         let applied = store.apply(&declaration, clock.now()).await?;
         let under_way = TaskTracker::new();
-        mailer: Option<Mailer>,
         let renewer = Arc::new(Renewer::new(
             Arc::clone(&store),
             Arc::clone(&registry),
@@ -245,14 +250,6 @@ impl Site {
         });
         let watch = Arc::new(Watch::new(Arc::clone(&checker), under_way.clone()));
         let logins = Logins { authorizer: Arc::clone(&authorizer) };
-        let people =
-            People::new(sqlite, Arc::clone(&clock), Arc::clone(&entropy), person::Settings::default())?;
-        Ok(Self {
-            store,
-            people,
-            registry,
-            keys,
-            authorizer,
         let (delivery, courier) = deliver::put_together(deliver::Parts {
             store: Arc::clone(&store),
             keys: Arc::clone(&keys),
@@ -270,11 +267,23 @@ impl Site {
             under_way: under_way.clone(),
         })
         .await?;
+        let people =
+            People::new(sqlite, Arc::clone(&clock), Arc::clone(&entropy), person::Settings::default())?;
+        Ok(Self {
+            store,
+            people,
+            registry,
+            keys,
+            authorizer,
             checker,
             watch,
             herald,
             changes,
+            streams: Arc::default(),
+            opened_at: clock.now(),
             logins,
+            delivery,
+            courier,
             under_way,
             clock,
             entropy,
@@ -285,8 +294,6 @@ impl Site {
             applied,
             listen: config.listen(),
         })
-            delivery,
-            courier,
     }
 
     /// Finds the files for browsers and listens, so that whatever is announced after it is true.
@@ -367,9 +374,16 @@ impl Bound {
         self.site.under_way.spawn(Arc::clone(&self.site.watch).run());
         let herald = tokio::spawn(Arc::clone(&self.site.herald).run());
         self.site.under_way.spawn(Arc::clone(&self.site.courier).run());
-        let served = web::serve::serve(self.listener, self.router, stop_signal(), LAST_REQUESTS).await;
+        let streams = Arc::clone(&self.site.streams);
+        // They have no end of their own, and nobody waits for that.
+        let stop = async move {
+            stop_signal().await;
+            streams.close();
+        };
+        let served = web::serve::serve(self.listener, self.router, stop, LAST_REQUESTS).await;
         sweeper.abort();
         self.site.watch.stop();
+        self.site.courier.stop();
         self.site.under_way.close();
         self.site.herald.stop();
         if let Err(error) = herald.await {
@@ -383,24 +397,6 @@ impl Bound {
     }
 }
 
-/// Builds the declared providers.
-fn registry(config: &Config, clock: &Arc<dyn Clock>) -> Result<Registry, SiteError> {
-    let providers = config
-        .providers()
-        self.site.courier.stop();
-        .iter()
-        .map(|settings| {
-            provider(settings, config.public_url(), clock).map_err(|problem| SiteError::Provider {
-                id: settings.id.to_string(),
-                problem: problem.to_string(),
-            })
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-    Ok(Registry::new(providers, config.oauth_apps()))
-}
-
-fn provider(
-    settings: &ProviderSettings,
 /// The way to the declared mail server.
 fn mailer(config: &Config) -> Result<Option<Mailer>, MailerError> {
     let Some(mail) = config.mail() else { return Ok(None) };
@@ -415,6 +411,23 @@ fn mailer(config: &Config) -> Result<Option<Mailer>, MailerError> {
     Mailer::new(server, config.public_url().clone()).map(Some)
 }
 
+/// Builds the declared providers.
+fn registry(config: &Config, clock: &Arc<dyn Clock>) -> Result<Registry, SiteError> {
+    let providers = config
+        .providers()
+        .iter()
+        .map(|settings| {
+            provider(settings, config.public_url(), clock).map_err(|problem| SiteError::Provider {
+                id: settings.id.to_string(),
+                problem: problem.to_string(),
+            })
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(Registry::new(providers, config.oauth_apps()))
+}
+
+fn provider(
+    settings: &ProviderSettings,
     public_url: &Url,
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<dyn Provider>, Box<dyn std::error::Error + Send + Sync>> {
