@@ -16,7 +16,7 @@
 //! - [`check`]: the provider is asked again
 //! - [`renew`]: a grant is renewed
 //! - [`watch`]: all of that in the background, when it is due
-//! - [`runtime_key`], [`release`], [`delivery`], [`git_url`]: a runtime fetches a token of a user
+//! - [`runtime_key`], [`release`], [`holding`], [`git_url`]: a runtime fetches a token of a user
 //! - [`audit`]: what happened, written down before a secret leaves
 //! - [`herald`]: users are told what happened, once
 //! - [`deliver`]: and by mail and webhooks, where they want it
@@ -38,13 +38,13 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod credential;
-pub mod delivery;
-pub mod git_url;
 pub mod deliver;
+pub mod git_url;
 pub mod guard;
 pub mod happening;
 pub mod health;
 pub mod herald;
+pub mod holding;
 pub mod id;
 pub mod login;
 pub mod moment;

@@ -20,9 +20,9 @@ use crate::{
     check::{CheckError, Checker},
     clock::{Clock, Timestamp},
     credential::{Access, Credential, Method, Tokens},
-    delivery::Deliveries,
     git_url::{self, NotOurs},
     health::health,
+    holding::Holdings,
     id::{CredentialId, RuntimeId},
     person::Name,
     provider::{Auth, Provider, Registry},
@@ -141,7 +141,7 @@ pub struct Releases {
     /// Writes it down.
     pub audit: Audit,
     /// What runtimes hold.
-    pub deliveries: Arc<Deliveries>,
+    pub holdings: Arc<Holdings>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Checks after reports.
@@ -243,7 +243,7 @@ impl Releases {
             at: now,
         };
         if request.version.as_deref() == Some(version.as_str()) {
-            self.deliveries.fetched(fetched);
+            self.holdings.fetched(fetched);
             return Ok(None);
         }
         let entry = self.entry(caller, Action::SecretReleased, Some(user)).object(credential.id.as_str());
@@ -252,7 +252,7 @@ impl Releases {
             tracing::error!(error, "A credential was not released, because that could not be recorded");
             return Err(Withheld::NotRecorded);
         }
-        self.deliveries.fetched(fetched);
+        self.holdings.fetched(fetched);
         let access = Access { credential: Some(credential.clone()), ..access.clone() };
         Ok(Some(answer(&access, provider, &credential, &tokens, version, now)))
     }
@@ -273,8 +273,8 @@ impl Releases {
         let named = match report.version.clone() {
             Some(named) => Some(named),
             None => {
-                let mut deliveries = self.deliveries.of(&user.id).await?;
-                deliveries.remove(runtime).and_then(|delivery| delivery.fetched_version)
+                let mut holdings = self.holdings.of(&user.id).await?;
+                holdings.remove(runtime).and_then(|holding| holding.fetched_version)
             }
         };
         let word = match report.outcome {
@@ -328,7 +328,7 @@ impl Releases {
     pub async fn users(&self, caller: &Caller) -> Result<Users, Withheld> {
         let runtime = &caller.runtime.id;
         let provider = self.registry.provider(&caller.runtime.provider).ok_or(Withheld::NoProvider)?.as_ref();
-        self.deliveries.write().await?;
+        self.holdings.write().await?;
         let now = self.clock.now();
         let users = self.store.runtime_users(runtime, now).await?;
         let users = users
@@ -341,8 +341,8 @@ impl Releases {
                     version: credential.map(|credential| version(runtime, credential)),
                     login: credential.map(|credential| credential.owner.login.clone()),
                     expires_at: credential.and_then(|credential| credential.expires_at).and_then(written),
-                    fetched_at: user.delivery.fetched_at.and_then(written),
-                    used_version: user.delivery.used_version.clone(),
+                    fetched_at: user.holding.fetched_at.and_then(written),
+                    used_version: user.holding.used_version.clone(),
                 }
             })
             .collect();
@@ -408,7 +408,7 @@ impl Releases {
         {
             return Ok(number);
         }
-        let number = self.store.news().await?;
+        let number = self.store.runtime_news().await?;
         *news = Some((tokio::time::Instant::now(), number));
         Ok(number)
     }

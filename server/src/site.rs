@@ -19,7 +19,6 @@ use crate::{
     check::Checker,
     clock::{Clock, Timestamp},
     config::{Config, ProviderKind, ProviderSettings},
-    delivery::Deliveries,
     deliver::{
         self,
         courier::Courier,
@@ -28,6 +27,7 @@ use crate::{
     },
     guard::Guard,
     herald::{Changes, Herald},
+    holding::Holdings,
     id::{CredentialId, ProviderId},
     login::Logins,
     person::{self, People},
@@ -83,7 +83,7 @@ pub struct Site {
     /// Hands out credentials to runtimes.
     pub releases: Arc<Releases>,
     /// What runtimes hold.
-    pub deliveries: Arc<Deliveries>,
+    pub holdings: Arc<Holdings>,
     /// The streams that open pages listen to.
     pub streams: Arc<Streams>,
     /// When it was put together: no other process has the same.
@@ -272,14 +272,14 @@ impl Site {
             clock: Arc::clone(&clock),
             entropy: Arc::clone(&entropy),
         };
-        let deliveries = Arc::new(Deliveries::new(Arc::clone(&store), under_way.clone()));
+        let holdings = Arc::new(Holdings::new(Arc::clone(&store), under_way.clone()));
         let releases = Arc::new(Releases {
             store: Arc::clone(&store),
             registry: Arc::clone(&registry),
             renewer,
             checker: Arc::clone(&checker),
             audit: audit.clone(),
-            deliveries: Arc::clone(&deliveries),
+            holdings: Arc::clone(&holdings),
             clock: Arc::clone(&clock),
             under_way: under_way.clone(),
             resting: Mutex::default(),
@@ -321,7 +321,7 @@ impl Site {
             runtime_keys,
             wrong_keys: WrongKeys::default(),
             releases,
-            deliveries,
+            holdings,
             delivery,
             courier,
             under_way,

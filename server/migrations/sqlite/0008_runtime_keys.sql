@@ -16,7 +16,7 @@ CREATE TABLE runtime_keys (
 CREATE UNIQUE INDEX runtime_keys_of_runtime ON runtime_keys (runtime_id, number);
 
 -- What each runtime holds of each user, by its own word. No reference to a credential: a version only names one.
-CREATE TABLE deliveries (
+CREATE TABLE holdings (
     user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     runtime_id TEXT NOT NULL REFERENCES runtimes (id),
     fetched_at INTEGER,

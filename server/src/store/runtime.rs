@@ -36,7 +36,7 @@ pub struct RuntimeKey {
 
 /// What a runtime holds of one user's.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Delivery {
+pub struct Holding {
     /// When it last fetched a credential.
     pub fetched_at: Option<Timestamp>,
     /// Which version that was.
@@ -70,7 +70,7 @@ pub struct RuntimeUser {
     /// What they authorized for this runtime.
     pub access: Access,
     /// What the runtime holds of it.
-    pub delivery: Delivery,
+    pub holding: Holding,
 }
 
 /// Keys of runtimes, their users, and what they hold.
@@ -122,8 +122,8 @@ pub trait RuntimeStore: Send + Sync {
     /// Notes which version a runtime said it uses of a user of it.
     async fn note_used(&self, used: &Fetched) -> Result<(), StoreError>;
     /// What runtimes hold of a user.
-    async fn deliveries(&self, user: &UserId) -> Result<HashMap<RuntimeId, Delivery>, StoreError>;
+    async fn holdings(&self, user: &UserId) -> Result<HashMap<RuntimeId, Holding>, StoreError>;
 
     /// A number that is another one as soon as anything has changed that decides what runtimes get.
-    async fn news(&self) -> Result<i64, StoreError>;
+    async fn runtime_news(&self) -> Result<i64, StoreError>;
 }

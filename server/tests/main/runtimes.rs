@@ -630,7 +630,7 @@ async fn a_proposed_token_is_not_handed_out() {
 async fn a_key_says_when_it_was_last_used() {
     let (site, _mara, machine, _) = scene().await;
     let used_at = async || {
-        site.site.deliveries.write().await.unwrap();
+        site.site.holdings.write().await.unwrap();
         site.site.store.runtime_key(&machine.key[4..20]).await.unwrap().unwrap().used_at
     };
     assert_eq!(used_at().await, None);
@@ -752,7 +752,7 @@ async fn an_admin_makes_rotates_and_revokes_keys_on_a_page() {
     let made = send(&[("what", "create")]).await;
     let first = Machine::with(&site, &shown_key(made.assert_ok().text()).expect("a key"));
     first.get(USERS).await.assert_ok();
-    site.site.deliveries.write().await.unwrap();
+    site.site.holdings.write().await.unwrap();
     let page = mara.get(PAGE).await;
     assert_eq!(shown_key(page.assert_ok().text()), None, "shown once");
     assert!(page.text().contains("last used just now"));

@@ -6,7 +6,7 @@ use crate::{
     credential::Credential,
     store::{
         Store,
-        runtime::{Delivery, Fetched, RuntimeKey},
+        runtime::{Fetched, Holding, RuntimeKey},
     },
 };
 
@@ -207,20 +207,20 @@ pub(crate) async fn what_was_fetched_and_used_is_kept_per_user_and_runtime(bench
     store.note_used(&fetched("alice", "acme.production", "v0", NOW)).await.expect("noted");
     store.note_used(&fetched("nobody", "acme.production", "v0", NOW)).await.expect("passed over");
 
-    let production = Delivery {
+    let production = Holding {
         fetched_at: Some(later),
         fetched_version: Some("v2".to_owned()),
         used_at: Some(later),
         used_version: Some("v1".to_owned()),
     };
     let staging =
-        Delivery { fetched_at: Some(NOW), fetched_version: Some("v1".to_owned()), ..Delivery::default() };
+        Holding { fetched_at: Some(NOW), fetched_version: Some("v1".to_owned()), ..Holding::default() };
     let all =
         HashMap::from([(runtime("acme.production"), production.clone()), (runtime("acme.staging"), staging)]);
-    assert_eq!(store.deliveries(&id("alice")).await.expect("an answer"), all);
-    assert_eq!(store.deliveries(&id("bob")).await.expect("an answer"), HashMap::new());
+    assert_eq!(store.holdings(&id("alice")).await.expect("an answer"), all);
+    assert_eq!(store.holdings(&id("bob")).await.expect("an answer"), HashMap::new());
     let alice = store.runtime_user(&runtime("acme.production"), &name("alice"), NOW).await;
-    assert_eq!(alice.expect("an answer").expect("a user").delivery, production);
+    assert_eq!(alice.expect("an answer").expect("a user").holding, production);
     let key = store.runtime_key("key-1").await.expect("an answer").expect("a key");
     assert_eq!(key.used_at, Some(later));
 }
@@ -229,10 +229,10 @@ pub(crate) async fn news_are_what_changes_what_runtimes_get(bench: &Bench) {
     let store = &*bench.store;
     populate(store).await;
     let another = bench.another().await;
-    let mut last = store.news().await.expect("a number");
+    let mut last = store.runtime_news().await.expect("a number");
     let mut is_news = async || {
-        let number = store.news().await.expect("a number");
-        assert_eq!(another.news().await.expect("a number"), number, "other processes see it too");
+        let number = store.runtime_news().await.expect("a number");
+        assert_eq!(another.runtime_news().await.expect("a number"), number, "other processes see it too");
         std::mem::replace(&mut last, number) != number
     };
     let first = token("a", "alice", "github");

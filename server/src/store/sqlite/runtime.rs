@@ -10,6 +10,7 @@ use super::{
     Doing, SqliteStore,
     access::{self, DENIED, PENDING, access_joins, access_row, merge, visible},
     credential::credential_columns,
+    notice::hidden,
     row::{Columns, micros, parse},
 };
 use crate::{
@@ -20,7 +21,7 @@ use crate::{
     secret::Fingerprint,
     store::{
         StoreError,
-        runtime::{Delivery, Fetched, RuntimeKey, RuntimeStore, RuntimeUser},
+        runtime::{Fetched, Holding, RuntimeKey, RuntimeStore, RuntimeUser},
     },
 };
 
@@ -47,7 +48,7 @@ macro_rules! users {
             "))",
             visible!(),
             access_joins!(),
-            "LEFT JOIN deliveries y ON y.user_id = u.id AND y.runtime_id = r.id
+            "LEFT JOIN holdings y ON y.user_id = u.id AND y.runtime_id = r.id
              WHERE r.id = $1"
         )
     };
@@ -184,6 +185,7 @@ impl RuntimeStore for SqliteStore {
             .bind(runtime.as_str())
             .bind(now.minus(PENDING).micros())
             .bind(now.minus(DENIED).micros())
+            .bind(now.micros())
             .fetch_one(&self.readers)
             .await
             .doing("read the users of a runtime")?;
@@ -196,10 +198,11 @@ impl RuntimeStore for SqliteStore {
         name: &Name,
         now: Timestamp,
     ) -> Result<Option<RuntimeUser>, StoreError> {
-        let row = sqlx::query(concat!(users!(), " AND u.name = $4"))
+        let row = sqlx::query(concat!(users!(), " AND u.name = $5"))
             .bind(runtime.as_str())
             .bind(now.minus(PENDING).micros())
             .bind(now.minus(DENIED).micros())
+            .bind(now.micros())
             .bind(name.as_str())
             .fetch_one(&self.readers)
             .await
@@ -216,11 +219,11 @@ impl RuntimeStore for SqliteStore {
         let mut step = self.step(DOING).await?;
         for one in fetched {
             sqlx::query(
-                "INSERT INTO deliveries (user_id, runtime_id, fetched_at, fetched_version)
+                "INSERT INTO holdings (user_id, runtime_id, fetched_at, fetched_version)
                  SELECT u.id, r.id, $3, $4 FROM users u, runtimes r WHERE u.id = $1 AND r.id = $2
                  ON CONFLICT (user_id, runtime_id) DO UPDATE SET
                      fetched_at = excluded.fetched_at, fetched_version = excluded.fetched_version
-                 WHERE deliveries.fetched_at IS NULL OR deliveries.fetched_at <= excluded.fetched_at",
+                 WHERE holdings.fetched_at IS NULL OR holdings.fetched_at <= excluded.fetched_at",
             )
             .bind(one.user.as_str())
             .bind(one.runtime.as_str())
@@ -246,11 +249,11 @@ impl RuntimeStore for SqliteStore {
 
     async fn note_used(&self, used: &Fetched) -> Result<(), StoreError> {
         sqlx::query(
-            "INSERT INTO deliveries (user_id, runtime_id, used_at, used_version)
+            "INSERT INTO holdings (user_id, runtime_id, used_at, used_version)
              SELECT u.id, r.id, $3, $4 FROM users u, runtimes r WHERE u.id = $1 AND r.id = $2
              ON CONFLICT (user_id, runtime_id) DO UPDATE SET
                  used_at = excluded.used_at, used_version = excluded.used_version
-             WHERE deliveries.used_at IS NULL OR deliveries.used_at <= excluded.used_at",
+             WHERE holdings.used_at IS NULL OR holdings.used_at <= excluded.used_at",
         )
         .bind(used.user.as_str())
         .bind(used.runtime.as_str())
@@ -262,10 +265,10 @@ impl RuntimeStore for SqliteStore {
         Ok(())
     }
 
-    async fn deliveries(&self, user: &UserId) -> Result<HashMap<RuntimeId, Delivery>, StoreError> {
+    async fn holdings(&self, user: &UserId) -> Result<HashMap<RuntimeId, Holding>, StoreError> {
         let rows = sqlx::query(
             "SELECT runtime_id, fetched_at, fetched_version, used_at, used_version
-             FROM deliveries WHERE user_id = $1",
+             FROM holdings WHERE user_id = $1",
         )
         .bind(user.as_str())
         .fetch_all(&self.readers)
@@ -274,19 +277,19 @@ impl RuntimeStore for SqliteStore {
         rows.iter()
             .map(|row| {
                 let mut columns = Columns::new(row);
-                let runtime = columns.id("deliveries.runtime_id")?;
-                let delivery = Delivery {
-                    fetched_at: columns.optional_time("deliveries.fetched_at")?,
-                    fetched_version: columns.read("deliveries.fetched_version")?,
-                    used_at: columns.optional_time("deliveries.used_at")?,
-                    used_version: columns.read("deliveries.used_version")?,
+                let runtime = columns.id("holdings.runtime_id")?;
+                let holding = Holding {
+                    fetched_at: columns.optional_time("holdings.fetched_at")?,
+                    fetched_version: columns.read("holdings.fetched_version")?,
+                    used_at: columns.optional_time("holdings.used_at")?,
+                    used_version: columns.read("holdings.used_version")?,
                 };
-                Ok((runtime, delivery))
+                Ok((runtime, holding))
             })
             .collect()
     }
 
-    async fn news(&self) -> Result<i64, StoreError> {
+    async fn runtime_news(&self) -> Result<i64, StoreError> {
         sqlx::query_scalar("SELECT number FROM news").fetch_one(&self.readers).await.doing("look for news")
     }
 }
@@ -338,23 +341,23 @@ fn collect(row: &SqliteRow) -> Result<Vec<RuntimeUser>, StoreError> {
     let packed: Vec<Packed> = Columns::new(row).json("users of a runtime")?;
     let mut users = HashMap::new();
     for one in packed {
-        let delivery = Delivery {
+        let holding = Holding {
             fetched_at: one.fetched_at,
             fetched_version: one.fetched_version,
             used_at: one.used_at,
             used_version: one.used_version,
         };
-        let (_, _, accesses) = users.entry(one.id).or_insert_with(|| (one.name, delivery, Vec::new()));
+        let (_, _, accesses) = users.entry(one.id).or_insert_with(|| (one.name, holding, Vec::new()));
         accesses.push(one.access.unpack()?);
     }
     let mut collected = Vec::with_capacity(users.len());
-    for (id, (name, delivery, mut accesses)) in users {
+    for (id, (name, holding, mut accesses)) in users {
         merge(&mut accesses);
         let name = Name::parse(&name).ok_or_else(|| StoreError::Unreadable {
             column: "users.name",
             problem: "not a name".to_owned(),
         })?;
-        collected.extend(accesses.pop().map(|access| RuntimeUser { id, name, access, delivery }));
+        collected.extend(accesses.pop().map(|access| RuntimeUser { id, name, access, holding }));
     }
     collected.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(collected)

@@ -80,7 +80,7 @@ pub async fn let_in(State(site): State<Arc<Site>>, mut request: Request, next: N
     let request_id = request_id.filter(|id| id.len() <= LONGEST_REQUEST_ID).map(str::to_owned);
     let refused = match recognised {
         Ok(Ok((key, runtime))) => {
-            site.deliveries.key_used(&key.public_id, site.clock.now());
+            site.holdings.key_used(&key.public_id, site.clock.now());
             let caller = Caller { runtime, public_id: key.public_id, request: request_id, address };
             request.extensions_mut().insert(caller);
             return next.run(request).await;

@@ -14,7 +14,7 @@ use crate::{
     id::{RuntimeId, UserId},
     store::{
         Store, StoreError,
-        runtime::{Delivery, Fetched},
+        runtime::{Fetched, Holding},
     },
 };
 
@@ -24,7 +24,7 @@ const GATHER: Duration = Duration::from_secs(1);
 const KEY_USE: Duration = Duration::from_secs(60);
 
 /// Gathers what is fetched.
-pub struct Deliveries {
+pub struct Holdings {
     store: Arc<dyn Store>,
     gathered: Mutex<Gathered>,
     /// What must be waited for before the process ends.
@@ -41,7 +41,7 @@ struct Gathered {
     awaited: bool,
 }
 
-impl Deliveries {
+impl Holdings {
     /// Into `store`.
     pub fn new(store: Arc<dyn Store>, under_way: TaskTracker) -> Self {
         Self { store, gathered: Mutex::default(), under_way }
@@ -70,16 +70,16 @@ impl Deliveries {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn of(&self, user: &UserId) -> Result<HashMap<RuntimeId, Delivery>, StoreError> {
-        let mut deliveries = self.store.deliveries(user).await?;
+    pub async fn of(&self, user: &UserId) -> Result<HashMap<RuntimeId, Holding>, StoreError> {
+        let mut holdings = self.store.holdings(user).await?;
         for ((whose, runtime), fetched) in &self.gathered().fetched {
             if whose == user {
-                let delivery = deliveries.entry(runtime.clone()).or_default();
-                delivery.fetched_at = Some(fetched.at);
-                delivery.fetched_version = Some(fetched.version.clone());
+                let holding = holdings.entry(runtime.clone()).or_default();
+                holding.fetched_at = Some(fetched.at);
+                holding.fetched_version = Some(fetched.version.clone());
             }
         }
-        Ok(deliveries)
+        Ok(holdings)
     }
 
     /// Writes what was gathered, now.
@@ -117,11 +117,11 @@ impl Deliveries {
         if std::mem::replace(&mut gathered.awaited, true) {
             return;
         }
-        let deliveries = Arc::clone(self);
+        let holdings = Arc::clone(self);
         self.under_way.spawn(async move {
             tokio::time::sleep(GATHER).await;
-            deliveries.gathered().awaited = false;
-            if let Err(error) = deliveries.write().await {
+            holdings.gathered().awaited = false;
+            if let Err(error) = holdings.write().await {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(error, "What runtimes fetched could not be noted yet");
             }
