@@ -17,7 +17,7 @@ use app::{
         notice::{Course, MailMode, NoticePage, NoticeSettings, WebhookFormat},
         person::{LinkPurpose, Visitor},
         token::{
-            AccountRows, Added, AlsoRuntime, Counts, Evidence, Expiry, Guide, Health, NewToken,
+            AccountRows, Added, AlsoRuntime, Counts, Evidence, Expiry, Fetched, Guide, Health, NewToken,
             ProviderLabel, Refusal, Reusable, RuntimeAccess, RuntimeRow, Show, TokenPage, TokenQuery,
             TokenSummary, UserNameField,
         },
@@ -39,10 +39,11 @@ use crate::{
     moment::moment,
     person::{ChangeError, LinkFor, PasswordProblem, RedeemError, SignInError, SignedIn},
     provider::{self, Provider},
+    release::version,
     renew::TokensError,
     secret::Secret,
     site::Site,
-    store::StoreError,
+    store::{StoreError, runtime::Holding},
     web::{
         burst::Version,
         session::{ClientAddress, Signed, session_cookie, session_cookie_ended},
@@ -129,7 +130,18 @@ impl Visit {
         self.site.store.accesses(&signed.user.id, self.now()).await.map_err(broken("read the runtimes"))
     }
 
-    fn row(&self, access: &Access, now: Timestamp) -> Option<(Seen, RuntimeRow)> {
+    /// What runtimes hold of the visitor's tokens.
+    async fn holdings(&self) -> Result<HashMap<RuntimeId, Holding>, ApiError> {
+        let signed = self.signed()?;
+        self.site.holdings.of(&signed.user.id).await.map_err(broken("read what runtimes hold"))
+    }
+
+    fn row(
+        &self,
+        access: &Access,
+        holdings: &HashMap<RuntimeId, Holding>,
+        now: Timestamp,
+    ) -> Option<(Seen, RuntimeRow)> {
         let provider = self.site.registry.provider(&access.runtime.provider)?;
         let seen = health(access, provider.as_ref(), now);
         let row = RuntimeRow {
@@ -144,6 +156,7 @@ impl Visit {
                 .credential
                 .as_ref()
                 .is_some_and(|credential| self.site.changes.is_asked(&credential.id)),
+            fetched: fetched(access, holdings.get(&access.runtime.id), now),
         };
         Some((seen, row))
     }
@@ -335,11 +348,12 @@ impl Backend for Visit {
     async fn token_page(&self, query: TokenQuery) -> Result<TokenPage, ApiError> {
         let now = self.now();
         let accesses = self.accesses().await?;
+        let holdings = self.holdings().await?;
         let mut counts = Counts::default();
         let mut rows: Vec<(Seen, &Access, RuntimeRow)> = Vec::with_capacity(accesses.len());
         let words: Vec<String> = query.filter.split_whitespace().map(str::to_lowercase).collect();
         for access in &accesses {
-            let Some((seen, row)) = self.row(access, now) else { continue };
+            let Some((seen, row)) = self.row(access, &holdings, now) else { continue };
             let works = matches!(seen.health, Health::Valid { .. });
             let in_doubt = row.token.is_some() && !works && !seen.health.needs_user();
             counts.all += 1;
@@ -405,7 +419,7 @@ impl Backend for Visit {
         let accesses = self.accesses().await?;
         let access = accesses.iter().find(|access| access.runtime.id == runtime).ok_or(ApiError::NotFound)?;
         let provider = self.provider(access)?.as_ref();
-        let (_, row) = self.row(access, now).ok_or(ApiError::NotFound)?;
+        let (_, row) = self.row(access, &self.holdings().await?, now).ok_or(ApiError::NotFound)?;
         self.want_newer([access], now);
         let needs = needed(access, provider);
         let kept = self.kept_refusal(&runtime).await?.filter(|kept| {
@@ -726,6 +740,17 @@ fn matches(words: &[String], access: &Access, row: &RuntimeRow) -> bool {
 
 fn as_u32(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// What a runtime has of the token in use. One that says what it uses is believed; else what it fetched counts.
+fn fetched(access: &Access, holding: Option<&Holding>, now: Timestamp) -> Fetched {
+    let Some((holding, at)) = holding.and_then(|holding| Some((holding, holding.fetched_at?))) else {
+        return Fetched::Never;
+    };
+    let current = access.credential.as_ref().map(|credential| version(&access.runtime.id, credential));
+    let holds = holding.used_version.as_ref().or(holding.fetched_version.as_ref());
+    let at = moment(at, now);
+    if holds == current.as_ref() { Fetched::At(at) } else { Fetched::Previous(at) }
 }
 
 fn set_cookie(cookie: &str) -> Result<(), ApiError> {

@@ -11,7 +11,7 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -150,6 +150,8 @@ pub struct Releases {
     pub resting: Mutex<HashMap<CredentialId, (Timestamp, Setback)>>,
     /// The number of the last news, and when it was looked for.
     pub news: tokio::sync::Mutex<Option<(tokio::time::Instant, i64)>>,
+    /// The process is about to end: nobody waits any longer.
+    pub stopping: CancellationToken,
 }
 
 /// Names a secret of a credential to a runtime, and says nothing about it.
@@ -390,12 +392,13 @@ impl Releases {
                 return Ok(Some(changes));
             }
             while self.latest_news().await? == number {
-                if tokio::time::Instant::now() >= until || self.under_way.is_closed() {
+                if tokio::time::Instant::now() >= until || self.stopping.is_cancelled() {
                     // What ends by itself is no news.
                     let changes = self.changes(runtime).await?;
                     return Ok(Some(changes).filter(|changes| changes.cursor != after));
                 }
-                tokio::time::sleep_until(until.min(tokio::time::Instant::now() + LOOK_EVERY)).await;
+                let next = until.min(tokio::time::Instant::now() + LOOK_EVERY);
+                self.stopping.run_until_cancelled(tokio::time::sleep_until(next)).await;
             }
         }
     }

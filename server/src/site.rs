@@ -10,7 +10,7 @@ use std::{
 use app::path;
 use ipnet::IpNet;
 use tokio::net::TcpListener;
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use crate::{
@@ -284,6 +284,7 @@ impl Site {
             under_way: under_way.clone(),
             resting: Mutex::default(),
             news: tokio::sync::Mutex::default(),
+            stopping: CancellationToken::new(),
         });
         let (delivery, courier) = deliver::put_together(deliver::Parts {
             store: Arc::clone(&store),
@@ -415,10 +416,12 @@ impl Bound {
         let herald = tokio::spawn(Arc::clone(&self.site.herald).run());
         self.site.under_way.spawn(Arc::clone(&self.site.courier).run());
         let streams = Arc::clone(&self.site.streams);
+        let waiting = self.site.releases.stopping.clone();
         // They have no end of their own, and nobody waits for that.
         let stop = async move {
             stop_signal().await;
             streams.close();
+            waiting.cancel();
         };
         let served = web::serve::serve(self.listener, self.router, stop, LAST_REQUESTS).await;
         sweeper.abort();

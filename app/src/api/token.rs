@@ -129,6 +129,19 @@ pub struct RuntimeRow {
     pub muted_until: Option<Moment>,
     /// The provider is being asked at this moment.
     pub checking: bool,
+    /// What the runtime itself has of the token.
+    pub fetched: Fetched,
+}
+
+/// What a runtime has of its user's token, by what it fetched and what it said it uses.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum Fetched {
+    /// It never asked for one.
+    Never,
+    /// It has the one in use, and last asked for it then.
+    At(Moment),
+    /// It asked last then, and still holds the one before.
+    Previous(Moment),
 }
 
 /// How a provider is called on the page.

@@ -51,6 +51,8 @@ pub(super) fn view(access: &RuntimeAccess, course: &Course) -> AnyView {
             <dd>{scopes}</dd>
             <dt>"Expires"</dt>
             <dd>{ends}</dd>
+            <dt>"Runtime"</dt>
+            <dd>{health::fetched(&row.fetched)}</dd>
             {checked}
             {good}
             <dt>"Next check"</dt>

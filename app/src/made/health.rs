@@ -5,7 +5,7 @@ use leptos::{prelude::*, server_fn::ServerFn};
 use crate::{
     api::{
         Moment,
-        token::{CheckAgain, Health, RuntimeRow, SettleAccount, Tone},
+        token::{CheckAgain, Fetched, Health, RuntimeRow, SettleAccount, Tone},
     },
     component::icon,
     made::{codes, refusal::new_tab},
@@ -63,6 +63,17 @@ fn picture(health: &Health) -> &'static str {
 /// A moment as people say it, exact for those who point at it.
 pub(crate) fn ago(at: &Moment) -> AnyView {
     view! { <time datetime=at.iso.clone() title=at.full.clone()>{at.relative.clone()}</time> }.into_any()
+}
+
+/// What the runtime itself has of the token.
+pub(crate) fn fetched(fetched: &Fetched) -> AnyView {
+    match fetched {
+        Fetched::Never => "Never fetched by the runtime".into_any(),
+        Fetched::At(at) => view! { "Last fetched " {ago(at)} }.into_any(),
+        Fetched::Previous(at) => {
+            view! { "The runtime still holds the previous token, fetched " {ago(at)} }.into_any()
+        }
+    }
 }
 
 /// The day, exact for those who point at it.

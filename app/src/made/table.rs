@@ -132,6 +132,7 @@ fn row(row: &RuntimeRow) -> AnyView {
         Some(token) => view! {
             {token.login.clone()}
             <small>{token.kind.clone()} " " <span class="dots" aria-hidden="true">"••••••"</span></small>
+            <small>{health::fetched(&row.fetched)}</small>
         }
         .into_any(),
     };

@@ -71,6 +71,7 @@ fn row(id: &str, name: &str, provider: (&str, &str), token: bool, health: Health
             }),
         }),
         health,
+        fetched: Fetched::At(moment("22 Nov 2026", "3 minutes ago")),
         muted: false,
         muted_until: None,
         checking: false,

@@ -27,6 +27,7 @@ use crate::{
     database::ask,
     forge::Forge,
     kinds::{Kind, bitbucket, kinds},
+    machine::{CHANGES, CREDENTIAL, Machine, REPORT, USERS, rotate},
     site::{Browser, PASSWORD, TestSite, at_a, usual},
 };
 
@@ -299,6 +300,32 @@ impl Watch {
         assert_eq!(mara.health(runtime).await, "Valid");
     }
 
+    /// A runtime fetches the token with a key that was rotated, and shows keys where they don't belong.
+    async fn release(&self, runtime: &str) {
+        let Self { site, mara, .. } = self;
+        let first = Machine::of(site, runtime).await;
+        first.fetch("mara").await.assert_ok();
+        let machine = Machine::with(site, rotate(site, runtime).await.text.expose());
+        machine.fetch("mara").await.assert_ok();
+        let report = json!({ "user": "mara", "outcome": "rejected" });
+        machine.post(REPORT, &report).await.assert_ok();
+        let key = &machine.key;
+        for path in [format!("{USERS}?key={key}"), format!("{USERS}/{key}"), format!("{CHANGES}?after={key}")]
+        {
+            machine.get(&path).await;
+            mara.get(&path).await;
+        }
+        machine.fetch(key).await;
+        machine.post(CREDENTIAL, &json!({ "user": "mara", "git_url": format!("https://{key}@x/") })).await;
+        machine.post(CREDENTIAL, &json!({ "key": key })).await;
+        machine.post(REPORT, &json!({ "user": "mara", "version": key, "outcome": "used" })).await;
+        let wrong = Machine::with(site, &format!("{key} "));
+        wrong.fetch("mara").await;
+        mara.submit("/tokens", "/api/person/sign-in", &[("name", key), ("password", key)]).await;
+        // All that was fetched is written down.
+        site.site.holdings.write().await.unwrap();
+    }
+
     /// Looks at the pages, makes a backup, deletes a token, and looks for everything everywhere.
     async fn end(self, runtime: &str, delete: &str) {
         let Self { site, mara, entropy, mut scanner, codes, listening } = self;
@@ -378,6 +405,7 @@ async fn secrets_are_in_no_file_no_log_and_no_answer() {
     watch.authorize("acme.renewed").await;
     let trouble = json!({ "on": "user", "fault": "status", "status": 503, "times": 1 });
     watch.renew("acme.renewed", Duration::from_secs(8 * 60 * 60), trouble).await;
+    watch.release("acme.renewed").await;
     watch.end("acme.renewed", "acme.paste").await;
 }
 

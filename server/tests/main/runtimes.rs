@@ -853,3 +853,41 @@ async fn keys_are_made_and_revoked_by_the_command_line() {
     .await;
     assert_eq!(operators, 4, "made for production and staging, rotated, revoked");
 }
+
+#[tokio::test]
+async fn the_page_says_what_the_runtime_holds() {
+    let (site, mara, machine, _) = scene().await;
+    let says = async || {
+        let page = mara.get("/tokens/acme.production").await;
+        let list = mara.get("/tokens").await;
+        let sentences = ["Never fetched", "Last fetched", "still holds the previous token"];
+        let said =
+            |text: &str| sentences.into_iter().filter(|sentence| text.contains(sentence)).collect::<Vec<_>>();
+        assert_eq!(said(page.assert_ok().text()), said(list.assert_ok().text()), "list and page agree");
+        said(page.text())
+    };
+    assert_eq!(says().await, ["Never fetched"]);
+    let version = machine.version("mara").await;
+    site.minutes(3).await;
+    assert_eq!(says().await, ["Last fetched"]);
+    assert!(mara.get("/tokens").await.text().contains(">3 minutes ago</time>"));
+
+    let other = site.forge.good_token().await;
+    mara.paste("acme.production", &other.token).await.assert_ok();
+    site.minutes(1).await;
+    assert_eq!(says().await, ["still holds the previous token"]);
+    let newer = machine.version("mara").await;
+    site.minutes(1).await;
+    assert_eq!(says().await, ["Last fetched"], "it never says what it uses, so what it fetched counts");
+
+    // One that says what it uses is believed.
+    let used = async |version: &str| {
+        let report = json!({ "user": "mara", "version": version, "outcome": "used" });
+        machine.post(REPORT, &report).await.assert_ok();
+        site.minutes(1).await;
+    };
+    used(&version).await;
+    assert_eq!(says().await, ["still holds the previous token"]);
+    used(&newer).await;
+    assert_eq!(says().await, ["Last fetched"]);
+}
