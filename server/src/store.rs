@@ -432,7 +432,9 @@ pub trait KeyStore: Send + Sync {
 
 /// Everything that is kept.
 #[async_trait]
-pub trait Store: PersonStore + AccessStore + LoginStore + WatchStore + NoticeStore + DeliveryStore + KeyStore {
+pub trait Store:
+    PersonStore + AccessStore + LoginStore + WatchStore + NoticeStore + DeliveryStore + KeyStore
+{
     /// A number that is another one as soon as anything that is kept has changed, whoever changed it. `None` where the
     /// engine can't tell.
     async fn version(&self) -> Result<Option<i64>, StoreError>;
