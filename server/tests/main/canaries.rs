@@ -330,10 +330,22 @@ impl Watch {
     async fn end(self, runtime: &str, delete: &str) {
         let Self { site, mara, entropy, mut scanner, codes, listening } = self;
         let page = format!("/tokens/{runtime}");
-        for page in ["/", "/tokens", &page, &format!("{page}/delete"), "/password", "/nonsense"] {
+        for page in [
+            "/",
+            "/tokens",
+            &page,
+            &format!("{page}/delete"),
+            "/password",
+            "/notifications",
+            "/notifications/settings",
+            "/nonsense",
+        ] {
             mara.get(page).await;
         }
         mara.call("token/access", &[("runtime", runtime)]).await.assert_ok();
+        // What happened, and the evidence for it.
+        site.site.herald.round().await.unwrap();
+        mara.call("part", &[("part", "Course"), ("id", runtime)]).await.assert_ok();
         let (folder, backup) = (site.folder().to_owned(), site.folder().join("backup.sqlite3"));
         site.site.backup(&backup).await.unwrap();
         mara.call("token/delete", &[("runtime", delete)]).await.assert_ok();
@@ -531,6 +543,8 @@ async fn what_leaves_by_webhook_holds_no_secret_and_neither_do_the_log_and_the_f
     for secret in entropy.0.lock().unwrap().iter() {
         scanner.add("random secret", secret);
     }
+    mara.sign_in("mara", PASSWORD).await.assert_ok();
+    mara.sign_in("mara", PASSWORD).await.assert_ok();
     mara.get("/notifications/settings").await.assert_ok();
     for (name, content) in files(&site.folder().join("data")) {
         scanner.assert_clean(&name, &content);
