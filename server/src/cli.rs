@@ -22,6 +22,7 @@ use crate::{
     site::{Site, SiteError, records},
 };
 
+mod credential;
 mod explain;
 mod runtime_key;
 mod telemetry;
@@ -107,6 +108,15 @@ Example:
         /// Where to; must not exist yet
         file: PathBuf,
     },
+    /// Give Git a user's token: a credential helper
+    ///
+    /// Asks the Gitward server with the key of a runtime, and keeps nothing. If the server gives no answer, Git goes on
+    /// without one; if there is no token, Git stops and says so.
+    #[command(after_help = "\
+Example:
+  git config --global credential.https://github.com.helper \\
+    '!gitward credential --runtime-key-file /etc/gitward/key --user mara --server https://gitward.example.com'")]
+    Credential(credential::Credential),
     /// Open every stored token, and count them
     ///
     /// Exits with 1 if some don't open, and says which. Shows none of them.
@@ -205,6 +215,10 @@ impl Command {
                 let config = load_quietly(path)?;
                 records::backup(&config, &file).await?;
                 tell(&format!("Copied to {}. It is of no use without the root key.", file.display()));
+                Ok(())
+            }
+            Self::Credential(credential) => {
+                credential.run().await;
                 Ok(())
             }
             Self::Verify => verify(path).await,
