@@ -8,6 +8,10 @@ pub const TOKENS: &str = "/tokens";
 pub const SIGN_IN: &str = "/sign-in";
 /// Where a person changes the password.
 pub const PASSWORD: &str = "/password";
+/// What was done with a person's tokens and account.
+pub const AUDIT: &str = "/audit";
+/// The same as a file.
+pub const AUDIT_EXPORT: &str = "/audit/export";
 /// The first person's one-time link starts with this.
 pub const SETUP: &str = "/setup";
 /// Everybody else's one-time link starts with this.
@@ -26,6 +30,16 @@ pub const CONNECT: &str = "/connect";
 pub const CALLBACK: &str = "/callback";
 /// What comes before the name of every server function.
 pub const API: &str = "/api";
+
+/// What was done in an account, for its admins.
+pub fn account_audit(account: &str) -> String {
+    format!("/admin/accounts/{account}/audit")
+}
+
+/// The same as a file.
+pub fn account_audit_export(account: &str) -> String {
+    format!("/admin/accounts/{account}/audit/export")
+}
 
 /// The page to add or replace the token of one runtime; also the dialog's address without script.
 pub fn runtime(id: &str) -> String {

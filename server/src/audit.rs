@@ -27,6 +27,8 @@ use crate::{
 };
 
 pub mod chain;
+pub mod export;
+pub mod verify;
 mod writer;
 
 #[cfg(test)]

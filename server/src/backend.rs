@@ -31,6 +31,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     access::{AccessError, Authorized, Pasted, may_serve},
+    audit::Action,
     check::CheckError,
     clock::Timestamp,
     credential::{Access, Credential},
@@ -49,6 +50,8 @@ use crate::{
         session::{ClientAddress, Signed, session_cookie, session_cookie_ended},
     },
 };
+
+mod recorded;
 
 /// Rows on a page of the list.
 const ROWS_PER_PAGE: usize = 50;
@@ -283,6 +286,9 @@ impl Backend for Visit {
 
     async fn sign_in(&self, name: String, password: String) -> Result<(), ApiError> {
         let signed_in = self.site.people.sign_in(&name, &Secret::new(password), self.address()).await;
+        if matches!(signed_in, Err(SignInError::Wrong)) {
+            self.note_stranger(&name, "wrong_name_or_password").await;
+        }
         let signed_in = signed_in.map_err(|error| match error {
             SignInError::Wrong => ApiError::WrongNameOrPassword,
             SignInError::Throttled { retry_after_seconds } => {
@@ -292,6 +298,7 @@ impl Backend for Visit {
             other => internal("sign somebody in", &other),
         })?;
         self.end_before().await?;
+        self.record_of(&signed_in.user, Action::SessionBegun).await?;
         self.begin(&signed_in)
     }
 
@@ -299,24 +306,27 @@ impl Backend for Visit {
         let signed = self.signed()?;
         self.site.people.sign_out(&signed.secret).await.map_err(broken("end a session"))?;
         self.site.streams.session_ended();
+        self.note_of(&signed.user, Action::SessionEnded).await;
         set_cookie(&session_cookie_ended(&self.site.public_url))
     }
 
     async fn change_password(&self, current: String, new: String) -> Result<(), ApiError> {
         let Signed { session, user, .. } = self.signed()?;
         let (current, new) = (Secret::new(current), Secret::new(new));
-        let signed_in =
-            self.site.people.change_password(user, session, &current, &new, self.address()).await.map_err(
-                |error| match error {
-                    ChangeError::Wrong => ApiError::WrongPassword,
-                    ChangeError::Throttled { retry_after_seconds } => {
-                        ApiError::TooManyAttempts { retry_after_seconds }
-                    }
-                    ChangeError::Password(problem) => ApiError::Password(password_problem(problem)),
-                    ChangeError::Busy => BUSY,
-                    other => internal("change a password", &other),
-                },
-            )?;
+        let changed = self.site.people.change_password(user, session, &current, &new, self.address()).await;
+        if matches!(changed, Err(ChangeError::Wrong)) {
+            self.note_refused(user, Action::PasswordChanged, "wrong_password").await;
+        }
+        let signed_in = changed.map_err(|error| match error {
+            ChangeError::Wrong => ApiError::WrongPassword,
+            ChangeError::Throttled { retry_after_seconds } => {
+                ApiError::TooManyAttempts { retry_after_seconds }
+            }
+            ChangeError::Password(problem) => ApiError::Password(password_problem(problem)),
+            ChangeError::Busy => BUSY,
+            other => internal("change a password", &other),
+        })?;
+        self.record_of(user, Action::PasswordChanged).await?;
         self.site.streams.session_ended();
         self.begin(&signed_in)
     }
@@ -342,6 +352,8 @@ impl Backend for Visit {
                 },
             )?;
         self.end_before().await?;
+        self.record_of(&signed_in.user, Action::PasswordChanged).await?;
+        self.record_of(&signed_in.user, Action::SessionBegun).await?;
         self.begin(&signed_in)
     }
 
@@ -517,6 +529,7 @@ impl Backend for Visit {
             end: new.end,
         };
         let token = zeroize::Zeroizing::new(new.token);
+        let before = self.before(&runtime).await?;
         let pasted = Pasted { token: &token, user_name: &typed.user_name, end: &typed.end, sure: new.sure };
         let outcome = self.site.authorizer.give(&signed.user.id, &runtime, &pasted, &typed.also).await;
         if !matches!(outcome, Err(AccessError::Refused(Refusal::Unknown))) {
@@ -526,6 +539,9 @@ impl Backend for Visit {
                 .take_back_failure(&bucket, self.now())
                 .await
                 .map_err(broken("take back a count"))?;
+        }
+        if outcome.is_ok() {
+            self.record_token(before.as_ref(), &runtime, "pasted").await?;
         }
         self.added(runtime, typed, outcome).await
     }
@@ -541,7 +557,11 @@ impl Backend for Visit {
         let also: Vec<RuntimeId> = also.into_iter().map(RuntimeId).collect();
         let credential = CredentialId(credential);
         self.may_ask(&format!("ask {}", signed.user.id), QUESTIONS, QUESTIONS_WINDOW_SECONDS).await?;
+        let before = self.before(&runtime).await?;
         let outcome = self.site.authorizer.reuse(&signed.user.id, &runtime, &credential, &also).await;
+        if outcome.is_ok() {
+            self.record_token(before.as_ref(), &runtime, "reused").await?;
+        }
         self.added(runtime, Typed { also, ..Typed::default() }, outcome).await
     }
 
@@ -553,6 +573,7 @@ impl Backend for Visit {
         }
         // What was ticked when the question came up.
         let also = self.kept_refusal(&runtime).await?.map(|kept| kept.typed.also).unwrap_or_default();
+        let before = self.before(&runtime).await?;
         match self.site.authorizer.settle(&signed.user.id, &runtime, take, &also).await {
             Ok(()) => {}
             Err(AccessError::Refused(refusal)) => {
@@ -563,6 +584,7 @@ impl Backend for Visit {
             }
             Err(error) => return Err(internal("settle an account", &error)),
         }
+        self.record_settled(before.as_ref(), &runtime, take).await?;
         let forgotten = self.site.store.forget_refusal(&signed.session.id, &runtime).await;
         forgotten.map_err(broken("forget a refusal"))
     }
@@ -570,10 +592,10 @@ impl Backend for Visit {
     async fn delete_token(&self, runtime: String) -> Result<(), ApiError> {
         let signed = self.signed()?;
         let runtime = RuntimeId(runtime);
-        let store = &self.site.store;
-        let now = self.site.clock.now();
-        if store.delete(&signed.user.id, &runtime, now).await.map_err(broken("delete a token"))?.is_some() {
-            return Ok(());
+        let before = self.before(&runtime).await?;
+        let deleted = self.site.store.delete(&signed.user.id, &runtime, self.now()).await;
+        if deleted.map_err(broken("delete a token"))?.is_some() {
+            return self.note_deleted(before.as_ref(), &runtime).await;
         }
         Err(self.gone(signed, &runtime).await?)
     }

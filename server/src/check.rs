@@ -4,8 +4,9 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use crate::{
+    audit::{Action, Actor, Audit, Entry},
     clock::{Clock, Timestamp},
-    credential::{Credential, Evidence, Push, Standing, Tokens, Trouble},
+    credential::{Access, Credential, Evidence, Push, Standing, Tokens, Trouble},
     guard::{Answer, Guard},
     herald::Changes,
     id::{RuntimeId, UserId},
@@ -168,6 +169,8 @@ pub struct Checker {
     pub entropy: Arc<dyn Entropy>,
     /// Open pages show what is being asked about.
     pub changes: Arc<Changes>,
+    /// Where it is written down when what is believed changes.
+    pub audit: Audit,
 }
 
 impl Checker {
@@ -360,6 +363,7 @@ impl Checker {
             let since = rejected_since(&credential.standing, now, witness.well_since);
             witness.another_passed = self.store.another_passed(provider.id(), &credential.id, since).await?;
         }
+        let believed = (credential.standing.invalid, credential.scopes.clone());
         credential.standing = judge(&credential.standing, outcome, now, witness);
         match outcome {
             Ok(identity) => learn(credential, identity),
@@ -371,10 +375,33 @@ impl Checker {
         }
         credential.due_at = due::next(credential, now, self.entropy.as_ref());
         let noted = self.store.record(credential).await?;
+        if noted && believed != (credential.standing.invalid, credential.scopes.clone()) {
+            self.record_verdict(credential).await?;
+        }
         if !noted {
             tracing::info!(credential = %credential.id, "A check came too late: the credential was replaced meanwhile");
         }
         Ok(noted)
+    }
+
+    /// Another verdict than before, for each runtime that uses the credential.
+    async fn record_verdict(&self, credential: &Credential) -> Result<(), StoreError> {
+        let standing = &credential.standing;
+        let verdict = if standing.invalid { "invalid" } else { "valid" };
+        let scopes =
+            credential.scopes.as_ref().map_or("not visible".to_owned(), |scopes| scopes.to_vec().join(" "));
+        let Evidence { request, answer } = &standing.evidence;
+        let detail = format!("{verdict}, scopes {scopes}, {request}: {answer}");
+        let entry = Entry::new(Actor::Gitward, Action::VerdictChanged)
+            .about(&credential.user)
+            .object(credential.id.to_string())
+            .detail(detail);
+        let accesses = self.store.accesses(&credential.user, self.clock.now()).await?;
+        let uses = |access: &&Access| access.credential.as_ref().is_some_and(|used| used.id == credential.id);
+        for access in accesses.iter().filter(uses) {
+            self.audit.note(entry.clone().at(&access.account.id, &access.runtime.id)).await;
+        }
+        Ok(())
     }
 }
 

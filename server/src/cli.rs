@@ -14,14 +14,16 @@ use clap::{Parser, Subcommand, builder::OsStringValueParser};
 use url::Url;
 
 use crate::{
+    audit::{Action, Actor, Entry},
     clock::{Clock, SystemClock},
     config::{self, Config},
-    person::{Name, People},
+    person::Name,
     random::SystemEntropy,
     secret::Secret,
     site::{Site, SiteError, records},
 };
 
+mod audit;
 mod credential;
 mod explain;
 mod runtime_key;
@@ -107,6 +109,11 @@ Example:
     Backup {
         /// Where to; must not exist yet
         file: PathBuf,
+    },
+    /// Say whether the audit log is whole, and print it
+    Audit {
+        #[command(subcommand)]
+        command: audit::AuditCommand,
     },
     /// Give Git a user's token: a credential helper
     ///
@@ -217,6 +224,7 @@ impl Command {
                 tell(&format!("Copied to {}. It is of no use without the root key.", file.display()));
                 Ok(())
             }
+            Self::Audit { command } => command.run(path).await,
             Self::Credential(credential) => {
                 credential.run().await;
                 Ok(())
@@ -229,16 +237,18 @@ impl Command {
 impl UserCommand {
     async fn run(self, path: &Path) -> Result<(), Failure> {
         let config = load_quietly(path)?;
-        let (people, store) = records::people(&config, clock(), Arc::new(SystemEntropy)).await?;
-        let done = self.act(path, &config, &people).await;
-        store.close().await;
+        let opened = records::open(&config, clock(), Arc::new(SystemEntropy)).await?;
+        let done = self.act(path, &config, &opened).await;
+        opened.store.close().await;
         done
     }
 
-    async fn act(self, path: &Path, config: &Config, people: &People) -> Result<(), Failure> {
+    async fn act(self, path: &Path, config: &Config, opened: &records::Opened) -> Result<(), Failure> {
+        let people = &opened.people;
         match self {
             Self::Add { name } => {
                 let (user, secret) = people.add_user(name.as_str()).await.map_err(Failure::because)?;
+                record(opened, Action::UserAdded, &user.name).await?;
                 tell(&format!(
                     "Added {}. With this link, good for one use, they choose a password:",
                     user.name
@@ -254,16 +264,31 @@ impl UserCommand {
             }
             Self::Disable { name } => {
                 people.disable(name.as_str()).await.map_err(Failure::because)?;
+                record(opened, Action::UserDisabled, &name).await?;
                 tell(&format!("Disabled {name}: all their sessions have ended."));
                 Ok(())
             }
             Self::ResetPassword { name } => {
                 let secret = people.reset_link(name.as_str()).await.map_err(Failure::because)?;
+                record(opened, Action::PasswordLinkMade, &name).await?;
                 tell(&format!("With this link, good for one use, {name} chooses a new password:"));
                 answer(&link(config.public_url(), app::path::WELCOME, &secret))
             }
         }
     }
+}
+
+/// It was done; but nobody gets anything for it that could not be written down.
+async fn record(opened: &records::Opened, action: Action, name: &Name) -> Result<(), Failure> {
+    let user = opened.store.user_by_name(name).await.map_err(Failure::because)?;
+    let entry = Entry::new(Actor::Operator, action).object(name.to_string());
+    let entry = match user {
+        Some(user) => entry.about(&user.id),
+        None => entry,
+    };
+    opened.audit.record(entry).await.map_err(|error| {
+        Failure::because(format!("It was done, but could not be written into the audit log: {error}"))
+    })
 }
 
 async fn serve(path: &Path) -> Result<(), Failure> {

@@ -15,7 +15,7 @@ use url::Url;
 
 use crate::{
     access::Authorizer,
-    audit::Audit,
+    audit::{Action, Actor, Audit, AuditError, Entry},
     check::Checker,
     clock::{Clock, Timestamp},
     config::{Config, ProviderKind, ProviderSettings},
@@ -132,6 +132,9 @@ pub enum SiteError {
     /// There is nothing to work on.
     #[error("There is no database at {} yet: `gitward serve` makes it", .0.display())]
     NoDatabase(PathBuf),
+    /// The audit log.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// The files for browsers.
     #[error(transparent)]
     Files(#[from] asset::NoFiles),
@@ -178,6 +181,8 @@ impl SiteError {
     }
 }
 
+/// What the configuration changed is told in entries of so many names.
+const IDS_PER_ENTRY: usize = 20;
 /// How often what is over is forgotten.
 const SWEEP_EVERY: Duration = Duration::from_secs(10 * 60);
 /// What a provider was asked for may take so long: more than the longest answer, and writing it down.
@@ -228,6 +233,7 @@ impl Site {
             Audit::open(Arc::clone(&store), Arc::clone(&keys), Arc::clone(&clock), Arc::clone(&entropy));
         let declaration = config.declaration(|id| origin(&registry, id));
         let applied = store.apply(&declaration, clock.now()).await?;
+        record_start(&audit, &applied).await?;
         let under_way = TaskTracker::new();
         let renewer = Arc::new(Renewer::new(
             Arc::clone(&store),
@@ -249,6 +255,7 @@ impl Site {
             clock: Arc::clone(&clock),
             entropy: Arc::clone(&entropy),
             changes: Arc::clone(&changes),
+            audit: audit.clone(),
         });
         let herald = Arc::new(Herald::new(
             Arc::clone(&store),
@@ -365,6 +372,20 @@ impl Site {
     pub async fn verify(&self) -> Result<Verified, SiteError> {
         verify_all(self.store.as_ref(), Some(&self.keys)).await
     }
+}
+
+/// A log with a beginning can't be taken away unnoticed by taking all of it.
+async fn record_start(audit: &Audit, applied: &Applied) -> Result<(), AuditError> {
+    let version = concat!("version ", env!("CARGO_PKG_VERSION"));
+    audit.record(Entry::new(Actor::Operator, Action::ServerStarted).detail(version)).await?;
+    let Applied { enabled, disabled, changed } = applied;
+    for (what, ids) in [("enabled", enabled), ("disabled", disabled), ("changed", changed)] {
+        for some in ids.chunks(IDS_PER_ENTRY) {
+            let detail = format!("{what}: {}", some.join(", "));
+            audit.record(Entry::new(Actor::Operator, Action::ConfigurationApplied).detail(detail)).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Opens every sealed credential. Sealed to the origins that the database knows: the configuration may have lost a

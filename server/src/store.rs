@@ -475,6 +475,8 @@ pub trait AuditStore: Send + Sync {
     async fn audit_after(&self, sequence: i64, most: u32) -> Result<Vec<Record>, StoreError>;
     /// Up to `most` records, the latest first.
     async fn audit_records(&self, filter: &AuditFilter, most: u32) -> Result<Vec<Record>, StoreError>;
+    /// The account's name, if the user is an admin of it and neither is disabled.
+    async fn administers(&self, user: &UserId, account: &AccountId) -> Result<Option<String>, StoreError>;
 }
 
 /// Everything that is kept.

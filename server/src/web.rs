@@ -29,6 +29,7 @@ use self::burst::Burst;
 use crate::{backend::Visit, site::Site, wire};
 
 pub mod asset;
+pub mod audit;
 pub mod burst;
 pub mod oauth;
 pub mod plain;
@@ -104,6 +105,10 @@ pub fn routes() -> Vec<Route> {
         (Method::GET, "/readyz".to_owned(), Door::Open),
         (Method::POST, format!("{}/{{runtime}}", path::CONNECT), Door::SignedIn),
         (Method::GET, format!("{}/{{provider}}", path::CALLBACK), Door::SignedIn),
+        (Method::GET, path::AUDIT.to_owned(), Door::SignedIn),
+        (Method::GET, path::AUDIT_EXPORT.to_owned(), Door::SignedIn),
+        (Method::GET, path::account_audit("{account}"), Door::SignedIn),
+        (Method::GET, path::account_audit_export("{account}"), Door::SignedIn),
         (Method::GET, "/pkg/{*file}".to_owned(), Door::Open),
         (Method::GET, "/favicon.svg".to_owned(), Door::Open),
         (Method::GET, "/robots.txt".to_owned(), Door::Open),
@@ -138,6 +143,7 @@ pub fn router(site: &Arc<Site>) -> Result<Router, asset::NoFiles> {
         .route(&format!("{}/{{provider}}", path::CALLBACK), get(oauth::finish))
         .with_state(Arc::clone(site))
         .merge(runtime_admin::router(site, &found.names.css))
+        .merge(audit::router(site, &found.names.css))
         .merge(
             Router::new()
                 .leptos_routes_with_context(&options, generate_route_list(App), context, make_shell)

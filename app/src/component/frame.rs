@@ -203,6 +203,7 @@ fn menu(name: String, out: Sender) -> AnyView {
             <div id="me" class="popover" popover="auto">
                 <p class="popover-title">"Signed in as " <b>{name}</b></p>
                 <a class="item" href=path::PASSWORD>{icon("key")} "Change password"</a>
+                <a class="item" href=path::AUDIT rel="external">{icon("clock")} "Audit log"</a>
                 <form method="post" action=SignOut::url() on:submit=move |event| send(out, &event)>
                     <button class="item">{icon("out")} "Sign out"</button>
                 </form>

@@ -51,7 +51,8 @@ Example:
 impl RuntimeKeyCommand {
     pub(super) async fn run(self, path: &Path) -> Result<(), Failure> {
         let config = load_quietly(path)?;
-        let (keys, store) = records::runtime_keys(&config, clock(), Arc::new(SystemEntropy)).await?;
+        let records::Opened { runtime_keys: keys, store, .. } =
+            records::open(&config, clock(), Arc::new(SystemEntropy)).await?;
         let done = self.act(&keys).await;
         store.close().await;
         done

@@ -6,7 +6,7 @@ use std::{path::Path, sync::Arc};
 
 use super::{SiteError, Verified, mailer, origin, registry, verify_all};
 use crate::{
-    audit::Audit,
+    audit::{self, Audit, export::Format, verify::Point},
     clock::Clock,
     config::Config,
     person::{self, People},
@@ -14,7 +14,7 @@ use crate::{
     runtime_key::RuntimeKeys,
     seal::{KeyRing, RootKey},
     store::{
-        AccessStore, Applied, Store, StoreError,
+        AccessStore, Applied, AuditStore, Store, StoreError,
         sqlite::{Schema, SqliteStore},
     },
 };
@@ -77,49 +77,99 @@ pub async fn verify(config: &Config, entropy: &dyn Entropy) -> Result<Verified, 
     verified
 }
 
-/// The people, and the store to close after what was done to them.
-///
-/// # Errors
-/// [`SiteError::NoDatabase`], [`SiteError::Key`], [`SiteError::Store`]; then nothing was changed.
-pub async fn people(
-    config: &Config,
-    clock: Arc<dyn Clock>,
-    entropy: Arc<dyn Entropy>,
-) -> Result<(People, Arc<dyn Store>), SiteError> {
-    let (looked, _) = unlock_current(config, entropy.as_ref()).await?;
-    looked.close().await;
-    let store = Arc::new(SqliteStore::open_existing(&config.database_file()).await?);
-    match People::new(Arc::<SqliteStore>::clone(&store), clock, entropy, person::Settings::default()) {
-        Ok(people) => Ok((people, store)),
-        Err(error) => {
-            store.close().await;
-            Err(error.into())
-        }
-    }
+/// What commands work with, next to a server or without one.
+pub struct Opened {
+    /// Passwords, sessions, one-time links.
+    pub people: People,
+    /// Keys of runtimes.
+    pub runtime_keys: RuntimeKeys,
+    /// Writes down what is done.
+    pub audit: Audit,
+    /// To close afterwards.
+    pub store: Arc<dyn Store>,
 }
 
-/// The keys of runtimes, and the store to close after what was done to them.
+/// Opens the database to change something.
 ///
 /// # Errors
 /// [`SiteError::NoDatabase`], [`SiteError::Key`], [`SiteError::Store`]; then nothing was changed.
-pub async fn runtime_keys(
+pub async fn open(
     config: &Config,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-) -> Result<(RuntimeKeys, Arc<dyn Store>), SiteError> {
+) -> Result<Opened, SiteError> {
     let (looked, _) = unlock_current(config, entropy.as_ref()).await?;
     looked.close().await;
-    let root = RootKey::load_or_create(config.root_key_file(), true, entropy.as_ref())?;
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open_existing(&config.database_file()).await?);
-    let keys = match KeyRing::open(&root, store.as_ref(), clock.as_ref(), entropy.as_ref()).await {
-        Ok(keys) => Arc::new(keys),
-        Err(error) => {
-            store.close().await;
-            return Err(error.into());
+    let sqlite = Arc::new(SqliteStore::open_existing(&config.database_file()).await?);
+    let store: Arc<dyn Store> = Arc::<SqliteStore>::clone(&sqlite);
+    let opened = async {
+        let root = RootKey::load(config.root_key_file())?;
+        let keys = Arc::new(KeyRing::open(&root, store.as_ref(), clock.as_ref(), entropy.as_ref()).await?);
+        let audit = Audit::open(Arc::clone(&store), keys, Arc::clone(&clock), Arc::clone(&entropy));
+        let runtime_keys = RuntimeKeys {
+            store: Arc::clone(&store),
+            audit: audit.clone(),
+            clock: Arc::clone(&clock),
+            entropy: Arc::clone(&entropy),
+        };
+        let people = People::new(sqlite, clock, entropy, person::Settings::default())?;
+        Ok(Opened { people, runtime_keys, audit, store: Arc::clone(&store) })
+    };
+    let opened = opened.await;
+    if opened.is_err() {
+        store.close().await;
+    }
+    opened
+}
+
+/// Reads the whole audit log, and writes nothing.
+///
+/// # Errors
+/// [`SiteError::NoDatabase`], [`SiteError::Key`], [`SiteError::Store`]; what is wrong with the log is no error but in
+/// the result.
+pub async fn verify_audit(
+    config: &Config,
+    noted: Option<Point>,
+    entropy: &dyn Entropy,
+) -> Result<audit::verify::Verified, SiteError> {
+    let (store, keys) = unlock_current(config, entropy).await?;
+    let verified = audit::verify::verify(&store, keys.as_ref(), noted).await;
+    store.close().await;
+    Ok(verified?)
+}
+
+/// Writes the audit log to `to`, the oldest record first.
+///
+/// # Errors
+/// [`SiteError::NoDatabase`], [`SiteError::Key`], [`SiteError::Store`]; inside, what `to` says.
+pub async fn export_audit(
+    config: &Config,
+    format: Format,
+    after: i64,
+    to: &mut dyn std::io::Write,
+    entropy: &dyn Entropy,
+) -> Result<std::io::Result<()>, SiteError> {
+    const PAGE: u32 = 1000;
+    let (store, _) = unlock_current(config, entropy).await?;
+    let mut after = after;
+    let mut written = to.write_all(format.head().as_bytes());
+    let read = loop {
+        if written.is_err() {
+            break Ok(());
+        }
+        let page = match store.audit_after(after, PAGE).await {
+            Ok(page) => page,
+            Err(error) => break Err(error),
+        };
+        let Some(last) = page.last() else { break Ok(()) };
+        after = last.sequence;
+        for record in &page {
+            written = written.and_then(|()| to.write_all(format.line(record).as_bytes()));
         }
     };
-    let audit = Audit::open(Arc::clone(&store), keys, Arc::clone(&clock), Arc::clone(&entropy));
-    Ok((RuntimeKeys { store: Arc::clone(&store), audit, clock, entropy }, store))
+    store.close().await;
+    read?;
+    Ok(written.and_then(|()| to.flush()))
 }
 
 /// Whether the root key is this database's, before anything is done to it. The keys, unless there are none yet.

@@ -2,17 +2,18 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use app::{api::token::OauthProblem, path};
+use app::{api::token::OauthProblem, error::ApiError, path};
 use axum::{
     Extension,
     extract::{Path, RawForm, RawQuery, State},
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderValue, StatusCode, header, request::Parts},
     response::{Html, IntoResponse, Redirect, Response},
 };
 
 use crate::{
+    backend::Visit,
     id::{ProviderId, RuntimeId},
-    login::{Callback, Outcome, StartError},
+    login::{Callback, Finished, Outcome, StartError},
     secret::Secret,
     site::Site,
     web::session::Signed,
@@ -55,6 +56,7 @@ pub async fn finish(
     Path(provider): Path<String>,
     signed: Option<Extension<Signed>>,
     RawQuery(query): RawQuery,
+    parts: Parts,
 ) -> Response {
     let Some(Extension(signed)) = signed else {
         // Only who began it may finish it. Signing in again is a new session, so this attempt is lost either way.
@@ -75,12 +77,22 @@ pub async fn finish(
     }
     // On a task of its own: once the code is spent, what it bought must be kept, whether the visitor waits or not.
     let under_way = site.under_way.clone();
+    let visit = Visit::new(Arc::clone(&site), parts);
     let finished = under_way.spawn(async move {
-        site.logins.finish(&signed.user.id, &signed.session.id, &ProviderId(provider), callback).await
+        let before = visit.all_before().await?;
+        let finished =
+            site.logins.finish(&signed.user.id, &signed.session.id, &ProviderId(provider), callback).await;
+        if let Ok(Finished { runtime, outcome: Outcome::InUse { .. } | Outcome::Lacking }) = &finished {
+            let before = before.iter().find(|access| access.runtime.id == *runtime);
+            visit.record_token(before, runtime, "oauth2").await?;
+        }
+        Ok::<_, ApiError>(finished)
     });
     let finished = match finished.await {
-        Ok(Ok(finished)) => finished,
-        Ok(Err(failed)) => return problem(failed.problem, failed.runtime.as_ref()),
+        // The log says why.
+        Ok(Err(_)) => return problem(OauthProblem::Internal, None),
+        Ok(Ok(Ok(finished))) => finished,
+        Ok(Ok(Err(failed))) => return problem(failed.problem, failed.runtime.as_ref()),
         Err(error) => {
             tracing::error!(%error, "An authorization was broken off");
             return problem(OauthProblem::Internal, None);

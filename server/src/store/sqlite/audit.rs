@@ -12,6 +12,7 @@ use crate::{
         Record,
         chain::{Hash, Head},
     },
+    id::{AccountId, UserId},
     seal::Sealed,
     store::{AuditFilter, AuditStore, StoreError},
 };
@@ -142,6 +143,21 @@ impl AuditStore for SqliteStore {
         select.push(" ORDER BY sequence DESC LIMIT ").push_bind(most);
         let rows = select.build().fetch_all(&self.readers).await.doing("read the audit log")?;
         rows.iter().map(record).collect()
+    }
+
+    async fn administers(&self, user: &UserId, account: &AccountId) -> Result<Option<String>, StoreError> {
+        sqlx::query_scalar(
+            "SELECT accounts.name FROM accounts
+             JOIN members ON members.account_id = accounts.id AND members.disabled_at IS NULL
+                  AND members.role = 'admin'
+             JOIN users ON users.name = members.user_name AND users.disabled_at IS NULL
+             WHERE accounts.id = $1 AND accounts.disabled_at IS NULL AND users.id = $2",
+        )
+        .bind(account.as_str())
+        .bind(user.as_str())
+        .fetch_optional(&self.readers)
+        .await
+        .doing("read who administers an account")
     }
 }
 

@@ -1,0 +1,209 @@
+//! Records for other programs: JSON Lines, with all that the hash is made of, and CSV for spreadsheets.
+
+use serde::{Deserialize, Serialize};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description};
+
+use super::{
+    Record,
+    verify::{hex, unhex},
+};
+use crate::clock::Timestamp;
+
+/// How records are written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Format {
+    /// A JSON document per line (<https://jsonlines.org>).
+    JsonLines,
+    /// RFC 4180, each field in quotes.
+    Csv,
+}
+
+impl Format {
+    /// By its word.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "jsonl" => Some(Self::JsonLines),
+            "csv" => Some(Self::Csv),
+            _ => None,
+        }
+    }
+
+    /// How a file of it ends.
+    pub const fn extension(self) -> &'static str {
+        match self {
+            Self::JsonLines => "jsonl",
+            Self::Csv => "csv",
+        }
+    }
+
+    /// Its media type.
+    pub const fn media_type(self) -> &'static str {
+        match self {
+            Self::JsonLines => "application/jsonl; charset=utf-8",
+            Self::Csv => "text/csv; charset=utf-8; header=present",
+        }
+    }
+
+    /// What stands before the first record.
+    pub fn head(self) -> String {
+        match self {
+            Self::JsonLines => String::new(),
+            Self::Csv => [&COLUMNS.join(","), "\r\n"].concat(),
+        }
+    }
+
+    /// One record.
+    pub fn line(self, record: &Record) -> String {
+        let line = Line::from(record);
+        match self {
+            // Texts and numbers always make JSON.
+            Self::JsonLines => serde_json::to_string(&line).unwrap_or_default() + "\n",
+            Self::Csv => line.csv(),
+        }
+    }
+}
+
+const COLUMNS: [&str; 16] = [
+    "sequence",
+    "at",
+    "actor",
+    "actor_id",
+    "actor_name",
+    "action",
+    "outcome",
+    "reason",
+    "user",
+    "account",
+    "runtime",
+    "object",
+    "detail",
+    "request",
+    "address",
+    "hash",
+];
+
+/// A record as a document.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    sequence: i64,
+    /// RFC 3339 in UTC, with microseconds.
+    at: String,
+    actor: String,
+    actor_id: Option<String>,
+    actor_name: Option<String>,
+    action: String,
+    outcome: String,
+    reason: Option<String>,
+    user: Option<String>,
+    account: Option<String>,
+    runtime: Option<String>,
+    object: Option<String>,
+    detail: Option<String>,
+    request: Option<String>,
+    address: Option<String>,
+    hash: String,
+}
+
+impl From<&Record> for Line {
+    fn from(record: &Record) -> Self {
+        Self {
+            sequence: record.sequence,
+            at: moment(record.at),
+            actor: record.actor.clone(),
+            actor_id: record.actor_id.clone(),
+            actor_name: record.actor_name.clone(),
+            action: record.action.clone(),
+            outcome: record.outcome.clone(),
+            reason: record.reason.clone(),
+            user: record.user.as_ref().map(ToString::to_string),
+            account: record.account.as_ref().map(ToString::to_string),
+            runtime: record.runtime.as_ref().map(ToString::to_string),
+            object: record.object.clone(),
+            detail: record.detail.clone(),
+            request: record.request.clone(),
+            address: record.address.clone(),
+            hash: hex(&record.hash),
+        }
+    }
+}
+
+impl Line {
+    fn csv(&self) -> String {
+        let sequence = self.sequence.to_string();
+        let fields: [&str; 16] = [
+            &sequence,
+            &self.at,
+            &self.actor,
+            self.actor_id.as_deref().unwrap_or_default(),
+            self.actor_name.as_deref().unwrap_or_default(),
+            &self.action,
+            &self.outcome,
+            self.reason.as_deref().unwrap_or_default(),
+            self.user.as_deref().unwrap_or_default(),
+            self.account.as_deref().unwrap_or_default(),
+            self.runtime.as_deref().unwrap_or_default(),
+            self.object.as_deref().unwrap_or_default(),
+            self.detail.as_deref().unwrap_or_default(),
+            self.request.as_deref().unwrap_or_default(),
+            self.address.as_deref().unwrap_or_default(),
+            &self.hash,
+        ];
+        [&fields.map(field).join(","), "\r\n"].concat()
+    }
+}
+
+/// In quotes, and never a formula: a spreadsheet takes what begins with one of these letters for one
+/// (<https://owasp.org/www-community/attacks/CSV_Injection>). Line ends and tabs become blanks, for those that look at
+/// each line by itself.
+fn field(text: &str) -> String {
+    let quoted = text.replace('"', "\"\"").replace(['\r', '\n', '\t'], " ");
+    let formula =
+        quoted.trim_start().starts_with(['=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}']);
+    let guard = if formula { "'" } else { "" };
+    ["\"", guard, &quoted, "\""].concat()
+}
+
+fn moment(at: Timestamp) -> String {
+    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
+    at.calendar().and_then(|at| at.format(format).ok()).unwrap_or_default()
+}
+
+/// A line of an export in JSON Lines, read back. `None` if it is none.
+pub fn read(line: &str) -> Option<Record> {
+    let line: Line = serde_json::from_str(line).ok()?;
+    Some(Record {
+        sequence: line.sequence,
+        at: OffsetDateTime::parse(&line.at, &Rfc3339).ok()?.into(),
+        actor: line.actor,
+        actor_id: line.actor_id,
+        actor_name: line.actor_name,
+        action: line.action,
+        outcome: line.outcome,
+        reason: line.reason,
+        user: line.user.as_deref().map(Into::into),
+        account: line.account.as_deref().map(Into::into),
+        runtime: line.runtime.as_deref().map(Into::into),
+        object: line.object,
+        detail: line.detail,
+        request: line.request,
+        address: line.address,
+        hash: unhex(&line.hash)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_field_of_a_spreadsheet_is_a_formula() {
+        for text in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r\n=1", " =1", "＝1", "=cmd|' /C calc'!A0"] {
+            let field = field(text);
+            assert!(field.starts_with("\"'"), "{field}");
+            assert!(!field.contains(['\r', '\n', '\t']), "{field}");
+        }
+        assert_eq!(field("a \"b\", c"), "\"a \"\"b\"\", c\"");
+        assert_eq!(field(""), "\"\"");
+    }
+}

@@ -1,0 +1,207 @@
+//! Whether the log is as Gitward wrote it.
+
+use std::fmt;
+
+use super::{
+    Record,
+    chain::{BEGINNING, Hash},
+};
+use crate::{
+    seal::KeyRing,
+    store::{Store, StoreError},
+};
+
+/// Records that are read at once.
+const PAGE: u32 = 1000;
+/// Further flaws say nothing new.
+const MOST_FLAWS: usize = 100;
+
+/// What is wrong with the log.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Flaw {
+    /// This record, or the hash of the one before it, was changed.
+    Changed(i64),
+    /// Records are missing between these two.
+    Missing {
+        /// The last one before the gap; 0 if it is the beginning that is missing.
+        after: i64,
+        /// The first one after it.
+        before: i64,
+    },
+    /// The log goes on where it should have ended, or ends before it should have.
+    End {
+        /// The last record that is there.
+        found: i64,
+        /// The last one that there was.
+        expected: i64,
+    },
+    /// The seal at the end is not Gitward's, or is gone.
+    Seal,
+    /// A noted end is not in the log.
+    Noted(i64),
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Changed(sequence) => {
+                write!(f, "record {sequence} was changed, or does not follow the one before it")
+            }
+            Self::Missing { after, before } if before - after == 2 => {
+                write!(f, "record {} is missing", after + 1)
+            }
+            Self::Missing { after, before } => {
+                write!(f, "records {} to {} are missing", after + 1, before - 1)
+            }
+            Self::End { found, expected } => {
+                write!(f, "the log ends with record {found}, but should with {expected}")
+            }
+            Self::Seal => write!(f, "the seal at the end of the log is not this Gitward's"),
+            Self::Noted(sequence) => write!(f, "record {sequence} is not the one that was noted"),
+        }
+    }
+}
+
+/// A record's number and hash, as somebody noted them: `1042:9f86…`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Point {
+    /// The number.
+    pub sequence: i64,
+    /// The hash.
+    pub hash: Hash,
+}
+
+impl fmt::Display for Point {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.sequence, hex(&self.hash))
+    }
+}
+
+impl std::str::FromStr for Point {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const PROBLEM: &str =
+            "take what `gitward audit verify` printed: a number, a colon, 64 hexadecimal digits";
+        let (sequence, hash) = text.split_once(':').ok_or(PROBLEM)?;
+        let sequence = sequence.parse().map_err(|_| PROBLEM)?;
+        Ok(Self { sequence, hash: unhex(hash).ok_or(PROBLEM)? })
+    }
+}
+
+/// As text.
+pub fn hex(hash: &Hash) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// From text.
+pub fn unhex(text: &str) -> Option<Hash> {
+    let digits = text.as_bytes();
+    if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    let mut hash = [0; 32];
+    for (byte, pair) in hash.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(hash)
+}
+
+/// Follows a chain from its beginning.
+#[derive(Debug)]
+pub struct Follower {
+    last: Point,
+    noted: Option<Point>,
+    flaws: Vec<Flaw>,
+}
+
+impl Follower {
+    /// Before the first record. `noted` must come by.
+    pub fn new(noted: Option<Point>) -> Self {
+        Self { last: Point { sequence: 0, hash: BEGINNING }, noted, flaws: Vec::new() }
+    }
+
+    /// The next record.
+    pub fn follow(&mut self, record: &Record) {
+        let expected = self.last.sequence + 1;
+        if record.sequence > expected {
+            self.flaw(Flaw::Missing { after: self.last.sequence, before: record.sequence });
+        } else if record.sequence < expected || record.hash != record.hash_after(&self.last.hash) {
+            self.flaw(Flaw::Changed(record.sequence));
+        }
+        self.last = Point { sequence: record.sequence, hash: record.hash };
+        if let Some(noted) = self.noted
+            && noted.sequence == record.sequence
+        {
+            self.noted = None;
+            if noted.hash != record.hash {
+                self.flaw(Flaw::Noted(noted.sequence));
+            }
+        }
+    }
+
+    fn flaw(&mut self, flaw: Flaw) {
+        if self.flaws.len() < MOST_FLAWS {
+            self.flaws.push(flaw);
+        }
+    }
+
+    /// After the last record.
+    pub fn finish(mut self) -> Verified {
+        if let Some(noted) = self.noted {
+            self.flaw(Flaw::Noted(noted.sequence));
+        }
+        Verified { end: self.last, flaws: self.flaws }
+    }
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Verified {
+    /// The last record. Whoever notes it elsewhere can tell later whether the log still holds it.
+    pub end: Point,
+    /// What is wrong; empty if nothing is.
+    pub flaws: Vec<Flaw>,
+}
+
+/// Reads the whole log, also while a server writes it.
+///
+/// # Errors
+/// [`StoreError`]; what is wrong with the log is no error but in the result.
+pub async fn verify(
+    store: &dyn Store,
+    keys: Option<&KeyRing>,
+    noted: Option<Point>,
+) -> Result<Verified, StoreError> {
+    let mut follower = Follower::new(noted);
+    let head = loop {
+        let page = store.audit_after(follower.last.sequence, PAGE).await?;
+        for record in &page {
+            follower.follow(record);
+        }
+        if !page.is_empty() {
+            continue;
+        }
+        // The end moves together with the records, so that it is not before the last one that was read.
+        match store.audit_head().await? {
+            Some(head) if head.sequence > follower.last.sequence => {
+                if store.audit_after(follower.last.sequence, 1).await?.is_empty() {
+                    break Some(head);
+                }
+            }
+            head => break head,
+        }
+    };
+    let last = follower.last;
+    match head {
+        Some(head) if !keys.is_some_and(|keys| head.is_authentic(keys)) => follower.flaw(Flaw::Seal),
+        Some(head) if head.sequence != last.sequence => {
+            follower.flaw(Flaw::End { found: last.sequence, expected: head.sequence });
+        }
+        Some(head) if head.hash != last.hash => follower.flaw(Flaw::Changed(last.sequence)),
+        Some(_) => {}
+        None if last.sequence == 0 => {}
+        None => follower.flaw(Flaw::Seal),
+    }
+    Ok(follower.finish())
+}

@@ -1,0 +1,144 @@
+//! What visitors do, in the words of the audit log.
+//!
+//! What gives something (a session, a token in use) is recorded before the visitor hears of it, and refused if that
+//! can't be done. What takes something away is only noted: it happens in any case.
+
+use app::error::ApiError;
+
+use super::{Visit, internal};
+use crate::{
+    audit::{Action, Actor, Entry},
+    credential::Access,
+    id::RuntimeId,
+    person::{Name, User},
+};
+
+/// Whoever asks may have chosen it.
+const LONGEST_REQUEST_ID: usize = 64;
+
+impl Visit {
+    /// An entry about this request.
+    fn entry(&self, actor: Actor, action: Action) -> Entry {
+        let id = self.parts.headers.get("x-request-id").and_then(|id| id.to_str().ok());
+        let id = id.filter(|id| id.len() <= LONGEST_REQUEST_ID).map(str::to_owned);
+        Entry::new(actor, action).by_request(id, self.address())
+    }
+
+    fn entry_of(&self, user: &User, action: Action) -> Entry {
+        let actor = Actor::User { id: user.id.clone(), name: user.name.clone() };
+        self.entry(actor, action)
+    }
+
+    async fn record(&self, entry: Entry) -> Result<(), ApiError> {
+        let recorded = self.site.audit.record(entry).await;
+        recorded.map_err(|error| internal("write the audit log", &error))
+    }
+
+    /// Somebody proved who they are, and is about to get something for it.
+    pub(super) async fn record_of(&self, user: &User, action: Action) -> Result<(), ApiError> {
+        self.record(self.entry_of(user, action)).await
+    }
+
+    /// Somebody ended something of theirs.
+    pub(super) async fn note_of(&self, user: &User, action: Action) {
+        self.site.audit.note(self.entry_of(user, action)).await;
+    }
+
+    /// Somebody who is signed in was refused.
+    pub(super) async fn note_refused(&self, user: &User, action: Action, reason: &'static str) {
+        self.site.audit.note(self.entry_of(user, action).refused(reason)).await;
+    }
+
+    /// Somebody could not sign in. What they typed is kept only if it is the name of a user.
+    pub(super) async fn note_stranger(&self, name: &str, reason: &'static str) {
+        let known = match Name::parse(name) {
+            Some(name) => self.site.store.user_by_name(&name).await.ok().flatten(),
+            None => None,
+        };
+        let entry = self.entry(Actor::Stranger, Action::SessionBegun).refused(reason);
+        let entry = match known {
+            Some(user) => entry.about(&user.id).object(user.name.to_string()),
+            None => entry,
+        };
+        self.site.audit.note(entry).await;
+    }
+
+    /// A runtime of the visitor, as it is before something is done with it.
+    pub(super) async fn before(&self, runtime: &RuntimeId) -> Result<Option<Access>, ApiError> {
+        let signed = self.signed()?;
+        let access = self.site.store.access(&signed.user.id, runtime, self.now()).await;
+        access.map_err(|error| internal("read a runtime", &error))
+    }
+
+    /// All runtimes of the visitor, as they are before something is done.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn all_before(&self) -> Result<Vec<Access>, ApiError> {
+        self.accesses().await
+    }
+
+    /// The visitor gave a token for a runtime.
+    ///
+    /// # Errors
+    /// [`ApiError`] if it could not be recorded.
+    pub async fn record_token(
+        &self,
+        before: Option<&Access>,
+        runtime: &RuntimeId,
+        how: &str,
+    ) -> Result<(), ApiError> {
+        let replaced = before.is_some_and(|access| access.credential.is_some());
+        let action = if replaced { Action::TokenReplaced } else { Action::TokenAdded };
+        let entry = self.about(before, runtime, action)?;
+        let now = self.before(runtime).await?.and_then(|access| access.credential);
+        let entry = match now {
+            Some(credential) => {
+                let detail = format!("{how}, account {} at {}", credential.owner.login, credential.provider);
+                entry.object(credential.id.to_string()).detail(detail)
+            }
+            None => entry.detail(how),
+        };
+        self.record(entry).await
+    }
+
+    /// The visitor decided about another person's account.
+    pub(super) async fn record_settled(
+        &self,
+        before: Option<&Access>,
+        runtime: &RuntimeId,
+        take: bool,
+    ) -> Result<(), ApiError> {
+        let entry = self.about(before, runtime, Action::TokenSettled)?;
+        let proposed = before.and_then(|access| access.proposed.as_ref());
+        let entry = match proposed {
+            Some(proposed) => entry.object(proposed.id.to_string()),
+            None => entry,
+        };
+        self.record(entry.detail(if take { "taken" } else { "dropped" })).await
+    }
+
+    /// The visitor deleted a token.
+    pub(super) async fn note_deleted(
+        &self,
+        before: Option<&Access>,
+        runtime: &RuntimeId,
+    ) -> Result<(), ApiError> {
+        let entry = self.about(before, runtime, Action::TokenDeleted)?;
+        let gone = before.and_then(|access| access.credential.as_ref().or(access.proposed.as_ref()));
+        let entry = match gone {
+            Some(credential) => entry.object(credential.id.to_string()),
+            None => entry,
+        };
+        self.site.audit.note(entry).await;
+        Ok(())
+    }
+
+    fn about(&self, before: Option<&Access>, runtime: &RuntimeId, action: Action) -> Result<Entry, ApiError> {
+        let entry = self.entry_of(&self.signed()?.user, action);
+        Ok(match before {
+            Some(access) => entry.at(&access.account.id, runtime),
+            None => Entry { runtime: Some(runtime.clone()), ..entry },
+        })
+    }
+}
