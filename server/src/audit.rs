@@ -23,7 +23,7 @@ use crate::{
     person::Name,
     random::Entropy,
     seal::{KeyRing, SealError},
-    store::{Store, StoreError},
+    store::{AuditStore, StoreError},
 };
 
 pub mod chain;
@@ -299,20 +299,27 @@ struct Waiting {
 pub struct Audit {
     queue: mpsc::Sender<Waiting>,
     clock: Arc<dyn Clock>,
+    longest: Duration,
 }
 
 impl Audit {
     /// Begins where the log ends. Further processes may write the same log. The task that writes ends with the last
     /// clone.
     pub fn open(
-        store: Arc<dyn Store>,
+        store: Arc<dyn AuditStore>,
         keys: Arc<KeyRing>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Self {
         let (queue, waiting) = mpsc::channel(WAITING);
         tokio::spawn(writer::Writer::new(store, keys, entropy).run(waiting));
-        Self { queue, clock }
+        Self { queue, clock, longest: LONGEST }
+    }
+
+    /// With another patience.
+    #[cfg(test)]
+    fn waiting_for(self, longest: Duration) -> Self {
+        Self { longest, ..self }
     }
 
     /// Writes an entry. It is on the disk when this answers `Ok`.
@@ -326,7 +333,7 @@ impl Audit {
             self.queue.send(waiting).await.map_err(|_| AuditError::Closed)?;
             answer.await.map_err(|_| AuditError::Closed)?
         };
-        tokio::time::timeout(LONGEST, recorded).await.map_err(|_| AuditError::Late)?
+        tokio::time::timeout(self.longest, recorded).await.map_err(|_| AuditError::Late)?
     }
 
     /// Writes an entry about something that has happened and that nobody should be kept from. Says so in the server's

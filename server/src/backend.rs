@@ -326,8 +326,8 @@ impl Backend for Visit {
             ChangeError::Busy => BUSY,
             other => internal("change a password", &other),
         })?;
-        self.record_of(user, Action::PasswordChanged).await?;
         self.site.streams.session_ended();
+        self.record_of(user, Action::PasswordChanged).await?;
         self.begin(&signed_in)
     }
 

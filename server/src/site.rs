@@ -229,8 +229,12 @@ impl Site {
     ) -> Result<Self, SiteError> {
         let store: Arc<dyn Store> = Arc::<SqliteStore>::clone(&sqlite);
         let keys = Arc::new(KeyRing::open(root, store.as_ref(), clock.as_ref(), entropy.as_ref()).await?);
-        let audit =
-            Audit::open(Arc::clone(&store), Arc::clone(&keys), Arc::clone(&clock), Arc::clone(&entropy));
+        let audit = Audit::open(
+            Arc::<dyn Store>::clone(&store),
+            Arc::clone(&keys),
+            Arc::clone(&clock),
+            Arc::clone(&entropy),
+        );
         let declaration = config.declaration(|id| origin(&registry, id));
         let applied = store.apply(&declaration, clock.now()).await?;
         record_start(&audit, &applied).await?;

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     seal::KeyRing,
-    store::{Store, StoreError},
+    store::{AuditStore, StoreError},
 };
 
 /// Records that are read at once.
@@ -121,6 +121,12 @@ impl Follower {
         Self { last: Point { sequence: 0, hash: BEGINNING }, noted, flaws: Vec::new() }
     }
 
+    /// In the middle, where this was the last one.
+    #[cfg(test)]
+    pub(super) fn at(last: Point) -> Self {
+        Self { last, noted: None, flaws: Vec::new() }
+    }
+
     /// The next record.
     pub fn follow(&mut self, record: &Record) {
         let expected = self.last.sequence + 1;
@@ -169,7 +175,7 @@ pub struct Verified {
 /// # Errors
 /// [`StoreError`]; what is wrong with the log is no error but in the result.
 pub async fn verify(
-    store: &dyn Store,
+    store: &dyn AuditStore,
     keys: Option<&KeyRing>,
     noted: Option<Point>,
 ) -> Result<Verified, StoreError> {

@@ -8,7 +8,7 @@ use super::{
     AuditError, Record, Waiting,
     chain::{BEGINNING, Hash, Head},
 };
-use crate::{random::Entropy, seal::KeyRing, store::Store};
+use crate::{random::Entropy, seal::KeyRing, store::AuditStore};
 
 /// So many entries share a transaction at most.
 const BATCH: usize = 256;
@@ -23,7 +23,7 @@ struct End {
 }
 
 pub(super) struct Writer {
-    store: Arc<dyn Store>,
+    store: Arc<dyn AuditStore>,
     keys: Arc<KeyRing>,
     entropy: Arc<dyn Entropy>,
     /// None if it has to be read: at first, and whenever writing did not succeed.
@@ -33,7 +33,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(store: Arc<dyn Store>, keys: Arc<KeyRing>, entropy: Arc<dyn Entropy>) -> Self {
+    pub(super) fn new(store: Arc<dyn AuditStore>, keys: Arc<KeyRing>, entropy: Arc<dyn Entropy>) -> Self {
         Self { store, keys, entropy, end: None, seen: 0 }
     }
 

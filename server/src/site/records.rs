@@ -105,7 +105,8 @@ pub async fn open(
     let opened = async {
         let root = RootKey::load(config.root_key_file())?;
         let keys = Arc::new(KeyRing::open(&root, store.as_ref(), clock.as_ref(), entropy.as_ref()).await?);
-        let audit = Audit::open(Arc::clone(&store), keys, Arc::clone(&clock), Arc::clone(&entropy));
+        let audit =
+            Audit::open(Arc::<dyn Store>::clone(&store), keys, Arc::clone(&clock), Arc::clone(&entropy));
         let runtime_keys = RuntimeKeys {
             store: Arc::clone(&store),
             audit: audit.clone(),

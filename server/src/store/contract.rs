@@ -24,6 +24,7 @@ use crate::{
 };
 
 pub(crate) mod access;
+pub(crate) mod audit;
 pub(crate) mod declaration;
 pub(crate) mod delivery;
 pub(crate) mod key;
@@ -208,6 +209,13 @@ macro_rules! suite {
                 a_proposed_credential_is_not_what_a_runtime_gets,
                 what_was_fetched_and_used_is_kept_per_user_and_runtime,
                 news_are_what_changes_what_runtimes_get,
+            ],
+            audit: [
+                a_record_comes_back_as_it_was,
+                the_log_goes_on_only_where_it_ends,
+                fifty_go_on_from_the_same_end_and_one_does,
+                records_are_found_by_whose_they_are_and_what_they_say,
+                only_enabled_admins_administer_an_account,
             ],
             key: [
                 the_first_data_keys_are_added_once_among_twenty,

@@ -1,6 +1,6 @@
 //! The simulated Git host, in this process.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use axum::{
     Router,
@@ -14,6 +14,8 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tower::ServiceExt;
 use url::Url;
+
+mod backend;
 
 /// A Git host on a port of its own; ends with the test.
 pub struct Forge {
@@ -46,12 +48,29 @@ impl Forge {
         Self::start_as(Shape::Github, redirect_uris).await
     }
 
+    /// With real repositories below this folder: the host decides who may, Git itself does the rest.
+    pub async fn with_repositories(folder: PathBuf) -> Self {
+        Self::start_in_front_of(Shape::Github, Vec::new(), Some(folder)).await
+    }
+
     async fn start_as(shape: Shape, redirect_uris: Vec<String>) -> Self {
+        Self::start_in_front_of(shape, redirect_uris, None).await
+    }
+
+    async fn start_in_front_of(
+        shape: Shape,
+        redirect_uris: Vec<String>,
+        repositories: Option<PathBuf>,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let host: SharedHost = Arc::new(Host::new(shape, &format!("http://127.0.0.1:{port}"), redirect_uris));
         let router = forge::router(&host);
-        let serving = tokio::spawn(forge::serve(listener, router.clone()));
+        let served = match repositories {
+            Some(folder) => backend::in_front_of(folder, router.clone()),
+            None => router.clone(),
+        };
+        let serving = tokio::spawn(forge::serve(listener, served));
         Self { url: host.public_url.clone(), host, router, port, serving }
     }
 

@@ -25,6 +25,8 @@
 //! - [`kinds`]: the same at hosts of several kinds
 //! - [`bitbucket_data_center`]: what only Bitbucket Data Center does
 //! - [`canaries`]: where secrets must not be found
+//! - [`git`]: real Git with the credential helper
+//! - [`audit`]: what is written down, and that nothing happens which can't be
 //! - [`crashes`]: killed in the middle, backed up, restored, with the wrong key
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
@@ -34,11 +36,13 @@ mod machine;
 mod program;
 mod site;
 
+mod audit;
 mod bitbucket;
 mod bitbucket_data_center;
 mod canaries;
 mod crashes;
 mod doors;
+mod git;
 mod headers;
 mod input;
 mod kinds;

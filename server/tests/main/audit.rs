@@ -1,0 +1,279 @@
+//! What people and machines do is written down, for those whose business it is; and what can't be written down gives
+//! nobody anything.
+
+use axum::http::{Method, StatusCode};
+use serde_json::Value;
+
+use crate::{
+    database::{ask, change},
+    machine::Machine,
+    site::{Browser, PASSWORD, TestSite},
+};
+
+/// Stops the log from being written, as a full disk does.
+const FULL: &str = "CREATE TRIGGER full BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'disk full'); END";
+
+/// All entries of an export, the latest first.
+async fn export(browser: &Browser, page: &str) -> Vec<Value> {
+    let answer = browser.get(page).await;
+    assert_eq!(answer.assert_ok().header("content-type"), "application/jsonl; charset=utf-8");
+    assert_eq!(answer.header("cache-control"), "no-store");
+    assert!(answer.header("content-disposition").starts_with("attachment;"));
+    answer.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+async fn own(browser: &Browser) -> Vec<Value> {
+    export(browser, "/audit/export?format=jsonl").await
+}
+
+async fn of_account(browser: &Browser) -> Vec<Value> {
+    export(browser, "/admin/accounts/acme/audit/export?format=jsonl").await
+}
+
+/// What was done, as `action outcome`.
+fn words(entries: &[Value]) -> Vec<String> {
+    entries
+        .iter()
+        .map(|entry| format!("{} {}", entry["action"].as_str().unwrap(), entry["outcome"].as_str().unwrap()))
+        .collect()
+}
+
+async fn sign_in(browser: &Browser, name: &str, password: &str) -> crate::site::Answer {
+    browser.call("person/sign-in", &[("name", name), ("password", password)]).await
+}
+
+#[tokio::test]
+async fn a_user_finds_all_that_was_done_in_their_name() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    let machine = Machine::of(&site, "acme.production").await;
+    let first = site.forge.good_token().await;
+    mara.paste("acme.production", &first.token).await.assert_ok();
+    machine.fetch("mara").await.assert_ok();
+    let second = site.forge.good_token().await;
+    mara.paste("acme.production", &second.token).await.assert_ok();
+    mara.call("token/delete", &[("runtime", "acme.production")]).await.assert_ok();
+    mara.call("person/sign-out", &[]).await.assert_ok();
+    assert_eq!(sign_in(&mara, "mara", "a wrong password").await.error(), "WrongNameOrPassword");
+    sign_in(&mara, "mara", PASSWORD).await.assert_ok();
+
+    let entries = own(&mara).await;
+    let expected = [
+        "session.begun done",
+        "session.begun refused",
+        "session.ended done",
+        "token.deleted done",
+        "token.replaced done",
+        "secret.released done",
+        "token.added done",
+    ];
+    assert_eq!(words(&entries), expected);
+    let added = &entries[6];
+    assert_eq!(added["actor_name"], "mara");
+    assert_eq!((&added["account"], &added["runtime"]), (&"acme".into(), &"acme.production".into()));
+    assert_eq!(added["detail"], "pasted, account octocat at forge");
+    assert_eq!(added["address"], "192.0.2.1");
+    assert!(added["request"].as_str().unwrap().len() > 10);
+    assert_eq!(entries[1]["actor"], "stranger");
+    let text = serde_json::to_string(&entries).unwrap();
+    for secret in [first.token.as_str(), &second.token, &machine.key, PASSWORD, "a wrong password"] {
+        assert!(!text.contains(secret));
+    }
+}
+
+#[tokio::test]
+async fn what_a_stranger_types_as_a_name_is_kept_only_if_it_is_one() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    let stranger = site.anonymous();
+    // A password in the wrong field.
+    sign_in(&stranger, "hunter2-and-more", "x").await.error();
+    sign_in(&stranger, "MARA", "x").await.error();
+    let database = site.database();
+    let kept: String = ask(
+        &database,
+        "SELECT group_concat(coalesce(object, '-') || ' ' || coalesce(user_id IS NOT NULL, 0)) FROM audit \
+         WHERE action = 'session.begun' AND outcome = 'refused'",
+    )
+    .await;
+    assert_eq!(kept, "- 0,mara 1");
+    assert_eq!(words(&own(&mara).await), ["session.begun refused"]);
+}
+
+#[tokio::test]
+async fn an_admin_sees_the_account_and_nobody_else_does() {
+    let site = TestSite::start().await;
+    let (mara, both, jonas) =
+        (site.person("mara").await, site.person("both").await, site.person("jonas").await);
+    for (browser, runtime) in
+        [(&mara, "acme.staging"), (&both, "acme.paste"), (&both, "globex.paste"), (&jonas, "globex.paste")]
+    {
+        let made = site.forge.good_token().await;
+        browser.paste(runtime, &made.token).await.assert_ok();
+    }
+    sign_in(&site.anonymous(), "both", PASSWORD).await.assert_ok();
+    sign_in(&site.anonymous(), "jonas", PASSWORD).await.assert_ok();
+
+    let entries = of_account(&mara).await;
+    assert_eq!(words(&entries), ["session.begun done", "token.added done", "token.added done"]);
+    assert_eq!(entries[0]["actor_name"], "both", "jonas is no member");
+    assert!(entries.iter().all(|entry| entry["account"] == "acme" || entry["account"].is_null()));
+    let page = mara.get("/admin/accounts/acme/audit").await;
+    assert!(page.assert_ok().text().contains("Audit log of Acme"));
+
+    for page in ["/admin/accounts/acme/audit", "/admin/accounts/acme/audit/export?format=csv"] {
+        for member in [&both, &jonas] {
+            let answer = member.get(page).await;
+            assert_eq!(answer.status, StatusCode::NOT_FOUND, "{page}");
+            assert!(!answer.text().contains("token"), "{page}");
+        }
+        assert!(site.anonymous().get(page).await.location().starts_with("/sign-in"));
+    }
+    for page in ["/admin/accounts/globex/audit", "/admin/accounts/none/audit", "/admin/accounts/%27/audit"] {
+        assert_eq!(mara.get(page).await.status, StatusCode::NOT_FOUND, "{page}");
+    }
+    assert!(own(&jonas).await.iter().all(|entry| entry["actor_name"] == "jonas"));
+}
+
+#[tokio::test]
+async fn the_page_filters_and_turns_without_script() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    let made = site.forge.good_token().await;
+    mara.paste("acme.staging", &made.token).await.assert_ok();
+    for _ in 0..60 {
+        mara.call("token/delete", &[("runtime", "acme.staging")]).await;
+        mara.paste("acme.staging", &made.token).await;
+    }
+    let page = mara.get("/audit").await;
+    let text = page.assert_ok().text();
+    assert_eq!(text.matches("<li data-outcome").count(), 50);
+    assert!(!text.contains("<script"), "nothing runs here");
+    let older = text.split("rel=\"next\"").nth(1).unwrap().split("href=\"").nth(1).unwrap();
+    let older = older.split('"').next().unwrap().replace("&amp;", "&");
+    let next = mara.get(&older).await;
+    assert!(next.assert_ok().text().contains("To the newest"));
+    let deleted = mara.get("/audit?what=token.deleted&runtime=acme.staging").await;
+    assert!(!deleted.assert_ok().text().contains("added a token</span>"));
+    assert!(deleted.text().contains("deleted a token"));
+    for (query, found) in [
+        ("since=2026-11-22&until=2026-11-22", true),
+        ("since=2026-11-23", false),
+        ("until=2026-11-21", false),
+        ("refused=1", false),
+        ("runtime=acme.paste", false),
+        ("what=%27%20OR%201", false),
+        ("since=nonsense&before=nonsense", true),
+    ] {
+        let answer = mara.get(&format!("/audit?{query}")).await;
+        let shown = answer.assert_ok().text().contains("<li data-outcome");
+        assert_eq!(shown, found, "{query}");
+    }
+    // More than one piece of it, in order and without a gap.
+    let numbers: Vec<i64> =
+        own(&mara).await.iter().map(|entry| entry["sequence"].as_i64().unwrap()).collect();
+    assert_eq!(numbers.len(), 121);
+    assert!(numbers.windows(2).all(|pair| pair[0] > pair[1]));
+}
+
+#[tokio::test]
+async fn nothing_in_a_csv_file_is_a_formula() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    let evil = "=HYPERLINK(\"http://evil.example\",\"x\")";
+    let asked = mara
+        .ask(Method::POST, "/api/person/sign-out")
+        .header("accept", "application/json")
+        .header("x-request-id", evil)
+        .form(&[])
+        .send()
+        .await;
+    asked.assert_ok();
+    sign_in(&mara, "mara", PASSWORD).await.assert_ok();
+    let csv = mara.get("/audit/export?format=csv").await;
+    assert_eq!(csv.assert_ok().header("content-type"), "text/csv; charset=utf-8; header=present");
+    let text = csv.text();
+    assert!(text.starts_with("sequence,at,actor,"));
+    assert!(text.contains("\"'=HYPERLINK("), "{text}");
+    assert!(!text.contains("\"=HYPERLINK"));
+    assert_eq!(mara.get("/audit/export?format=xlsx").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn nobody_gets_anything_that_can_not_be_written_down() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    let machine = Machine::of(&site, "acme.production").await;
+    let made = site.forge.good_token().await;
+    mara.paste("acme.production", &made.token).await.assert_ok();
+    let database = site.database();
+    change(&database, FULL).await;
+    for _ in 0..20 {
+        let answer = machine.fetch("mara").await;
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(!answer.text().contains(&made.token));
+    }
+    let stranger = site.anonymous();
+    let refused = sign_in(&stranger, "mara", PASSWORD).await;
+    assert_eq!(refused.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(refused.header("set-cookie"), "");
+    assert!(stranger.get("/tokens").await.location().starts_with("/sign-in"));
+    // What takes something away happens in any case.
+    mara.call("token/delete", &[("runtime", "acme.production")]).await.assert_ok();
+    mara.call("person/sign-out", &[]).await.assert_ok();
+    assert!(mara.get("/tokens").await.location().starts_with("/sign-in"));
+    let credentials: String = ask(&database, "SELECT count(*) || '' FROM credentials").await;
+    assert_eq!(credentials, "0");
+
+    change(&database, "DROP TRIGGER full").await;
+    sign_in(&stranger, "mara", PASSWORD).await.assert_ok();
+    let verified = server::audit::verify::verify(site.site.store.as_ref(), Some(&site.site.keys), None).await;
+    assert_eq!(verified.unwrap().flaws, []);
+}
+
+#[tokio::test]
+async fn another_verdict_is_in_the_log_of_its_user_and_its_account() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    let made = site.forge.good_token().await;
+    mara.paste("acme.production", &made.token).await.assert_ok();
+    let other = site.forge.good_token().await;
+    mara.paste("acme.staging", &other.token).await.assert_ok();
+    site.forge.revoke(made.id).await;
+    mara.check("acme.production").await.assert_ok();
+    assert!(!words(&own(&mara).await).contains(&"verdict.changed done".to_owned()), "one refusal is none");
+    site.minutes(11).await;
+    mara.check("acme.staging").await.assert_ok();
+    mara.check("acme.production").await.assert_ok();
+    for entries in [own(&mara).await, of_account(&mara).await] {
+        let changed: Vec<&Value> =
+            entries.iter().filter(|entry| entry["action"] == "verdict.changed").collect();
+        assert_eq!(changed.len(), 1);
+        assert_eq!(changed[0]["runtime"], "acme.production");
+        assert!(changed[0]["detail"].as_str().unwrap().starts_with("invalid, "), "{:?}", changed[0]);
+    }
+}
+
+#[tokio::test]
+async fn a_grant_from_the_providers_sign_in_is_written_down() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    mara.authorize(&site.forge, "acme.production", "octocat").await;
+    let entries = own(&mara).await;
+    assert_eq!(words(&entries), ["token.added done"]);
+    assert_eq!(entries[0]["detail"], "oauth2, account octocat at forge");
+}
+
+#[tokio::test]
+async fn a_server_that_starts_says_so_and_what_the_configuration_changed() {
+    let site = TestSite::start().await;
+    let database = site.database();
+    let said: String = ask(
+        &database,
+        "SELECT group_concat(action || ' ' || detail, '; ') FROM audit WHERE actor = 'operator'",
+    )
+    .await;
+    assert!(said.starts_with("server.started version "), "{said}");
+    assert!(said.contains("configuration.applied enabled: "), "{said}");
+    assert!(said.contains("runtime acme.production"), "{said}");
+}
