@@ -173,7 +173,10 @@ fn help_shows_the_first_steps_and_the_exit_codes() {
       serve         Serve the site until told to stop (SIGINT, SIGTERM)
       check-config  Say what is wrong with the configuration, and what it would change
       user          Add users, disable them, let them choose a new password
+      runtime-key   Make, rotate, revoke and list the keys that runtimes show
       backup        Write a copy of the database, also while the server runs
+      audit         Say whether the audit log is whole, and print it
+      credential    Give Git a user's token: a credential helper
       verify        Open every stored token, and count them
       help          Print this message or the help of the given subcommand(s)
 

@@ -452,7 +452,12 @@ fn process(
     let hosts = Hosts::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&entropy), Pace::default());
     let guard = Arc::new(Guard::new(Arc::clone(&store), &registry, Arc::clone(&clock)));
     let (hosts, changes) = (Arc::new(hosts), Arc::default());
-    let audit = Audit::open(Arc::<dyn Store>::clone(&store), Arc::clone(keys), Arc::clone(&clock), Arc::clone(&entropy));
+    let audit = Audit::open(
+        Arc::<dyn Store>::clone(&store),
+        Arc::clone(keys),
+        Arc::clone(&clock),
+        Arc::clone(&entropy),
+    );
     let checker = Checker { store, registry, renewer, guard, hosts, clock, entropy, changes, audit };
     Arc::new(Watch::new(Arc::new(checker), under_way))
 }

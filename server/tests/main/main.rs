@@ -25,6 +25,7 @@
 //! - [`kinds`]: the same at hosts of several kinds
 //! - [`bitbucket_data_center`]: what only Bitbucket Data Center does
 //! - [`canaries`]: where secrets must not be found
+//! - [`kubernetes`]: the recipes of the documentation, on real answers
 //! - [`git`]: real Git with the credential helper
 //! - [`audit`]: what is written down, and that nothing happens which can't be
 //! - [`crashes`]: killed in the middle, backed up, restored, with the wrong key
@@ -46,6 +47,7 @@ mod git;
 mod headers;
 mod input;
 mod kinds;
+mod kubernetes;
 mod login;
 mod owners;
 mod renewal;
