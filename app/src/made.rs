@@ -11,6 +11,7 @@ pub(crate) mod home;
 pub(crate) mod once;
 pub(crate) mod password;
 pub(crate) mod refusal;
+pub(crate) mod revocation;
 pub(crate) mod sign_in;
 pub(crate) mod table;
 
@@ -32,7 +33,7 @@ pub(crate) async fn part(part: Part, id: String) -> Result<String, ApiError> {
         }
         Part::Runtime => {
             let access = backend.runtime_access(id).await?;
-            [access::html(&access, false), detail::html(&access)].concat()
+            [access::html(&access, false), revocation::html(&access.revocations), detail::html(&access)].concat()
         }
         Part::AccessDialog => access::html(&backend.runtime_access(id).await?, true),
         Part::Delete | Part::DeleteDialog => {

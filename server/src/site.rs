@@ -33,6 +33,7 @@ use crate::{
     },
     random::Entropy,
     renew::Renewer,
+    revoke::Revoker,
     seal::{KeyError, KeyRing, RootKey},
     store::{AccessStore, Applied, NewCredential, Store, StoreError, sqlite::SqliteStore},
     watch::{Watch, host::Pace, hosts::Hosts},
@@ -57,6 +58,8 @@ pub struct Site {
     pub checker: Arc<Checker>,
     /// Asks again by itself.
     pub watch: Arc<Watch>,
+    /// Ends at the provider what was deleted here.
+    pub revoker: Arc<Revoker>,
     /// Leads through the provider's sign-in.
     pub logins: Logins,
     /// What must be waited for before the process ends: between a provider's answer and its row lies a token.
@@ -194,12 +197,22 @@ impl Site {
         ));
         let guard = Arc::new(Guard::new(Arc::clone(&store), &registry, Arc::clone(&clock)));
         let hosts = Hosts::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&entropy), Pace::default());
+        let hosts = Arc::new(hosts);
+        let revoker = Arc::new(Revoker::new(
+            Arc::clone(&store),
+            Arc::clone(&registry),
+            Arc::clone(&keys),
+            Arc::clone(&hosts),
+            Arc::clone(&clock),
+            Arc::clone(&entropy),
+            under_way.clone(),
+        ));
         let checker = Arc::new(Checker {
             store: Arc::clone(&store),
             registry: Arc::clone(&registry),
             renewer,
             guard,
-            hosts: Arc::new(hosts),
+            hosts,
             clock: Arc::clone(&clock),
             entropy: Arc::clone(&entropy),
         });
@@ -208,6 +221,7 @@ impl Site {
             registry: Arc::clone(&registry),
             keys: Arc::clone(&keys),
             checker: Arc::clone(&checker),
+            revoker: Arc::clone(&revoker),
             clock: Arc::clone(&clock),
             entropy: Arc::clone(&entropy),
         });
@@ -223,6 +237,7 @@ impl Site {
             authorizer,
             checker,
             watch,
+            revoker,
             logins,
             under_way,
             clock,
@@ -312,9 +327,11 @@ impl Bound {
         tracing::info!(%address, public_url = %self.site.public_url, "Serving");
         let sweeper = tokio::spawn(sweep(Arc::clone(&self.site)));
         self.site.under_way.spawn(Arc::clone(&self.site.watch).run());
+        self.site.under_way.spawn(Arc::clone(&self.site.revoker).run());
         let served = web::serve::serve(self.listener, self.router, stop_signal(), LAST_REQUESTS).await;
         sweeper.abort();
         self.site.watch.stop();
+        self.site.revoker.stop();
         self.site.under_way.close();
         if tokio::time::timeout(LAST_ANSWERS, self.site.under_way.wait()).await.is_err() {
             tracing::error!("A provider's answer was still awaited; what it may bring is lost");

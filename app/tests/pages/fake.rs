@@ -30,6 +30,10 @@ pub struct Fake {
     pub oauth: AtomicBool,
     /// Nobody is signed in.
     pub stranger: AtomicBool,
+    /// Whether tokens in use can be revoked.
+    pub revoking: Mutex<Option<Revoking>>,
+    /// What became of others.
+    pub revocations: Mutex<Vec<Revocation>>,
 }
 
 pub fn moment(date: &str, relative: &str) -> Moment {
@@ -138,6 +142,8 @@ impl Fake {
             refusal: Mutex::new(None),
             oauth: AtomicBool::new(true),
             stranger: AtomicBool::new(false),
+            revoking: Mutex::new(None),
+            revocations: Mutex::default(),
         })
     }
 
@@ -187,6 +193,8 @@ impl Fake {
             shared_with: if row.token.is_some() { vec!["labels".into()] } else { vec![] },
             foreign_shapes: vec![("glpat-".into(), "GitLab".into())],
             refusal: self.refusal.lock().unwrap().clone(),
+            revoking: self.revoking.lock().unwrap().clone(),
+            revocations: self.revocations.lock().unwrap().clone(),
             row,
         })
     }
@@ -275,6 +283,7 @@ impl Backend for Visit {
             matching,
             page: query.page,
             pages: if matching > 10 { 2 } else { 1 },
+            revocations: self.fake.revocations.lock().unwrap().clone(),
         })
     }
     async fn runtime_access(&self, runtime: String) -> Result<RuntimeAccess, ApiError> {
@@ -305,6 +314,7 @@ impl Backend for Visit {
         runtime: String,
         credential: String,
         also: Vec<String>,
+        revoke: bool,
     ) -> Result<Added, ApiError> {
         self.add_token(NewToken {
             runtime,
@@ -313,13 +323,14 @@ impl Backend for Visit {
             end: String::new(),
             also,
             sure: false,
+            revoke,
         })
         .await
     }
     async fn settle_account(&self, runtime: String, _take: bool) -> Result<(), ApiError> {
         self.fake.change(&runtime, |row| row.health = Health::Valid { scopes_visible: true })
     }
-    async fn delete_token(&self, runtime: String) -> Result<(), ApiError> {
+    async fn delete_token(&self, runtime: String, _revoke: bool) -> Result<(), ApiError> {
         self.fake.change(&runtime, |row| {
             row.token = None;
             row.health = Health::NoToken;

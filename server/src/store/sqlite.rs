@@ -29,6 +29,7 @@ mod key;
 mod login;
 mod person;
 mod refusal;
+mod revocation;
 mod row;
 #[cfg(test)]
 mod tests;

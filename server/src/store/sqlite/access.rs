@@ -18,7 +18,7 @@ use crate::{
     credential::{Access, Attempt, Credential, Push},
     id::{AccountId, CredentialId, OauthAppId, ProviderId, RuntimeId, UserId},
     secret::Fingerprint,
-    store::{AccessStore, Applied, Deleted, NewCredential, StoreError},
+    store::{AccessStore, Applied, Deleted, Ending, NewCredential, StoreError},
 };
 
 /// How long an attempt lives.
@@ -157,6 +157,7 @@ impl AccessStore for SqliteStore {
         &self,
         new: &NewCredential,
         runtimes: &[(RuntimeId, Option<Push>)],
+        before: Option<&Ending>,
         _now: Timestamp,
     ) -> Result<Option<Vec<RuntimeId>>, StoreError> {
         const DOING: &str = "keep a credential";
@@ -167,7 +168,7 @@ impl AccessStore for SqliteStore {
         }
         let served = use_for(&mut step, user, provider, id, runtimes, Take::FIRST, DOING).await?;
         if served.is_some() {
-            credential::forget_unused(&mut step, user).await.doing(DOING)?;
+            credential::forget_unused(&mut step, user, before).await.doing(DOING)?;
             step.commit().await.doing(DOING)?;
         }
         Ok(served)
@@ -178,9 +179,10 @@ impl AccessStore for SqliteStore {
         user: &UserId,
         credential: &CredentialId,
         runtimes: &[(RuntimeId, Option<Push>)],
+        before: Option<&Ending>,
         _now: Timestamp,
     ) -> Result<Option<Vec<RuntimeId>>, StoreError> {
-        self.use_known(user, credential, runtimes, Take::FIRST).await
+        self.use_known(user, credential, runtimes, Take::FIRST, before).await
     }
 
     async fn share(
@@ -189,8 +191,9 @@ impl AccessStore for SqliteStore {
         credential: &CredentialId,
         runtimes: &[(RuntimeId, Option<Push>)],
         instead: Option<&CredentialId>,
+        before: Option<&Ending>,
     ) -> Result<Option<Vec<RuntimeId>>, StoreError> {
-        self.use_known(user, credential, runtimes, Take { first: false, instead }).await
+        self.use_known(user, credential, runtimes, Take { first: false, instead }, before).await
     }
 
     async fn propose(
@@ -220,7 +223,7 @@ impl AccessStore for SqliteStore {
         .await
         .doing(DOING)?;
         forget_attempts(&mut step, user, runtime).await.doing(DOING)?;
-        credential::forget_unused(&mut step, user).await.doing(DOING)?;
+        credential::forget_unused(&mut step, user, None).await.doing(DOING)?;
         step.commit().await.doing(DOING)?;
         Ok(true)
     }
@@ -230,6 +233,7 @@ impl AccessStore for SqliteStore {
         user: &UserId,
         runtime: &RuntimeId,
         take: bool,
+        before: Option<&Ending>,
         _now: Timestamp,
     ) -> Result<bool, StoreError> {
         const DOING: &str = "settle a proposed credential";
@@ -269,12 +273,17 @@ impl AccessStore for SqliteStore {
         if settled == 0 {
             return Ok(false);
         }
-        credential::forget_unused(&mut step, user).await.doing(DOING)?;
+        credential::forget_unused(&mut step, user, before).await.doing(DOING)?;
         step.commit().await.doing(DOING)?;
         Ok(true)
     }
 
-    async fn delete(&self, user: &UserId, runtime: &RuntimeId) -> Result<Option<Deleted>, StoreError> {
+    async fn delete(
+        &self,
+        user: &UserId,
+        runtime: &RuntimeId,
+        ending: Option<&Ending>,
+    ) -> Result<Option<Deleted>, StoreError> {
         const DOING: &str = "delete a token";
         let mut step = self.step(DOING).await?;
         let deleted = sqlx::query(
@@ -288,7 +297,7 @@ impl AccessStore for SqliteStore {
         .doing(DOING)?;
         let Some(row) = deleted.first() else { return Ok(None) };
         let credential: CredentialId = Columns::new(row).id("assignments.credential_id")?;
-        credential::forget_unused(&mut step, user).await.doing(DOING)?;
+        credential::forget_unused(&mut step, user, ending).await.doing(DOING)?;
         let left = sqlx::query("SELECT 1 FROM credentials WHERE id = $1")
             .bind(credential.as_str())
             .fetch_optional(&mut *step)
@@ -422,6 +431,7 @@ impl SqliteStore {
         credential: &CredentialId,
         runtimes: &[(RuntimeId, Option<Push>)],
         take: Take<'_>,
+        before: Option<&Ending>,
     ) -> Result<Option<Vec<RuntimeId>>, StoreError> {
         const DOING: &str = "use a credential for further runtimes";
         let mut step = self.step(DOING).await?;
@@ -435,7 +445,7 @@ impl SqliteStore {
         let provider = Columns::new(&row).id("credentials.provider_id")?;
         let served = use_for(&mut step, user, &provider, credential, runtimes, take, DOING).await?;
         if served.is_some() {
-            credential::forget_unused(&mut step, user).await.doing(DOING)?;
+            credential::forget_unused(&mut step, user, before).await.doing(DOING)?;
             step.commit().await.doing(DOING)?;
         }
         Ok(served)
@@ -521,7 +531,7 @@ pub(super) async fn drop_undecided(
     }
     for row in users {
         let user: UserId = Columns::new(&row).id("assignments.user_id")?;
-        credential::forget_unused(step, &user).await.doing(doing)?;
+        credential::forget_unused(step, &user, None).await.doing(doing)?;
     }
     Ok(())
 }

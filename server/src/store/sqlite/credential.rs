@@ -8,7 +8,7 @@ use sqlx::{
 };
 
 use super::{
-    Doing, SqliteStore,
+    Doing, SqliteStore, revocation,
     row::{Columns, json, micros, optional_json, parse},
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     credential::{Credential, Method, ProviderAccount},
     id::{CredentialId, OauthAppId, ProviderId, UserId},
     seal::Sealed,
-    store::{NewCredential, StoreError},
+    store::{Ending, NewCredential, StoreError},
 };
 
 /// What [`read`] reads, of `credentials c`.
@@ -170,23 +170,33 @@ impl SqliteStore {
         generation: i64,
         until: Timestamp,
     ) -> Result<(), StoreError> {
+        const DOING: &str = "end the lease to renew a credential";
+        let mut step = self.step(DOING).await?;
         // Its end tells whose lease it is: who comes later has a later one.
-        sqlx::query(
+        let ended = sqlx::query(
             "UPDATE credentials SET lease_until = NULL WHERE id = $1 AND generation = $2 AND lease_until = $3",
         )
         .bind(id.as_str())
         .bind(generation)
         .bind(until.micros())
-        .execute(&self.writer)
+        .execute(&mut *step)
         .await
-        .doing("end the lease to renew a credential")?;
-        Ok(())
+        .doing(DOING)?;
+        if ended.rows_affected() == 0 {
+            revocation::not_renewed(&mut step, id, generation, until).await.doing(DOING)?;
+        }
+        step.commit().await.doing(DOING)
     }
 
     pub(super) async fn write_renewed(&self, new: &NewCredential) -> Result<bool, StoreError> {
         const DOING: &str = "keep a renewed credential";
-        let mut connection = self.writer.acquire().await.doing(DOING)?;
-        replace(&mut connection, new, DOING).await
+        let mut step = self.step(DOING).await?;
+        let replaced = replace(&mut step, new, DOING).await?;
+        if !replaced {
+            revocation::renewed(&mut step, new).await.doing(DOING)?;
+        }
+        step.commit().await.doing(DOING)?;
+        Ok(replaced)
     }
 }
 
@@ -255,8 +265,15 @@ fn unless_taken(written: Result<SqliteQueryResult, sqlx::Error>) -> Result<bool,
     }
 }
 
-/// Deletes what no runtime of the user uses, nor is asked to use. SQLite overwrites it (`secure_delete`).
-pub(super) async fn forget_unused(step: &mut SqliteConnection, user: &UserId) -> Result<(), sqlx::Error> {
+/// Deletes what no runtime of the user uses, nor is asked to use; `ending` says what becomes of one of them. SQLite overwrites it (`secure_delete`).
+pub(super) async fn forget_unused(
+    step: &mut SqliteConnection,
+    user: &UserId,
+    ending: Option<&Ending>,
+) -> Result<(), sqlx::Error> {
+    if let Some(ending) = ending {
+        revocation::begin(step, user, ending).await?;
+    }
     sqlx::query(
         "DELETE FROM credentials WHERE user_id = $1
          AND NOT EXISTS (SELECT 1 FROM assignments a WHERE a.credential_id = credentials.id)
@@ -296,22 +313,25 @@ fn bind<'q>(query: Statement<'q>, credential: &'q Credential) -> Result<Statemen
         .bind(micros(credential.due_at)))
 }
 
+/// How it was given.
+pub(super) fn method(word: &str) -> Result<Method, StoreError> {
+    match word {
+        "token" => Ok(Method::Token),
+        "oauth2" => Ok(Method::Oauth2),
+        _ => Err(StoreError::Unreadable {
+            column: "credentials.method",
+            problem: "neither `token` nor `oauth2`".to_owned(),
+        }),
+    }
+}
+
 /// What `credential_columns!` selects.
 fn read(columns: &mut Columns<'_>) -> Result<Credential, StoreError> {
     Ok(Credential {
         id: columns.id("credentials.id")?,
         user: columns.id("credentials.user_id")?,
         provider: columns.id("credentials.provider_id")?,
-        method: match columns.read("credentials.method")? {
-            "token" => Method::Token,
-            "oauth2" => Method::Oauth2,
-            _ => {
-                return Err(StoreError::Unreadable {
-                    column: "credentials.method",
-                    problem: "neither `token` nor `oauth2`".to_owned(),
-                });
-            }
-        },
+        method: method(columns.read("credentials.method")?)?,
         kind: columns.read("credentials.kind")?,
         oauth_app: columns.optional_id("credentials.oauth_app")?,
         generation: columns.read("credentials.generation")?,

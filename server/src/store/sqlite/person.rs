@@ -12,7 +12,7 @@ use crate::{
     id::UserId,
     person::{Name, OneTimeLink, Session, User},
     secret::Fingerprint,
-    store::{INCIDENTS_KEPT, PersonStore, Redeemed, StoreError, UNDECIDED},
+    store::{INCIDENTS_KEPT, PersonStore, REVOCATIONS_KEPT, Redeemed, StoreError, UNDECIDED},
 };
 
 /// Good: not too old, for a person who is not disabled, or for the first person while there is nobody.
@@ -326,6 +326,7 @@ impl PersonStore for SqliteStore {
             ("DELETE FROM login_attempts WHERE begun_at <= $1", now.minus(super::access::PENDING)),
             ("DELETE FROM denials WHERE denied_at <= $1", now.minus(super::access::DENIED)),
             ("DELETE FROM incidents WHERE ended_at <= $1", now.minus(INCIDENTS_KEPT)),
+            ("DELETE FROM revocations WHERE ended_at <= $1", now.minus(REVOCATIONS_KEPT)),
             ("DELETE FROM refusals WHERE refused_at <= $1", now.minus(super::refusal::REMEMBERED)),
         ] {
             sqlx::query(statement).bind(over.micros()).execute(&mut *step).await.doing(DOING)?;
