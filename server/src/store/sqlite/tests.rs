@@ -325,6 +325,8 @@ async fn only_opening_for_a_server_makes_a_database_or_brings_it_up_to_date() {
         "ALTER TABLE credentials DROP COLUMN checking_until",
         "DROP TABLE hosts",
         "DROP TABLE incidents",
+        "DROP TABLE revocations",
+        "ALTER TABLE login_attempts DROP COLUMN revoke",
         "ALTER TABLE assignments DROP COLUMN proposed_at",
         "DELETE FROM _sqlx_migrations WHERE version > 1",
     ] {
