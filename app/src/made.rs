@@ -33,7 +33,8 @@ pub(crate) async fn part(part: Part, id: String) -> Result<String, ApiError> {
         }
         Part::Runtime => {
             let access = backend.runtime_access(id).await?;
-            [access::html(&access, false), revocation::html(&access.revocations), detail::html(&access)].concat()
+            [access::html(&access, false), revocation::html(&access.revocations), detail::html(&access)]
+                .concat()
         }
         Part::AccessDialog => access::html(&backend.runtime_access(id).await?, true),
         Part::Delete | Part::DeleteDialog => {

@@ -15,6 +15,7 @@ use crate::{
     check::{Asked, CheckError, Checker},
     clock::{Clock, Timestamp},
     credential::{Access, Credential, Method, Push, Standing, Tokens},
+    failpoint,
     health::needed,
     id::{CredentialId, RuntimeId, UserId},
     moment::moment,
@@ -214,12 +215,13 @@ impl Authorizer {
             Err(error) => return Err(AccessError::Refused(refusal(error, &access, provider, now))),
         };
         let expires_at = match identity.expiry {
-            TokenExpiry::At(at) if at <= now => {
+            TokenExpiry::At(at) if provider.place().is_over(at, now) => {
                 return Err(AccessError::Refused(Refusal::Expired { at: moment(at, now) }));
             }
             TokenExpiry::At(at) => Some(at),
             TokenExpiry::Never | TokenExpiry::Unknown => None,
         };
+        failpoint::reached("give.identified");
         let shown = Presented { kind: Some(&identity.kind), ..shown };
         let push = self.passes(&access, provider, &identity, &shown).await.map_err(AccessError::Refused)?;
         let mut credential = Credential {
@@ -237,6 +239,7 @@ impl Authorizer {
             expiry_unknown: identity.expiry == TokenExpiry::Unknown,
             noted_end: noted_end.filter(|_| identity.expiry == TokenExpiry::Unknown),
             renew_at: None,
+            renewal_lost_at: None,
             standing: Standing::good(now, identity.evidence.clone()),
             due_at: None,
             created_at: now,
@@ -250,6 +253,7 @@ impl Authorizer {
             }
             return Err(AccessError::Refused(Refusal::AnotherAccount { before, now: identity.owner.login }));
         }
+        failpoint::reached("give.sealed");
         let first = (runtime.clone(), push);
         let before = self.before(&access, &new.credential, Some(pasted.revoke), now);
         if self.store.keep(&new, std::slice::from_ref(&first), before.as_ref(), now).await?.is_none() {
@@ -380,8 +384,7 @@ impl Authorizer {
         } else {
             None
         };
-        let before =
-            taken.as_ref().and_then(|(proposed, ..)| self.before(&access, proposed, None, now));
+        let before = taken.as_ref().and_then(|(proposed, ..)| self.before(&access, proposed, None, now));
         if !self.store.settle(user, runtime, take, before.as_ref(), now).await? {
             return Err(AccessError::Gone);
         }

@@ -13,8 +13,8 @@ use app::{
         person::{LinkPurpose, Visitor},
         token::{
             AccountRows, Added, AlsoRuntime, Counts, Evidence, Expiry, Guide, Health, NewToken,
-            ProviderLabel, Refusal, Reusable, Revocation, RevocationState, Revoking, RuntimeAccess, RuntimeRow, Show, TokenPage, TokenQuery,
-            TokenSummary, UserNameField,
+            ProviderLabel, Refusal, Reusable, Revocation, RevocationState, Revoking, RuntimeAccess,
+            RuntimeRow, Show, TokenPage, TokenQuery, TokenSummary, UserNameField,
         },
     },
     error::{self, ApiError},

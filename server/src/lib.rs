@@ -21,6 +21,7 @@
 //! - [`provider`]: Git providers, one file per kind
 //! - [`store`]: databases, one folder per engine
 //! - [`web`]: routes, cookies, headers
+//! - [`failpoint`]: where tests kill it
 //! - [`config`], [`cli`], [`site`]: how it is told what to do, and how it is put together
 
 pub mod access;
@@ -31,6 +32,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod credential;
+pub mod failpoint;
 pub mod guard;
 pub mod health;
 pub mod id;

@@ -282,7 +282,9 @@ impl Logins {
             let problem = match &error {
                 GrantError::Refused(_) => OauthProblem::CodeRefused,
                 GrantError::AppRefused(_) => OauthProblem::AppRefused,
-                GrantError::RateLimited { .. } | GrantError::Unreachable(_) => OauthProblem::Unreachable,
+                GrantError::RateLimited { .. } | GrantError::Unreachable(_) | GrantError::Lost(_) => {
+                    OauthProblem::Unreachable
+                }
             };
             tracing::warn!(provider = %attempt.provider, ?error, "A code could not be exchanged");
             problem
@@ -349,7 +351,7 @@ impl Logins {
             Some(before) => (before.id, before.generation + 1, before.created_at),
             None => (CredentialId(new_id(entropy.as_ref())?), 1, now),
         };
-        let (renew_at, expires_at) = dates(grant, sent_at);
+        let (renew_at, expires_at) = dates(grant, provider.place().there(sent_at));
         let mut credential = Credential {
             id,
             user: attempt.user.clone(),
@@ -365,6 +367,7 @@ impl Logins {
             expiry_unknown: false,
             noted_end: None,
             renew_at,
+            renewal_lost_at: None,
             standing: Standing::good(now, identity.evidence.clone()),
             due_at: None,
             created_at,

@@ -36,6 +36,7 @@ pub mod revoke;
 pub mod shape;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod time;
 
 /// Why the provider gave no verdict, or a bad one. The distinction is the point: a fault is never a refusal.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -91,8 +92,10 @@ pub enum GrantError {
         /// What came back.
         evidence: Evidence,
     },
-    /// As [`ProviderError::Unreachable`].
+    /// As [`ProviderError::Unreachable`], and it certainly was not done.
     Unreachable(Evidence),
+    /// It was asked, and the answer was lost, or makes no sense: it may have been done, and used up what it takes.
+    Lost(Evidence),
 }
 
 /// Who a token belongs to, what it may do and when it ends.

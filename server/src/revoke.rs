@@ -149,16 +149,7 @@ impl Revoker {
         entropy: Arc<dyn Entropy>,
         under_way: TaskTracker,
     ) -> Self {
-        Self {
-            store,
-            registry,
-            keys,
-            hosts,
-            clock,
-            entropy,
-            under_way,
-            stopped: CancellationToken::new(),
-        }
+        Self { store, registry, keys, hosts, clock, entropy, under_way, stopped: CancellationToken::new() }
     }
 
     /// Whether a provider can be asked to end such a token: it has a way, and the app that it was granted to is known.

@@ -1,6 +1,7 @@
 //! The composition root: the only place that names engines and kinds of providers, and that reads the configuration.
 
 use std::{
+    collections::HashMap,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -196,7 +197,12 @@ impl Site {
             under_way.clone(),
         ));
         let guard = Arc::new(Guard::new(Arc::clone(&store), &registry, Arc::clone(&clock)));
-        let hosts = Hosts::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&entropy), Pace::default());
+        let hosts = Hosts::new(
+            Arc::clone(&store),
+            Arc::clone(&clock),
+            Arc::clone(&entropy),
+            paces(&config, &registry),
+        );
         let hosts = Arc::new(hosts);
         let revoker = Arc::new(Revoker::new(
             Arc::clone(&store),
@@ -339,6 +345,21 @@ impl Bound {
         self.site.store.close().await;
         served.map_err(SiteError::Serve)
     }
+}
+
+/// How much each host may be asked, where the operator says so.
+fn paces(config: &Config, registry: &Registry) -> HashMap<String, Pace> {
+    let mut paces: HashMap<String, Pace> = HashMap::new();
+    for settings in config.providers() {
+        let (Some(per_second), Some(provider)) =
+            (settings.checks_per_second, registry.provider(&settings.id))
+        else {
+            continue;
+        };
+        let pace = paces.entry(provider.host()).or_insert(Pace::of(per_second));
+        *pace = Pace::of(pace.per_second.min(per_second));
+    }
+    paces
 }
 
 /// Builds the declared providers.

@@ -196,6 +196,21 @@ pub trait PersonStore: Send + Sync {
     ) -> Result<(), StoreError>;
 }
 
+/// What became of the wish to refresh a credential.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Lease {
+    /// It is the caller's.
+    Taken {
+        /// The answer to an earlier refresh of this generation was lost, which is known since then.
+        lost_at: Option<Timestamp>,
+    },
+    /// Somebody holds one that has not run out, or the generation has moved.
+    Refused,
+}
+
+/// A lease to refresh lasts no longer. One that claims to was taken before the clock was set back, and is none.
+pub const LONGEST_RENEWAL: Duration = Duration::from_secs(60);
+
 /// What users authorized.
 #[async_trait]
 pub trait AccessStore: Send + Sync {
@@ -321,25 +336,28 @@ pub trait AccessStore: Send + Sync {
         since: Timestamp,
     ) -> Result<bool, StoreError>;
 
-    /// Takes the lease to refresh a credential of this generation, until `until`. `false` if somebody holds one that
-    /// has not run out at `now`, or the generation has moved.
+    /// Takes the lease to refresh a credential of this generation, until `until`, at most [`LONGEST_RENEWAL`] after
+    /// `now`. It is written before the provider is asked: whoever takes one that ran out without having been ended knows
+    /// that its holder's answer was lost, and so does everybody from then on.
     async fn lease_refresh(
         &self,
         id: &CredentialId,
         generation: i64,
         now: Timestamp,
         until: Timestamp,
-    ) -> Result<bool, StoreError>;
+    ) -> Result<Lease, StoreError>;
     /// Keeps what a refresh brought, if the credential is there and its generation exactly one less; ends the lease. If
     /// it is gone and to be revoked, then what came back is (`false` all the same).
     async fn renew(&self, new: &NewCredential) -> Result<bool, StoreError>;
     /// Ends the lease that was taken until `until`, without a result. One that somebody else took after it had run out
-    /// goes on.
+    /// goes on. `lost_at`: the provider was asked and may have done it, but its answer was lost, then; that was so
+    /// before stays so.
     async fn release_refresh(
         &self,
         id: &CredentialId,
         generation: i64,
         until: Timestamp,
+        lost_at: Option<Timestamp>,
     ) -> Result<(), StoreError>;
 
     /// Keeps why the last attempt for a runtime did not end well, for this session, if it is not over. The text is the
@@ -435,8 +453,6 @@ pub trait WatchStore: Send + Sync {
     async fn incidents(&self, since: Timestamp) -> Result<Vec<Incident>, StoreError>;
 }
 
-/// Nobody renews a credential for longer; see [`AccessStore::lease_refresh`].
-pub const LONGEST_REFRESH: Duration = Duration::from_secs(5 * 60);
 /// A lease to revoke lasts no longer. One that claims to was taken before the clock was set back, and is none.
 pub const LONGEST_REVOCATION: Duration = Duration::from_secs(5 * 60);
 /// A revocation waits no longer until it is tried again. One that is to was put off before the clock was set back.

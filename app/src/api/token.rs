@@ -200,6 +200,13 @@ pub enum Health {
         /// Since when.
         since: Moment,
     },
+    /// It was to be renewed, and the provider's answer was lost: what renews it may be used up.
+    RenewalLost {
+        /// Since when that is known.
+        since: Moment,
+        /// It was tried once more, and the provider refused: it is used up. Otherwise that is still to come.
+        refused: bool,
+    },
     /// Valid, but may do too little.
     ScopesMissing {
         /// What is missing.
@@ -270,6 +277,7 @@ impl Health {
         match self {
             Self::Expired { .. }
             | Self::Revoked { .. }
+            | Self::RenewalLost { refused: true, .. }
             | Self::ScopesMissing { .. }
             | Self::CannotPush { .. }
             | Self::RepositoryHidden { .. }
@@ -277,6 +285,7 @@ impl Health {
             | Self::AnotherAccount { .. }
             | Self::AuthorizationDenied { .. } => Tone::Bad,
             Self::Checking { .. }
+            | Self::RenewalLost { refused: false, .. }
             | Self::Expiring { .. }
             | Self::Unreachable { .. }
             | Self::RateLimited { .. }

@@ -12,7 +12,8 @@ use url::Url;
 
 use self::answer::Sso;
 use super::{
-    Age, Auth, Doors, Guide, Identity, OauthApp, OauthEndpoints, Presented, Provider, ProviderError, Settings,
+    Age, Auth, Doors, Guide, Identity, OauthApp, OauthEndpoints, Presented, Provider, ProviderError,
+    Settings,
     address::below,
     git::Advertisement,
     grant::Dialect,

@@ -14,8 +14,8 @@ use url::Url;
 
 use self::answer::{GrantInfo, Said, TokenInfo, User};
 use super::{
-    Age, Auth, Doors, Guide, Identity, OauthApp, OauthEndpoints, Presented, Provider, ProviderError, Settings, Shape,
-    TokenExpiry,
+    Age, Auth, Doors, Guide, Identity, OauthApp, OauthEndpoints, Presented, Provider, ProviderError,
+    Settings, Shape, TokenExpiry,
     address::below,
     git::Advertisement,
     grant::Dialect,
@@ -442,13 +442,13 @@ impl GitLab {
         let evidence = |answer: &str| Evidence::new(LABEL, answer);
         Err(match answer::said(&reply, self.place.now()) {
             Said::Refused(_) | Said::Ended => return Ok(Revoked::Before),
-            Said::Later { until, answer } => {
-                RevokeError::RateLimited { until, evidence: evidence(&answer) }
-            }
+            Said::Later { until, answer } => RevokeError::RateLimited { until, evidence: evidence(&answer) },
             Said::Narrow { .. } => RevokeError::Cannot(evidence("403, it may not end itself")),
             Said::OfOauth => RevokeError::Cannot(evidence("400, a token of OAuth2")),
             Said::NoDoor => RevokeError::Cannot(evidence("404")),
-            Said::Blocked { answer, .. } | Said::Nothing(answer) => RevokeError::Unreachable(evidence(&answer)),
+            Said::Blocked { answer, .. } | Said::Nothing(answer) => {
+                RevokeError::Unreachable(evidence(&answer))
+            }
         })
     }
 

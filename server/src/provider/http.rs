@@ -16,7 +16,7 @@ use url::{Host, Url};
 use zeroize::Zeroizing;
 
 use self::address::{Forbidden, Guard, Lookup, SystemLookup, Unknown};
-use super::Auth;
+use super::{Auth, time::TheirClock};
 use crate::{credential::Evidence, scope::ScopeSet, secret::Secret};
 
 pub mod address;
@@ -97,6 +97,7 @@ pub struct Outgoing {
     connect_timeout: Duration,
     timeout: Duration,
     body_limit: usize,
+    their_clock: Option<Arc<TheirClock>>,
 }
 
 impl Outgoing {
@@ -142,7 +143,15 @@ impl Outgoing {
             connect_timeout: settings.connect_timeout,
             timeout: settings.timeout,
             body_limit: settings.body_limit,
+            their_clock: None,
         })
+    }
+
+    /// Notes what time it is there.
+    #[must_use]
+    pub fn noting(mut self, their_clock: Arc<TheirClock>) -> Self {
+        self.their_clock = Some(their_clock);
+        self
     }
 
     /// The gate to the origin of `base`; a path is allowed and ignored.
@@ -225,6 +234,9 @@ impl Gate {
             .headers(question.headers)
             .body(question.body);
         let mut response = request.send().await.map_err(|error| self.fault(&error))?;
+        if let Some(their_clock) = &self.outgoing.their_clock {
+            their_clock.note(response.headers());
+        }
         let mut reply = Reply {
             status: response.status(),
             headers: std::mem::take(response.headers_mut()),
@@ -318,7 +330,8 @@ impl Question {
     /// With a JSON body.
     #[must_use]
     pub fn json(self, value: &serde_json::Value) -> Self {
-        self.header(CONTENT_TYPE, HeaderValue::from_static("application/json")).body(value.to_string().into_bytes())
+        self.header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .body(value.to_string().into_bytes())
     }
 
     /// With a form as its body.
@@ -447,6 +460,20 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Whether the question may have arrived.
+    pub const fn was_sent(self) -> bool {
+        match self {
+            Self::Silence(_) | Self::Dropped | Self::TooLarge(_) => true,
+            Self::NoConnection(_)
+            | Self::Name
+            | Self::Address
+            | Self::Refused
+            | Self::Trust
+            | Self::Elsewhere
+            | Self::Unfit => false,
+        }
+    }
+
     /// As evidence.
     pub fn evidence(self, label: impl Into<String>) -> Evidence {
         Evidence::new(label, self.to_string())

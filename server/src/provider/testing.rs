@@ -136,7 +136,7 @@ impl From<Result<Grant, GrantError>> for Word {
             Err(GrantError::Refused(_)) => Self::Refused,
             Err(GrantError::AppRefused(_)) => Self::AppRefused,
             Err(GrantError::RateLimited { .. }) => Self::Limited,
-            Err(GrantError::Unreachable(_)) => Self::Unreachable,
+            Err(GrantError::Unreachable(_) | GrantError::Lost(_)) => Self::Unreachable,
         }
     }
 }

@@ -96,6 +96,7 @@ fn credential() -> Credential {
         noted_end: None,
         user_name: None,
         renew_at: None,
+        renewal_lost_at: None,
         standing: Standing::good(now, Evidence { request: "GET /user".into(), answer: "200".into() }),
         due_at: None,
         created_at: now,

@@ -130,6 +130,9 @@ macro_rules! suite {
                 a_released_lease_can_be_taken_at_once,
                 releasing_a_lease_that_ran_out_leaves_the_next_holders,
                 renewing_what_was_deleted_brings_nothing_back,
+                an_answer_is_lost_with_a_lease_that_nobody_ended,
+                an_answer_is_lost_when_its_holder_says_so,
+                a_lease_of_a_clock_that_was_ahead_holds_up_nobody,
             ],
             watch: [
                 nothing_is_taken_before_it_is_due_nor_at_another_provider,
@@ -293,6 +296,7 @@ pub(crate) fn token(id: &str, user: &str, provider: &str) -> NewCredential {
             noted_end: None,
             user_name: None,
             renew_at: None,
+            renewal_lost_at: None,
             standing: Standing::good(NOW, evidence("200")),
             due_at: None,
             created_at: NOW,

@@ -351,6 +351,7 @@ impl World {
             expiry_unknown: true,
             noted_end: None,
             renew_at: None,
+            renewal_lost_at: None,
             standing: Standing::good(now, evidence("200")),
             due_at: None,
             created_at: now,
@@ -447,7 +448,7 @@ fn process(
         Arc::clone(&entropy),
         under_way.clone(),
     ));
-    let hosts = Hosts::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&entropy), Pace::default());
+    let hosts = Hosts::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&entropy), HashMap::new());
     let guard = Arc::new(Guard::new(Arc::clone(&store), &registry, Arc::clone(&clock)));
     let checker = Checker { store, registry, renewer, guard, hosts: Arc::new(hosts), clock, entropy };
     Arc::new(Watch::new(Arc::new(checker), under_way))

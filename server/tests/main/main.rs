@@ -24,7 +24,8 @@
 //! - [`kinds`]: the same at hosts of several kinds
 //! - [`bitbucket_data_center`]: what only Bitbucket Data Center does
 //! - [`canaries`]: where secrets must not be found
-//! - [`crashes`]: killed in the middle, backed up, restored, with the wrong key
+//! - [`crashes`]: backed up, restored, with the wrong key
+//! - [`killed`]: killed in the middle, by several processes at once, with a full disk
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod database;
@@ -39,6 +40,7 @@ mod crashes;
 mod doors;
 mod headers;
 mod input;
+mod killed;
 mod kinds;
 mod login;
 mod owners;

@@ -309,7 +309,11 @@ async fn a_renewal_that_meets_a_delete_resurrects_nothing_and_is_revoked_as_well
     }
     delete(&mara, RUNTIME).await.assert_ok();
     assert_eq!(mara.health(RUNTIME).await, "NoToken");
-    assert_eq!(site.forge.asked("DELETE /applications/Iv1.gitwarddemo/grant").await, 0, "the new pair is on its way");
+    assert_eq!(
+        site.forge.asked("DELETE /applications/Iv1.gitwarddemo/grant").await,
+        0,
+        "the new pair is on its way"
+    );
     checking.await.unwrap();
     assert_eq!(mara.health(RUNTIME).await, "NoToken");
     assert_eq!(site.dump().await.rows("credentials"), 0);

@@ -13,8 +13,8 @@ use wiremock::{
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::provider::revoke::{Revoke, RevokeError};
 use crate::clock::Timestamp;
+use crate::provider::revoke::{Revoke, RevokeError};
 use crate::provider::{
     Grant, GrantError, Shape,
     http::{

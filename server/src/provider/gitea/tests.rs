@@ -19,9 +19,9 @@ use crate::provider::{
         tests::{BadServer, Misdeed},
     },
     testing::{
-        Ask, Day, Door, Fate, Fault as Bad, Further, SECRETS, Samples, Takes, Word, app, days_of_any_host, endure,
-        endure_further, endure_revocation, exchange, granted, mount, now, oauth_error, outgoing, page, pasted, plain, says,
-        sent, settings, status,
+        Ask, Day, Door, Fate, Fault as Bad, Further, SECRETS, Samples, Takes, Word, app, days_of_any_host,
+        endure, endure_further, endure_revocation, exchange, granted, mount, now, oauth_error, outgoing,
+        page, pasted, plain, says, sent, settings, status,
     },
 };
 

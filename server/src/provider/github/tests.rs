@@ -19,8 +19,8 @@ use crate::provider::{
     },
     testing::{
         Ask, Day, Door, Fate, Fault, Further, SECRETS, Samples, Takes, Word, app, days_of_any_host, endure,
-        endure_further, endure_revocation, exchange, granted, mount, now, oauth_error, outgoing, page, pasted, plain,
-        redirect_uri, says, sent, settings, status,
+        endure_further, endure_revocation, exchange, granted, mount, now, oauth_error, outgoing, page,
+        pasted, plain, redirect_uri, says, sent, settings, status,
     },
 };
 use crate::{clock::Timestamp, credential::ProviderAccount};
@@ -895,8 +895,7 @@ mod revocation {
             let place = format!("/applications/client-0123456789abcdef/{door}");
             mount(&mock, "DELETE", &place, status(204)).await;
             let (access, app) = (of_oauth_app(), app());
-            let what =
-                Revoke { whole_grant: whole, ..to_revoke(granted(&access), None, Some(&app)) };
+            let what = Revoke { whole_grant: whole, ..to_revoke(granted(&access), None, Some(&app)) };
             let outcome = github(&mock.uri(), &outgoing()).revoke(&what).await;
             assert_eq!(outcome, Ok(Revoked::Now));
             let basic = "Basic Y2xpZW50LTAxMjM0NTY3ODlhYmNkZWY6YXBwLXNlY3JldC0wMTIzNDU2Nzg5";

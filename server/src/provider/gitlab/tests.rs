@@ -25,8 +25,8 @@ use crate::{
         },
         testing::{
             Ask, Day, Door, Fate, Fault, Further, Meaning, SECRETS, Samples, Takes, Word, app, as_ever,
-            days_of_any_host, endure, endure_further, endure_revocation, exchange, granted, mount, now, oauth_error, outgoing,
-            page, pasted, plain, redirect_uri, says, sent, settings, status,
+            days_of_any_host, endure, endure_further, endure_revocation, exchange, granted, mount, now,
+            oauth_error, outgoing, page, pasted, plain, redirect_uri, says, sent, settings, status,
         },
     },
 };

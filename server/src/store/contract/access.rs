@@ -278,7 +278,8 @@ pub(crate) async fn a_shared_token_is_replaced_where_it_is_still_the_one(bench: 
     assert!(keep(store, &token("t", "alice", "github"), &["acme.production"]).await);
     assert!(keep(store, &token("theirs", "alice", "github"), &["zoo.main"]).await);
     let also = on(&["acme.staging", "zoo.main"]);
-    let served = store.share(&id("alice"), &"t".into(), &also, Some(&"old".into()), None).await.expect("an answer");
+    let served =
+        store.share(&id("alice"), &"t".into(), &also, Some(&"old".into()), None).await.expect("an answer");
     assert_eq!(served, Some(vec![runtime("acme.staging")]));
     assert_eq!(in_use(store, "alice", "zoo.main").await, Some("theirs".into()));
     assert!(!exists(store, "old").await, "nothing uses it any more");

@@ -7,7 +7,7 @@ use crate::{
     clock::Timestamp,
     id::CredentialId,
     revoke::{Outcome, Pending, Revocation},
-    store::{Ending, LONGEST_REVOCATION, NewCredential, REVOCATIONS_KEPT, Store},
+    store::{Ending, LONGEST_REVOCATION, Lease, NewCredential, REVOCATIONS_KEPT, Store},
 };
 
 const DAY: Duration = Duration::from_hours(24);
@@ -190,7 +190,11 @@ pub(crate) async fn a_lease_to_revoke_ends_by_itself(bench: &Bench) {
     assert_eq!((revocation.ended, revocation.unknown_since), (None, None));
     // One that claims to last for long was taken before the clock was set back.
     let behind = NOW.minus(LONGEST_REVOCATION);
-    assert_eq!(store.take_revocations(None, behind, behind, 10).await.expect("an answer").len(), 0, "not due");
+    assert_eq!(
+        store.take_revocations(None, behind, behind, 10).await.expect("an answer").len(),
+        0,
+        "not due"
+    );
 }
 
 pub(crate) async fn what_was_put_off_is_due_then_and_only_one_can_be_asked_for(bench: &Bench) {
@@ -205,9 +209,12 @@ pub(crate) async fn what_was_put_off_is_due_then_and_only_one_can_be_asked_for(b
     assert_eq!(taken[0].revocation.credential, only);
     store.postpone_revocation(&only, lease, NOW.plus(MINUTE * 5), Some(NOW)).await.expect("an answer");
     assert_eq!(take(store).await[0].revocation.credential, "t".into(), "the other one is due as ever");
-    assert!(take_at(store, NOW.plus(MINUTE * 5).minus(Duration::from_secs(1))).await.iter().all(|one| {
-        one.revocation.credential != only
-    }));
+    assert!(
+        take_at(store, NOW.plus(MINUTE * 5).minus(Duration::from_secs(1)))
+            .await
+            .iter()
+            .all(|one| { one.revocation.credential != only })
+    );
     let later = take_at(store, NOW.plus(MINUTE * 5)).await;
     let one = later.iter().find(|one| one.revocation.credential == only).expect("due");
     assert_eq!((one.tries, one.revocation.unknown_since), (2, Some(NOW)));
@@ -243,7 +250,8 @@ pub(crate) async fn a_renewal_that_meets_a_delete_is_revoked_and_resurrects_noth
     let first = grant("g", "alice", "octocat");
     assert!(keep(store, &first, &["acme.production"]).await);
     let until = NOW.plus(MINUTE);
-    assert!(store.lease_refresh(&"g".into(), 1, NOW, until).await.expect("an answer"));
+    let lease = store.lease_refresh(&"g".into(), 1, NOW, until).await.expect("an answer");
+    assert!(matches!(lease, Lease::Taken { .. }));
     delete(store, "acme.production", Some(&revoked("g", "acme.production"))).await;
     assert!(take(store).await.is_empty(), "what the renewal brings is to be revoked, not what it uses up");
 
@@ -292,11 +300,12 @@ pub(crate) async fn a_renewal_that_brings_nothing_holds_no_revocation_up(bench: 
     populate(store).await;
     assert!(keep(store, &grant("g", "alice", "octocat"), &["acme.production"]).await);
     let until = NOW.plus(MINUTE);
-    assert!(store.lease_refresh(&"g".into(), 1, NOW, until).await.expect("an answer"));
+    let lease = store.lease_refresh(&"g".into(), 1, NOW, until).await.expect("an answer");
+    assert!(matches!(lease, Lease::Taken { .. }));
     delete(store, "acme.production", Some(&revoked("g", "acme.production"))).await;
-    store.release_refresh(&"g".into(), 1, NOW.plus(MINUTE * 2)).await.expect("an answer");
+    store.release_refresh(&"g".into(), 1, NOW.plus(MINUTE * 2), None).await.expect("an answer");
     assert!(take(store).await.is_empty(), "that was another lease");
-    store.release_refresh(&"g".into(), 1, until).await.expect("an answer");
+    store.release_refresh(&"g".into(), 1, until, None).await.expect("an answer");
     assert_eq!(take(store).await.len(), 1);
 }
 

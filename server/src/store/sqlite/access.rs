@@ -16,9 +16,10 @@ use crate::{
     catalogue::{Account, Declaration, Runtime},
     clock::Timestamp,
     credential::{Access, Attempt, Credential, Push},
+    failpoint,
     id::{AccountId, CredentialId, OauthAppId, ProviderId, RuntimeId, UserId},
     secret::Fingerprint,
-    store::{AccessStore, Applied, Deleted, Ending, NewCredential, StoreError},
+    store::{AccessStore, Applied, Deleted, Ending, Lease, NewCredential, StoreError},
 };
 
 /// How long an attempt lives.
@@ -163,13 +164,18 @@ impl AccessStore for SqliteStore {
         const DOING: &str = "keep a credential";
         let Credential { id, user, provider, .. } = &new.credential;
         let mut step = self.step(DOING).await?;
+        failpoint::reached("keep.begun");
         if !credential::write(&mut step, new, DOING).await? {
             return Ok(None);
         }
+        failpoint::reached("keep.written");
         let served = use_for(&mut step, user, provider, id, runtimes, Take::FIRST, DOING).await?;
+        failpoint::reached("keep.assigned");
         if served.is_some() {
             credential::forget_unused(&mut step, user, before).await.doing(DOING)?;
+            failpoint::reached("keep.forgotten");
             step.commit().await.doing(DOING)?;
+            failpoint::reached("keep.committed");
         }
         Ok(served)
     }
@@ -296,8 +302,10 @@ impl AccessStore for SqliteStore {
         .await
         .doing(DOING)?;
         let Some(row) = deleted.first() else { return Ok(None) };
+        failpoint::reached("delete.unassigned");
         let credential: CredentialId = Columns::new(row).id("assignments.credential_id")?;
         credential::forget_unused(&mut step, user, ending).await.doing(DOING)?;
+        failpoint::reached("delete.forgotten");
         let left = sqlx::query("SELECT 1 FROM credentials WHERE id = $1")
             .bind(credential.as_str())
             .fetch_optional(&mut *step)
@@ -311,10 +319,13 @@ impl AccessStore for SqliteStore {
             .await
             .doing(DOING)?;
         forget_attempts(&mut step, user, runtime).await.doing(DOING)?;
+        failpoint::reached("delete.done");
         step.commit().await.doing(DOING)?;
+        failpoint::reached("delete.committed");
         let credential_gone = left.is_none();
         if credential_gone {
             self.empty_log().await;
+            failpoint::reached("delete.emptied");
         }
         Ok(Some(Deleted { credential_gone }))
     }
@@ -382,7 +393,7 @@ impl AccessStore for SqliteStore {
         generation: i64,
         now: Timestamp,
         until: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Lease, StoreError> {
         self.take_lease(id, generation, now, until).await
     }
 
@@ -395,8 +406,9 @@ impl AccessStore for SqliteStore {
         id: &CredentialId,
         generation: i64,
         until: Timestamp,
+        lost_at: Option<Timestamp>,
     ) -> Result<(), StoreError> {
-        self.end_lease(id, generation, until).await
+        self.end_lease(id, generation, until, lost_at).await
     }
 
     async fn refuse(

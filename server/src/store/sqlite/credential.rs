@@ -16,7 +16,7 @@ use crate::{
     credential::{Credential, Method, ProviderAccount},
     id::{CredentialId, OauthAppId, ProviderId, UserId},
     seal::Sealed,
-    store::{Ending, NewCredential, StoreError},
+    store::{Ending, LONGEST_RENEWAL, Lease, NewCredential, StoreError},
 };
 
 /// What [`read`] reads, of `credentials c`.
@@ -24,7 +24,7 @@ macro_rules! credential_columns {
     () => {
         "c.id, c.user_id, c.provider_id, c.method, c.kind, c.oauth_app, c.generation, c.owner_id, c.owner_login, \
          c.scopes, c.expires_at, c.expiry_unknown, c.renew_at, c.standing, c.created_at, c.user_name, c.noted_end, \
-         c.due_at"
+         c.due_at, c.renewal_lost_at"
     };
 }
 pub(super) use credential_columns;
@@ -149,19 +149,27 @@ impl SqliteStore {
         generation: i64,
         now: Timestamp,
         until: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let taken = sqlx::query(
-            "UPDATE credentials SET lease_until = $4
-             WHERE id = $1 AND generation = $2 AND (lease_until IS NULL OR lease_until <= $3)",
+    ) -> Result<Lease, StoreError> {
+        const DOING: &str = "take the lease to renew a credential";
+        // A lease that nobody ended is one whose holder got no answer.
+        let row = sqlx::query(
+            "UPDATE credentials
+             SET renewal_lost_at = COALESCE(renewal_lost_at, CASE WHEN lease_until IS NOT NULL THEN $3 END),
+                 lease_until = $4
+             WHERE id = $1 AND generation = $2
+             AND (lease_until IS NULL OR lease_until <= $3 OR lease_until > $5)
+             RETURNING renewal_lost_at",
         )
         .bind(id.as_str())
         .bind(generation)
         .bind(now.micros())
         .bind(until.micros())
-        .execute(&self.writer)
+        .bind(now.plus(LONGEST_RENEWAL).micros())
+        .fetch_optional(&self.writer)
         .await
-        .doing("take the lease to renew a credential")?;
-        Ok(taken.rows_affected() > 0)
+        .doing(DOING)?;
+        let Some(row) = row else { return Ok(Lease::Refused) };
+        Ok(Lease::Taken { lost_at: Columns::new(&row).optional_time("credentials.renewal_lost_at")? })
     }
 
     pub(super) async fn end_lease(
@@ -169,16 +177,19 @@ impl SqliteStore {
         id: &CredentialId,
         generation: i64,
         until: Timestamp,
+        lost_at: Option<Timestamp>,
     ) -> Result<(), StoreError> {
         const DOING: &str = "end the lease to renew a credential";
         let mut step = self.step(DOING).await?;
         // Its end tells whose lease it is: who comes later has a later one.
         let ended = sqlx::query(
-            "UPDATE credentials SET lease_until = NULL WHERE id = $1 AND generation = $2 AND lease_until = $3",
+            "UPDATE credentials SET lease_until = NULL, renewal_lost_at = COALESCE(renewal_lost_at, $4)
+             WHERE id = $1 AND generation = $2 AND lease_until = $3",
         )
         .bind(id.as_str())
         .bind(generation)
         .bind(until.micros())
+        .bind(micros(lost_at))
         .execute(&mut *step)
         .await
         .doing(DOING)?;
@@ -249,7 +260,7 @@ async fn replace(
     let statement = concat!(
         "UPDATE credentials SET generation = $4, ",
         checked!(),
-        ", sealed = $19, lease_until = NULL
+        ", sealed = $19, lease_until = NULL, renewal_lost_at = NULL
          WHERE id = $1 AND user_id = $2 AND provider_id = $3 AND generation = $4 - 1"
     );
     let replaced =
@@ -348,6 +359,7 @@ fn read(columns: &mut Columns<'_>) -> Result<Credential, StoreError> {
         user_name: columns.read("credentials.user_name")?,
         noted_end: columns.optional_time("credentials.noted_end")?,
         due_at: columns.optional_time("credentials.due_at")?,
+        renewal_lost_at: columns.optional_time("credentials.renewal_lost_at")?,
     })
 }
 
@@ -372,6 +384,7 @@ pub(super) struct Packed {
     user_name: Option<String>,
     noted_end: Option<Timestamp>,
     due_at: Option<Timestamp>,
+    renewal_lost_at: Option<Timestamp>,
 }
 
 impl Packed {
@@ -394,6 +407,7 @@ impl Packed {
             user_name: self.user_name,
             noted_end: self.noted_end,
             due_at: self.due_at,
+            renewal_lost_at: self.renewal_lost_at,
         })
     }
 }

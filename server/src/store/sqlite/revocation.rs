@@ -15,7 +15,7 @@ use crate::{
     revoke::{Outcome, Pending, Revocation},
     seal::Sealed,
     store::{
-        Ending, LONGEST_REFRESH, LONGEST_REVOCATION, LONGEST_WAIT, NewCredential, RevocationStore, StoreError,
+        Ending, LONGEST_RENEWAL, LONGEST_REVOCATION, LONGEST_WAIT, NewCredential, RevocationStore, StoreError,
     },
 };
 
@@ -178,7 +178,7 @@ pub(super) async fn begin(
         .bind(ending.runtime.as_str())
         .bind(ending.at.micros())
         .bind(micros(ending.revoke_until))
-        .bind(ending.at.plus(LONGEST_REFRESH).micros())
+        .bind(ending.at.plus(LONGEST_RENEWAL).micros())
         .execute(step)
         .await?;
     Ok(())

@@ -323,6 +323,7 @@ async fn only_opening_for_a_server_makes_a_database_or_brings_it_up_to_date() {
         "DROP INDEX credentials_due",
         "ALTER TABLE credentials DROP COLUMN due_at",
         "ALTER TABLE credentials DROP COLUMN checking_until",
+        "ALTER TABLE credentials DROP COLUMN renewal_lost_at",
         "DROP TABLE hosts",
         "DROP TABLE incidents",
         "DROP TABLE revocations",
