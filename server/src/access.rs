@@ -543,7 +543,10 @@ impl Authorizer {
         }
         if !passed.is_empty() {
             // None if the credential was deleted or replaced meanwhile; the first runtime's row says how it stands.
-            let taken = self.store.share(&credential.user, &credential.id, &passed, before, ending).await?;
+            let taken = self
+                .store
+                .share(&credential.user, &credential.id, &passed, before, ending, self.clock.now())
+                .await?;
             let taken = taken.unwrap_or_default();
             for (id, _) in passed {
                 let Some(name) = names.remove(&id) else { continue };

@@ -20,7 +20,12 @@ use crate::{
     watch::host::{Host, Incident},
 };
 
+mod delivery;
+mod notice;
 pub mod sqlite;
+
+pub use delivery::DeliveryStore;
+pub use notice::NoticeStore;
 
 #[cfg(test)]
 pub(crate) mod contract;
@@ -287,6 +292,7 @@ pub trait AccessStore: Send + Sync {
         runtimes: &[(RuntimeId, Option<Push>)],
         instead: Option<&CredentialId>,
         before: Option<&Ending>,
+        now: Timestamp,
     ) -> Result<Option<Vec<RuntimeId>>, StoreError>;
     /// Keeps a credential aside for one runtime: the one in use stays. As `keep` does for a credential that exists.
     /// `false` where `keep` answers `None`.
@@ -312,10 +318,11 @@ pub trait AccessStore: Send + Sync {
         user: &UserId,
         runtime: &RuntimeId,
         ending: Option<&Ending>,
+        now: Timestamp,
     ) -> Result<Option<Deleted>, StoreError>;
     /// The user name that went with the user's last token at this provider, if it wants one.
     async fn user_name(&self, user: &UserId, provider: &ProviderId) -> Result<Option<String>, StoreError>;
-    /// Hides or shows notifications of a runtime of the user, with or without a token.
+    /// Hides notifications of a runtime of the user until they are shown again, or shows them, with or without a token.
     async fn mute(&self, user: &UserId, runtime: &RuntimeId, muted: bool) -> Result<(), StoreError>;
 
     /// Notes what the provider said, if the credential still is of this generation (`false` otherwise). Everything of
@@ -501,13 +508,15 @@ pub trait RevocationStore: Send + Sync {
 pub trait KeyStore: Send + Sync {
     /// All of them.
     async fn data_keys(&self) -> Result<Vec<DataKeyRow>, StoreError>;
-    /// Adds the first ones; `false` if there are any already.
+    /// Adds the first ones, each unless its purpose has one already; `false` if none was added.
     async fn add_first_data_keys(&self, keys: &[DataKeyRow]) -> Result<bool, StoreError>;
 }
 
 /// Everything that is kept.
 #[async_trait]
-pub trait Store: PersonStore + AccessStore + LoginStore + WatchStore + RevocationStore + KeyStore {
+pub trait Store:
+    PersonStore + AccessStore + LoginStore + WatchStore + RevocationStore + NoticeStore + DeliveryStore + KeyStore
+{
     /// A number that is another one as soon as anything that is kept has changed, whoever changed it. `None` where the
     /// engine can't tell.
     async fn version(&self) -> Result<Option<i64>, StoreError>;

@@ -214,6 +214,7 @@ fn check_config_explains_what_it_read_and_shows_no_secret() {
     Database         data/gitward.sqlite3 (not there yet)
     Root key         gitward.key (not there yet)
     Trusted proxies  10.0.0.0/8
+    Mail             none
 
     Git providers
       github: github at https://github.com/
@@ -242,7 +243,7 @@ fn check_config_says_all_that_is_wrong_and_exits_with_1() {
     assert_snapshot!(stderr(&output), @r#"
     gitward.toml:1:1: public_url: is missing; write `public_url = "https://gitward.example.com"`, as people will type it
     gitward.toml:1:10: listen: must be a text in quotes
-    gitward.toml:2:1: colour: there is no such key; the choice is `public_url`, `listen`, `data_dir`, `root_key_file`, `trusted_proxies`, `log`, `provider`, `oauth_app`, `account`
+    gitward.toml:2:1: colour: there is no such key; the choice is `public_url`, `listen`, `data_dir`, `root_key_file`, `trusted_proxies`, `log`, `mail`, `notices`, `provider`, `oauth_app`, `account`
     "#);
 }
 

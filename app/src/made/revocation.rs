@@ -7,11 +7,14 @@ use crate::api::token::{Revocation, RevocationState};
 
 /// One notice each.
 pub(crate) fn html(revocations: &[Revocation]) -> String {
-    if revocations.is_empty() {
-        return String::new();
-    }
+    view(revocations).map(|view| view.to_html()).unwrap_or_default()
+}
+
+/// The same as a part of something else.
+pub(crate) fn view(revocations: &[Revocation]) -> Option<AnyView> {
     let notices = revocations.iter().map(notice).collect_view();
-    view! { <div class="revocations" role="status">{notices}</div> }.to_html()
+    (!revocations.is_empty())
+        .then(|| view! { <div class="revocations" role="status">{notices}</div> }.into_any())
 }
 
 fn notice(revocation: &Revocation) -> AnyView {

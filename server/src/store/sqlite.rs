@@ -10,6 +10,7 @@
 
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -20,13 +21,17 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
+use tokio::sync::Notify;
+
 use crate::store::{Store, StoreError};
 
 mod access;
 mod credential;
 mod declaration;
+mod delivery;
 mod key;
 mod login;
+mod notice;
 mod person;
 mod refusal;
 mod revocation;
@@ -62,6 +67,8 @@ pub struct SqliteStore {
     readers: SqlitePool,
     /// One connection that only sees whether others changed anything.
     witness: SqlitePool,
+    /// Something was marked, or has happened.
+    stirred: Arc<Notify>,
 }
 
 impl SqliteStore {
@@ -77,7 +84,7 @@ impl SqliteStore {
         migrate(&writer).await?;
         let readers = readers(&path).await.doing(OPEN)?;
         let witness = witness(&path);
-        Ok(Self { path, writer, readers, witness })
+        Ok(Self { path, writer, readers, witness, stirred: Arc::default() })
     }
 
     /// Opens a database that is there and up to date, next to a server or without one.
@@ -96,7 +103,7 @@ impl SqliteStore {
         }
         let readers = readers(&path).await.doing(OPEN)?;
         let witness = witness(&path);
-        Ok(Self { path, writer, readers, witness })
+        Ok(Self { path, writer, readers, witness, stirred: Arc::default() })
     }
 
     /// Opens a database that is there, to look at it: not a byte of it changes, whatever is asked for. Only what
@@ -122,7 +129,7 @@ impl SqliteStore {
         };
         let writer = pool().max_connections(1).connect_lazy_with(looking);
         let witness = witness(&path);
-        Ok((Self { path, writer, readers, witness }, schema))
+        Ok((Self { path, writer, readers, witness, stirred: Arc::default() }, schema))
     }
 
     /// Whether there is a database at `path`.

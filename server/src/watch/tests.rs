@@ -450,7 +450,8 @@ fn process(
     ));
     let hosts = Hosts::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&entropy), HashMap::new());
     let guard = Arc::new(Guard::new(Arc::clone(&store), &registry, Arc::clone(&clock)));
-    let checker = Checker { store, registry, renewer, guard, hosts: Arc::new(hosts), clock, entropy };
+    let (hosts, changes) = (Arc::new(hosts), Arc::default());
+    let checker = Checker { store, registry, renewer, guard, hosts, clock, entropy, changes };
     Arc::new(Watch::new(Arc::new(checker), under_way))
 }
 
@@ -664,7 +665,7 @@ async fn a_grant_is_renewed_before_it_ends_without_anybody_using_it() {
     let renew_at = world.clock.now().plus(HOUR * 7);
     let id = CredentialId(token(0, 0));
     let runtime = RuntimeId::from("a0.r0");
-    world.store.delete(&"u0".into(), &runtime, None).await.unwrap().unwrap();
+    world.store.delete(&"u0".into(), &runtime, None, world.clock.now()).await.unwrap().unwrap();
     world
         .give(0, 0, |credential| {
             credential.method = Method::Oauth2;
@@ -689,7 +690,7 @@ async fn a_grant_is_renewed_before_it_ends_without_anybody_using_it() {
 #[tokio::test]
 async fn a_token_whose_end_is_known_is_asked_more_often_before_it_and_never_after() {
     let world = World::of(&[1]).await;
-    world.store.delete(&"u0".into(), &"a0.r0".into(), None).await.unwrap().unwrap();
+    world.store.delete(&"u0".into(), &"a0.r0".into(), None, world.clock.now()).await.unwrap().unwrap();
     let end = world.clock.now().plus(HOUR * 6);
     world
         .give(0, 0, |credential| {

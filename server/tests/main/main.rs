@@ -47,6 +47,7 @@ mod owners;
 mod renewal;
 mod revocation;
 mod sessions;
+mod stream;
 mod tokens;
 mod verdicts;
 mod watch;

@@ -445,10 +445,10 @@ fn credentials_go_to_hosts_only_over_tls_and_never_to_link_local_addresses() {
         ("https://[2001:db8::200:5efe:a9fe:a9fe]", Forbidden),
     ];
     for url in allowed {
-        assert_eq!(check_base(&Url::parse(url).unwrap()), Ok(()), "{url}");
+        assert_eq!(check_base(&Url::parse(url).unwrap(), false), Ok(()), "{url}");
     }
     for (url, expected) in refused {
-        assert_eq!(check_base(&Url::parse(url).unwrap()), Err(expected), "{url}");
+        assert_eq!(check_base(&Url::parse(url).unwrap(), false), Err(expected), "{url}");
     }
     // Not even addresses.
     for url in [
@@ -466,7 +466,7 @@ fn credentials_go_to_hosts_only_over_tls_and_never_to_link_local_addresses() {
     for url in
         ["file:///etc/passwd", "data:text/plain,x", "javascript:1", "mailto:a@example.com", "unix:/run/x"]
     {
-        assert!(check_base(&Url::parse(url).unwrap()).is_err(), "{url}");
+        assert!(check_base(&Url::parse(url).unwrap(), false).is_err(), "{url}");
     }
 }
 

@@ -23,7 +23,7 @@ fn by_hand(credential: &str, from: &str) -> Ending {
 }
 
 async fn delete(store: &dyn Store, from: &str, ending: Option<&Ending>) {
-    store.delete(&id("alice"), &runtime(from), ending).await.expect("an answer").expect("a token");
+    store.delete(&id("alice"), &runtime(from), ending, NOW).await.expect("an answer").expect("a token");
 }
 
 async fn take_at(store: &dyn Store, now: Timestamp) -> Vec<Pending> {
@@ -135,7 +135,8 @@ pub(crate) async fn a_replaced_token_is_revoked_when_its_last_runtime_has_the_ne
     assert_eq!(all(store, "alice").await[0].ended, Some((Outcome::InUse, NOW)));
 
     let also = on(&["acme.staging"]);
-    let shared = store.share(&id("alice"), &"new".into(), &also, Some(&"old".into()), Some(&ending)).await;
+    let shared =
+        store.share(&id("alice"), &"new".into(), &also, Some(&"old".into()), Some(&ending), NOW).await;
     assert_eq!(shared.expect("an answer"), Some(vec![runtime("acme.staging")]));
     let taken = take(store).await;
     assert_eq!(taken.len(), 1);
