@@ -11,6 +11,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     clock::{Clock, Timestamp},
     credential::{Method, ProviderAccount},
+    herald::{Changes, What},
     id::{CredentialId, OauthAppId, ProviderId, RuntimeId, UserId},
     provider::{
         Presented, Registry,
@@ -132,6 +133,7 @@ pub struct Revoker {
     registry: Arc<Registry>,
     keys: Arc<KeyRing>,
     hosts: Arc<Hosts>,
+    changes: Arc<Changes>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     under_way: TaskTracker,
@@ -140,16 +142,28 @@ pub struct Revoker {
 
 impl Revoker {
     /// Over these. What it begins is tracked by `under_way`.
+    #[expect(clippy::too_many_arguments, reason = "called once, by the composition root")]
     pub fn new(
         store: Arc<dyn Store>,
         registry: Arc<Registry>,
         keys: Arc<KeyRing>,
         hosts: Arc<Hosts>,
+        changes: Arc<Changes>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
         under_way: TaskTracker,
     ) -> Self {
-        Self { store, registry, keys, hosts, clock, entropy, under_way, stopped: CancellationToken::new() }
+        Self {
+            store,
+            registry,
+            keys,
+            hosts,
+            changes,
+            clock,
+            entropy,
+            under_way,
+            stopped: CancellationToken::new(),
+        }
     }
 
     /// Whether a provider can be asked to end such a token: it has a way, and the app that it was granted to is known.
@@ -224,11 +238,18 @@ impl Revoker {
         Ok(count)
     }
 
-    /// Asks about one and notes what came of it. `patient`: only if its host may be asked now.
+    /// Asks about one, notes what came of it, and tells open pages. `patient`: only if its host may be asked now.
     async fn settle(&self, pending: Pending, lease: Timestamp, patient: bool) -> Result<(), StoreError> {
-        let Pending { revocation, .. } = &pending;
+        let noted = self.ask(&pending, lease, patient).await;
+        let Revocation { user, runtime, .. } = pending.revocation;
+        self.changes.say(&user, What::Row(runtime));
+        noted
+    }
+
+    async fn ask(&self, pending: &Pending, lease: Timestamp, patient: bool) -> Result<(), StoreError> {
+        let Pending { revocation, .. } = pending;
         let id = &revocation.credential;
-        let came = self.try_once(&pending, patient).await?;
+        let came = self.try_once(pending, patient).await?;
         let now = self.clock.now();
         match came {
             Came::To(outcome) => {

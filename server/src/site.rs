@@ -233,16 +233,17 @@ impl Site {
             paces(&config, &registry),
         );
         let hosts = Arc::new(hosts);
+        let changes = Arc::new(Changes::default());
         let revoker = Arc::new(Revoker::new(
             Arc::clone(&store),
             Arc::clone(&registry),
             Arc::clone(&keys),
             Arc::clone(&hosts),
+            Arc::clone(&changes),
             Arc::clone(&clock),
             Arc::clone(&entropy),
             under_way.clone(),
         ));
-        let changes = Arc::new(Changes::default());
         let checker = Arc::new(Checker {
             store: Arc::clone(&store),
             registry: Arc::clone(&registry),

@@ -35,6 +35,8 @@ pub struct Fake {
     pub revoking: Mutex<Option<Revoking>>,
     /// What became of others.
     pub revocations: Mutex<Vec<Revocation>>,
+    /// No token serves more than one runtime.
+    pub alone: AtomicBool,
 }
 
 pub fn moment(date: &str, relative: &str) -> Moment {
@@ -143,16 +145,24 @@ pub fn every_state() -> Vec<AccountRows> {
     ]
 }
 
-impl Fake {
-    pub fn new(accounts: Vec<AccountRows>) -> Arc<Self> {
-        Arc::new(Self {
-            accounts: Mutex::new(accounts),
+/// With a runtime in every state.
+impl Default for Fake {
+    fn default() -> Self {
+        Self {
+            accounts: Mutex::new(every_state()),
             refusal: Mutex::new(None),
             oauth: AtomicBool::new(true),
             stranger: AtomicBool::new(false),
             revoking: Mutex::new(None),
             revocations: Mutex::default(),
-        })
+            alone: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Fake {
+    pub fn new(accounts: Vec<AccountRows>) -> Arc<Self> {
+        Arc::new(Self { accounts: Mutex::new(accounts), ..Self::default() })
     }
 
     fn change(&self, runtime: &str, change: impl FnOnce(&mut RuntimeRow)) -> Result<(), ApiError> {
@@ -198,7 +208,11 @@ impl Fake {
                 AlsoRuntime { id: "r13".into(), name: "edge-02".into(), shares: false, ticked: false },
                 AlsoRuntime { id: "r08".into(), name: "routing".into(), shares: false, ticked: true },
             ],
-            shared_with: if row.token.is_some() { vec!["labels".into()] } else { vec![] },
+            shared_with: if row.token.is_some() && !self.alone.load(Ordering::Relaxed) {
+                vec!["labels".into()]
+            } else {
+                vec![]
+            },
             foreign_shapes: vec![("glpat-".into(), "GitLab".into())],
             refusal: self.refusal.lock().unwrap().clone(),
             revoking: self.revoking.lock().unwrap().clone(),
