@@ -3,7 +3,7 @@
 //! Every step is taken apart, because it matters which one failed: a mail server that does not let us in says nothing about
 //! the mail; one that refuses the mail does; and once it has taken the mail, nothing that follows makes it be sent again.
 
-use std::{fmt, time::Duration};
+use std::{error::Error, fmt, io, time::Duration};
 
 use lettre::{
     Address, Message,
@@ -289,7 +289,8 @@ fn fault(error: &lettre::transport::smtp::Error) -> MailFault {
         // 421 says that it closes the connection.
         return if error.is_permanent() { MailFault::Refused(code) } else { MailFault::Later(code) };
     }
-    if error.is_tls() {
+    // The TLS library reports certificates and nonsense as invalid data.
+    if error.is_tls() || io_kind(error) == Some(io::ErrorKind::InvalidData) {
         return MailFault::Trust;
     }
     if error.is_timeout() {
@@ -304,9 +305,20 @@ fn fault(error: &lettre::transport::smtp::Error) -> MailFault {
     MailFault::Connection
 }
 
+fn io_kind(error: &(dyn Error + 'static)) -> Option<io::ErrorKind> {
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        if let Some(cause) = cause.downcast_ref::<io::Error>() {
+            return Some(cause.kind());
+        }
+        next = cause.source();
+    }
+    None
+}
+
 /// The library says so when a connection ends where an answer should be.
 fn ended_early(error: &lettre::transport::smtp::Error) -> bool {
-    std::error::Error::source(error).is_some_and(|source| source.to_string() == "incomplete response")
+    error.source().is_some_and(|source| source.to_string() == "incomplete response")
 }
 
 /// Before there was a mail: no reply is about it.

@@ -237,7 +237,8 @@ impl Settings {
 
 /// Whether the last attempt there was in vain.
 fn trouble(log: &[LogEntry], of: impl Fn(&LogEntry) -> bool) -> Option<Trouble> {
-    let last = log.iter().filter(|entry| of(entry)).max_by_key(|entry| entry.tried_at)?;
+    // Of several at one moment the latest one counts, which comes first.
+    let last = log.iter().rev().filter(|entry| of(entry)).max_by_key(|entry| entry.tried_at)?;
     let again_at = match last.progress {
         Progress::Waiting(at) => Some(at),
         Progress::GivenUp => None,

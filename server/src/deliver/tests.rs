@@ -36,10 +36,10 @@ use crate::{
         Registry,
         http::{Lookup, Outgoing},
     },
-    random::{Entropy, TestEntropy},
+    random::TestEntropy,
     seal::{KeyRing, RootKey, Sealed},
     secret::Secret,
-    store::{AccessStore, NewCredential, NoticeStore, PersonStore, Store, sqlite::SqliteStore},
+    store::{AccessStore, NewCredential, NoticeStore, PersonStore, sqlite::SqliteStore},
 };
 
 mod hook;

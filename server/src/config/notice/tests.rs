@@ -53,11 +53,21 @@ security = 'ssl'
 password = 'hunter2'
 from = 'Gitward'
 ";
-    assert_snapshot!(wrong(text), @"");
+    assert_snapshot!(wrong(text), @r#"
+    gitward.toml:3:1: mail.user: is missing next to the password
+    gitward.toml:4:8: mail.host: is not a host's name or address; write it like `smtp.example.com`
+    gitward.toml:5:8: mail.port: must be a port: a number from 1 to 65535, without quotes
+    gitward.toml:6:12: mail.security: `ssl` is no choice; the choice is `tls`, `starttls`, `none`
+    gitward.toml:8:8: mail.from: is not a sender; write it like `gitward@example.com` or `Gitward <gitward@example.com>`
+    "#);
     let plain = "[mail]\nhost = 'smtp.example.com'\nsecurity = 'none'\nuser = 'g'\npassword = 'hunter 2'\n";
     let report = wrong(plain);
     assert!(!report.contains("hunter"), "{report}");
-    assert_snapshot!(report, @"");
+    assert_snapshot!(report, @r#"
+    gitward.toml:2:1: mail.from: is missing; write `from = "Gitward <gitward@example.com>"`
+    gitward.toml:3:8: mail.host: is another machine: mail goes there encrypted; write `security = "tls"` or `"starttls"`
+    gitward.toml:6:12: mail.password: is not a secret: it is empty or has blanks in it
+    "#);
     for port in ["0", "65536", "-1", "0x19", "2.5", "true"] {
         let report = wrong(&format!("[mail]\nhost = 'a'\nfrom = 'a@example.com'\nport = {port}"));
         assert!(report.contains("mail.port: must be a port"), "{report}");
@@ -134,7 +144,18 @@ name = 'b'
 "
     ));
     assert!(!report.contains("canary") && !report.contains(SECRET), "{report}");
-    assert_snapshot!(report, @"");
+    assert_snapshot!(report, @r#"
+    gitward.toml:4:26: notices.allow_private_webhooks: must be `true` or `false`, without quotes
+    gitward.toml:10:7: account.webhook.url: is not a webhook's address: it must begin with https://
+    gitward.toml:11:10: account.webhook.format: `discord` is no format; the choice is `standard`, `slack`
+    gitward.toml:13:8: account.webhook.name: `a` is already declared in line 9
+    gitward.toml:14:7: account.webhook.url: is not a webhook's address: it is not a web address
+    gitward.toml:15:10: account.webhook.secret: does not hold a signing secret: `whsec_` and 24 to 64 random bytes in base64; make one with `echo whsec_$(openssl rand -base64 32)`
+    gitward.toml:16:1: account.webhook.name: is missing; write `name = "chat"`
+    gitward.toml:19:10: account.webhook.secret: is not used with `format = "slack"`: remove it
+    gitward.toml:20:1: account.webhook.secret: is missing; write `secret_file = "…"` with the path of a file that holds it
+    gitward.toml:20:1: account.webhook.url: is missing; write `url = "https://…"`, or `url_file` if the address is a secret
+    "#);
 }
 
 #[test]

@@ -55,7 +55,32 @@ async fn a_notice_arrives_signed_and_anybody_can_verify_it() {
     let mut forged = message.body.clone();
     forged.push(b' ');
     assert!(!verifies(&secret, message, &forged));
-    insta::assert_snapshot!(serde_json::to_string_pretty(&message.json()).unwrap(), @"");
+    insta::assert_snapshot!(serde_json::to_string_pretty(&message.json()).unwrap(), @r#"
+    {
+      "data": {
+        "account": {
+          "id": "acme",
+          "name": "Acme"
+        },
+        "days": 7,
+        "ends_at": "2026-11-29T12:00:00Z",
+        "provider": {
+          "id": "github",
+          "name": "github"
+        },
+        "runtime": {
+          "id": "acme.production",
+          "name": "production"
+        },
+        "text": "It ends on 29 November 2026, 12:00 UTC. Replace it before then.",
+        "title": "Expires within 7 days",
+        "url": "https://gitward.example.com/tokens/acme.production",
+        "user": "mara"
+      },
+      "timestamp": "2026-11-22T12:00:00Z",
+      "type": "token.expiring"
+    }
+    "#);
     assert_eq!(house.only().await, (Progress::Delivered, 1, "answered 204".to_owned()));
     house.clock.advance(DAY * 30);
     house.deliver().await;
@@ -460,4 +485,23 @@ async fn neither_messages_nor_the_log_nor_the_database_hold_a_secret() {
         let text = String::from_utf8(message.body).unwrap();
         assert!(!text.contains("ghp_canary"), "{text}");
     }
+}
+
+#[tokio::test]
+async fn while_it_serves_a_notice_leaves_by_itself_and_the_end_is_prompt() {
+    let (hook, house, _) = begin(WebhookFormat::Standard).await;
+    let serving = tokio::spawn(Arc::clone(&house.courier).run());
+    house.happens(Kind::Invalid, Detail::default()).await;
+    tokio::time::timeout(UNHURRIED, async {
+        while house.log().await.iter().any(|entry| is_waiting(entry.progress)) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+    assert_eq!(hook.messages().len(), 1);
+    house.courier.stop();
+    tokio::time::timeout(UNHURRIED, serving).await.unwrap().unwrap();
+    house.happens(Kind::Expired, Detail::default()).await;
+    assert!(is_waiting(house.log().await[0].progress), "the next process finds it");
 }

@@ -244,9 +244,10 @@ impl DeliveryStore for SqliteStore {
         let mut step = self.step(DOING).await?;
         let heads = sqlx::query(
             "WITH waiting AS (
-                 SELECT id, lane, due_at, row_number() OVER (PARTITION BY lane ORDER BY due_at, id) AS turn
+                 SELECT id, user_id, way, target, lane, due_at,
+                     row_number() OVER (PARTITION BY lane ORDER BY due_at, id) AS turn
                  FROM deliveries WHERE due_at <= $1 OR due_at > $2)
-             SELECT w.id FROM waiting w WHERE w.turn = 1 AND NOT EXISTS (
+             SELECT w.id, w.user_id, w.way, w.target FROM waiting w WHERE w.turn = 1 AND NOT EXISTS (
                  SELECT 1 FROM deliveries b WHERE b.lane = w.lane AND b.leased_until > $1 AND b.leased_until <= $3)
              ORDER BY w.due_at, w.id LIMIT $4",
         )
@@ -259,8 +260,12 @@ impl DeliveryStore for SqliteStore {
         .doing(DOING)?;
         let mut jobs = Vec::with_capacity(heads.len());
         for head in &heads {
-            let head: i64 = Columns::new(head).read("deliveries.id")?;
-            jobs.extend(take(&mut step, head, until).await?);
+            let mut columns = Columns::new(head);
+            let id: i64 = columns.read("deliveries.id")?;
+            let user: &str = columns.read("deliveries.user_id")?;
+            let is_digest = columns.read::<&str>("deliveries.way")? == Way::Digest.as_str();
+            let digest = is_digest.then(|| columns.read("deliveries.target")).transpose()?;
+            jobs.extend(take(&mut step, id, digest.map(|moment| (user, moment)), until).await?);
         }
         step.commit().await.doing(DOING)?;
         Ok(jobs)
@@ -409,20 +414,36 @@ pub(super) async fn last_event(step: &mut SqliteConnection) -> Result<EventId, s
     sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM events").fetch_one(step).await.map(EventId)
 }
 
-/// Takes a delivery, and with one of a digest all of that digest.
-async fn take(step: &mut SqliteConnection, head: i64, until: Timestamp) -> Result<Option<Job>, StoreError> {
+/// Takes a delivery, and with one of a `digest` (whose, and its moment) all of that digest.
+async fn take(
+    step: &mut SqliteConnection,
+    id: i64,
+    digest: Option<(&str, &str)>,
+    until: Timestamp,
+) -> Result<Option<Job>, StoreError> {
     const DOING: &str = "take what is to be delivered";
-    sqlx::query(
-        "UPDATE deliveries SET leased_until = $2, attempts = attempts + 1
-         WHERE id = $1 OR (state = 'waiting' AND way = 'digest' AND EXISTS (
-             SELECT 1 FROM deliveries h WHERE h.id = $1 AND h.way = 'digest'
-             AND h.user_id = deliveries.user_id AND h.target = deliveries.target))",
-    )
-    .bind(head)
-    .bind(until.micros())
-    .execute(&mut *step)
-    .await
-    .doing(DOING)?;
+    let (user, moment) = digest.unzip();
+    let statement = match digest {
+        None => {
+            "UPDATE deliveries SET leased_until = $2, attempts = attempts + 1
+             WHERE id = $1 AND $3 IS NULL AND $4 IS NULL RETURNING id"
+        }
+        Some(_) => {
+            "UPDATE deliveries SET leased_until = $2, attempts = attempts + 1
+             WHERE (id = $1 OR way = 'digest') AND user_id = $3 AND target = $4 AND state = 'waiting'
+             RETURNING id"
+        }
+    };
+    let taken = sqlx::query(statement)
+        .bind(id)
+        .bind(until.micros())
+        .bind(user)
+        .bind(moment)
+        .fetch_all(&mut *step)
+        .await
+        .doing(DOING)?;
+    let taken: Vec<i64> =
+        taken.iter().map(|row| Columns::new(row).read("deliveries.id")).collect::<Result<_, _>>()?;
     let rows = sqlx::query(concat!(
         "SELECT ",
         notice_columns!(),
@@ -433,14 +454,9 @@ async fn take(step: &mut SqliteConnection, head: i64, until: Timestamp) -> Resul
         deliveries!(),
         "LEFT JOIN mail_settings m ON m.user_id = d.user_id
          LEFT JOIN webhooks w ON d.way = 'webhook' AND w.id = d.target AND w.gone_at IS NULL
-         WHERE d.id IN (
-             SELECT x.id FROM deliveries x JOIN deliveries h ON h.id = $1
-             WHERE x.id = $1 OR (x.leased_until = $2 AND x.state = 'waiting' AND x.way = 'digest'
-                 AND h.way = 'digest' AND x.user_id = h.user_id AND x.target = h.target))
-         ORDER BY e.id"
+         WHERE d.id IN (SELECT value FROM json_each($1)) ORDER BY e.id"
     ))
-    .bind(head)
-    .bind(until.micros())
+    .bind(json("deliveries.id", &taken)?)
     .fetch_all(step)
     .await
     .doing(DOING)?;
