@@ -318,7 +318,7 @@ impl Authorizer {
         let Some(access) = self.store.access(user, runtime, now).await? else { return Ok(false) };
         let ending =
             access.credential.as_ref().and_then(|gone| self.ending(gone, runtime, Some(revoke), now));
-        let deleted = self.store.delete(user, runtime, ending.as_ref()).await?;
+        let deleted = self.store.delete(user, runtime, ending.as_ref(), now).await?;
         self.end(ending.as_ref()).await;
         Ok(deleted.is_some())
     }
