@@ -457,7 +457,8 @@ impl Authorizer {
         }
         if !passed.is_empty() {
             // None if the credential was deleted or replaced meanwhile; the first runtime's row says how it stands.
-            let taken = self.store.share(&credential.user, &credential.id, &passed, before).await?;
+            let taken =
+                self.store.share(&credential.user, &credential.id, &passed, before, self.clock.now()).await?;
             let taken = taken.unwrap_or_default();
             for (id, _) in passed {
                 let Some(name) = names.remove(&id) else { continue };

@@ -535,7 +535,8 @@ impl Backend for Visit {
         let signed = self.signed()?;
         let runtime = RuntimeId(runtime);
         let store = &self.site.store;
-        if store.delete(&signed.user.id, &runtime).await.map_err(broken("delete a token"))?.is_some() {
+        let now = self.site.clock.now();
+        if store.delete(&signed.user.id, &runtime, now).await.map_err(broken("delete a token"))?.is_some() {
             return Ok(());
         }
         Err(self.gone(signed, &runtime).await?)

@@ -7,10 +7,11 @@ use crate::{
     clock::{Clock, Timestamp},
     credential::{Credential, Evidence, Push, Standing, Tokens, Trouble},
     guard::{Answer, Guard},
+    herald::Changes,
     id::{RuntimeId, UserId},
     provider::{Age, Identity, Provider, ProviderError, Registry, TokenExpiry},
     random::Entropy,
-    renew::{Renewer, Setback, TokensError},
+    renew::{Renewer, Setback, TokensError, Why},
     store::{Store, StoreError},
     watch::{
         due,
@@ -169,6 +170,8 @@ pub struct Checker {
     pub clock: Arc<dyn Clock>,
     /// For due times.
     pub entropy: Arc<dyn Entropy>,
+    /// Open pages show what is being asked about.
+    pub changes: Arc<Changes>,
 }
 
 impl Checker {
@@ -228,6 +231,11 @@ impl Checker {
     /// As [`CheckError`] says. What the provider said, good or bad, is no error: it is in the standing.
     pub async fn ask(&self, known: &Credential, repositories: &[Repository]) -> Result<(), CheckError> {
         let provider = self.registry.provider(&known.provider).ok_or(CheckError::NothingThere)?.as_ref();
+        let rows = match self.changes.is_heard_by(&known.user) {
+            true => self.store.runtimes_of(&known.id).await?,
+            false => Vec::new(),
+        };
+        let _until_it_is_noted = self.changes.asking(&known.user, &known.id, rows);
         let Asked { credential, tokens, outcome, noted } = match self.examine(known).await {
             // What stood in the way of renewing is noted there; the page shows it.
             Err(CheckError::Tokens(TokensError::NotRenewed(_))) => return Ok(()),
@@ -270,7 +278,8 @@ impl Checker {
         let provider = self.registry.provider(&known.provider).ok_or(CheckError::NothingThere)?.as_ref();
         let host = provider.host();
         let asked_at = self.clock.now();
-        let renewed = self.renewer.tokens(&known.id).await.map(|handed| (handed.credential, handed.tokens));
+        let renewed =
+            self.renewer.tokens(&known.id, Why::Check).await.map(|handed| (handed.credential, handed.tokens));
         let (mut credential, mut tokens) = self.or_weighed(known, &host, asked_at, renewed).await?;
         let age = if credential.generation == known.generation {
             Age::Settled

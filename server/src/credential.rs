@@ -230,6 +230,8 @@ pub struct Access {
     pub push: Option<Push>,
     /// Notifications are hidden.
     pub muted: bool,
+    /// Until then; `None` while they are hidden: until its user shows them again.
+    pub muted_until: Option<Timestamp>,
     /// How the last authorization went.
     pub attempt: Option<Attempt>,
 }

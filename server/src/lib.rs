@@ -7,6 +7,7 @@
 //! - [`clock`], [`random`], [`moment`]: time and chance, arguments everywhere else; moments in words
 //! - [`secret`], [`seal`]: what must not be printed, and how it is kept
 //! - [`id`], [`catalogue`], [`credential`], [`scope`], [`health`]: accounts, runtimes, credentials, verdicts
+//! - [`notice`]: what happens to a user's access, and what of it is told
 //!
 //! What happens:
 //! - [`person`]: passwords, sessions, one-time links
@@ -15,6 +16,7 @@
 //! - [`check`]: the provider is asked again
 //! - [`renew`]: a grant is renewed
 //! - [`watch`]: all of that in the background, when it is due
+//! - [`herald`]: users are told what happened, once
 //! - [`backend`]: all of it for one visitor's request, in the words of the pages
 //!
 //! The outside:
@@ -35,9 +37,11 @@ pub mod credential;
 pub mod failpoint;
 pub mod guard;
 pub mod health;
+pub mod herald;
 pub mod id;
 pub mod login;
 pub mod moment;
+pub mod notice;
 pub mod person;
 pub mod provider;
 pub mod random;

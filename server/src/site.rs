@@ -20,6 +20,7 @@ use crate::{
     clock::Clock,
     config::{Config, ProviderKind, ProviderSettings},
     guard::Guard,
+    herald::{Changes, Herald},
     id::{CredentialId, ProviderId},
     login::Logins,
     person::{self, People},
@@ -58,6 +59,10 @@ pub struct Site {
     pub checker: Arc<Checker>,
     /// Asks again by itself.
     pub watch: Arc<Watch>,
+    /// Tells users what happened.
+    pub herald: Arc<Herald>,
+    /// What open pages hear of.
+    pub changes: Arc<Changes>,
     /// Leads through the provider's sign-in.
     pub logins: Logins,
     /// What must be waited for before the process ends: between a provider's answer and its row lies a token.
@@ -200,6 +205,7 @@ impl Site {
             Arc::clone(&entropy),
             paces(&config, &registry),
         );
+        let changes = Arc::new(Changes::default());
         let checker = Arc::new(Checker {
             store: Arc::clone(&store),
             registry: Arc::clone(&registry),
@@ -208,7 +214,14 @@ impl Site {
             hosts: Arc::new(hosts),
             clock: Arc::clone(&clock),
             entropy: Arc::clone(&entropy),
+            changes: Arc::clone(&changes),
         });
+        let herald = Arc::new(Herald::new(
+            Arc::clone(&store),
+            Arc::clone(&registry),
+            Arc::clone(&clock),
+            Arc::clone(&changes),
+        ));
         let authorizer = Arc::new(Authorizer {
             store: Arc::clone(&store),
             registry: Arc::clone(&registry),
@@ -229,6 +242,8 @@ impl Site {
             authorizer,
             checker,
             watch,
+            herald,
+            changes,
             logins,
             under_way,
             clock,
@@ -318,10 +333,15 @@ impl Bound {
         tracing::info!(%address, public_url = %self.site.public_url, "Serving");
         let sweeper = tokio::spawn(sweep(Arc::clone(&self.site)));
         self.site.under_way.spawn(Arc::clone(&self.site.watch).run());
+        let herald = tokio::spawn(Arc::clone(&self.site.herald).run());
         let served = web::serve::serve(self.listener, self.router, stop_signal(), LAST_REQUESTS).await;
         sweeper.abort();
         self.site.watch.stop();
         self.site.under_way.close();
+        self.site.herald.stop();
+        if let Err(error) = herald.await {
+            tracing::error!(%error, "Telling what happened was broken off");
+        }
         if tokio::time::timeout(LAST_ANSWERS, self.site.under_way.wait()).await.is_err() {
             tracing::error!("A provider's answer was still awaited; what it may bring is lost");
         }

@@ -19,7 +19,10 @@ use crate::{
     watch::host::{Host, Incident},
 };
 
+mod notice;
 pub mod sqlite;
+
+pub use notice::NoticeStore;
 
 #[cfg(test)]
 pub(crate) mod contract;
@@ -269,6 +272,7 @@ pub trait AccessStore: Send + Sync {
         credential: &CredentialId,
         runtimes: &[(RuntimeId, Option<Push>)],
         instead: Option<&CredentialId>,
+        now: Timestamp,
     ) -> Result<Option<Vec<RuntimeId>>, StoreError>;
     /// Keeps a credential aside for one runtime: the one in use stays. As `keep` does for a credential that exists.
     /// `false` where `keep` answers `None`.
@@ -288,10 +292,15 @@ pub trait AccessStore: Send + Sync {
     ) -> Result<bool, StoreError>;
     /// Deletes the user's token of one runtime, and what was proposed in its place; attempts that would bring one back
     /// end. `None` if there is none.
-    async fn delete(&self, user: &UserId, runtime: &RuntimeId) -> Result<Option<Deleted>, StoreError>;
+    async fn delete(
+        &self,
+        user: &UserId,
+        runtime: &RuntimeId,
+        now: Timestamp,
+    ) -> Result<Option<Deleted>, StoreError>;
     /// The user name that went with the user's last token at this provider, if it wants one.
     async fn user_name(&self, user: &UserId, provider: &ProviderId) -> Result<Option<String>, StoreError>;
-    /// Hides or shows notifications of a runtime of the user, with or without a token.
+    /// Hides notifications of a runtime of the user until they are shown again, or shows them, with or without a token.
     async fn mute(&self, user: &UserId, runtime: &RuntimeId, muted: bool) -> Result<(), StoreError>;
 
     /// Notes what the provider said, if the credential still is of this generation (`false` otherwise). Everything of
@@ -439,7 +448,7 @@ pub trait KeyStore: Send + Sync {
 
 /// Everything that is kept.
 #[async_trait]
-pub trait Store: PersonStore + AccessStore + LoginStore + WatchStore + KeyStore {
+pub trait Store: PersonStore + AccessStore + LoginStore + WatchStore + NoticeStore + KeyStore {
     /// A number that is another one as soon as anything that is kept has changed, whoever changed it. `None` where the
     /// engine can't tell.
     async fn version(&self) -> Result<Option<i64>, StoreError>;

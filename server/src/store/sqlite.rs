@@ -10,6 +10,7 @@
 
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -20,6 +21,8 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
+use tokio::sync::Notify;
+
 use crate::store::{Store, StoreError};
 
 mod access;
@@ -27,6 +30,7 @@ mod credential;
 mod declaration;
 mod key;
 mod login;
+mod notice;
 mod person;
 mod refusal;
 mod row;
@@ -61,6 +65,8 @@ pub struct SqliteStore {
     readers: SqlitePool,
     /// One connection that only sees whether others changed anything.
     witness: SqlitePool,
+    /// Something was marked, or has happened.
+    stirred: Arc<Notify>,
 }
 
 impl SqliteStore {
@@ -76,7 +82,7 @@ impl SqliteStore {
         migrate(&writer).await?;
         let readers = readers(&path).await.doing(OPEN)?;
         let witness = witness(&path);
-        Ok(Self { path, writer, readers, witness })
+        Ok(Self { path, writer, readers, witness, stirred: Arc::default() })
     }
 
     /// Opens a database that is there and up to date, next to a server or without one.
@@ -95,7 +101,7 @@ impl SqliteStore {
         }
         let readers = readers(&path).await.doing(OPEN)?;
         let witness = witness(&path);
-        Ok(Self { path, writer, readers, witness })
+        Ok(Self { path, writer, readers, witness, stirred: Arc::default() })
     }
 
     /// Opens a database that is there, to look at it: not a byte of it changes, whatever is asked for. Only what
@@ -121,12 +127,19 @@ impl SqliteStore {
         };
         let writer = pool().max_connections(1).connect_lazy_with(looking);
         let witness = witness(&path);
-        Ok((Self { path, writer, readers, witness }, schema))
+        Ok((Self { path, writer, readers, witness, stirred: Arc::default() }, schema))
     }
 
     /// Whether there is a database at `path`.
     pub fn exists(path: &Path) -> bool {
         path.metadata().is_ok_and(|file| file.is_file() && file.len() > 0)
+    }
+
+    /// From now on every write fails, as with a full disk; or no longer.
+    #[cfg(test)]
+    pub(crate) async fn refuse_writes(&self, refuse: bool) {
+        let statement = if refuse { "PRAGMA query_only = ON" } else { "PRAGMA query_only = OFF" };
+        sqlx::query(statement).execute(&self.writer).await.expect("the only connection that writes");
     }
 
     /// A transaction that holds the write lock from the start. Dropped without a commit, it leaves nothing behind.

@@ -8,7 +8,7 @@ use crate::{
 };
 
 async fn delete(store: &dyn Store, user: &str, id: &str) -> Option<Deleted> {
-    store.delete(&super::id(user), &runtime(id)).await.expect("an answer")
+    store.delete(&super::id(user), &runtime(id), NOW).await.expect("an answer")
 }
 
 async fn settle(store: &dyn Store, take: bool) -> bool {
@@ -278,14 +278,15 @@ pub(crate) async fn a_shared_token_is_replaced_where_it_is_still_the_one(bench: 
     assert!(keep(store, &token("t", "alice", "github"), &["acme.production"]).await);
     assert!(keep(store, &token("theirs", "alice", "github"), &["zoo.main"]).await);
     let also = on(&["acme.staging", "zoo.main"]);
-    let served = store.share(&id("alice"), &"t".into(), &also, Some(&"old".into())).await.expect("an answer");
+    let served =
+        store.share(&id("alice"), &"t".into(), &also, Some(&"old".into()), NOW).await.expect("an answer");
     assert_eq!(served, Some(vec![runtime("acme.staging")]));
     assert_eq!(in_use(store, "alice", "zoo.main").await, Some("theirs".into()));
     assert!(!exists(store, "old").await, "nothing uses it any more");
     // Nobody said which one to replace, so none is.
-    let served = store.share(&id("alice"), &"theirs".into(), &also, None).await.expect("an answer");
+    let served = store.share(&id("alice"), &"theirs".into(), &also, None, NOW).await.expect("an answer");
     assert_eq!(served, Some(vec![runtime("zoo.main")]));
-    let gone = store.share(&id("alice"), &"old".into(), &also, None).await.expect("an answer");
+    let gone = store.share(&id("alice"), &"old".into(), &also, None, NOW).await.expect("an answer");
     assert_eq!(gone, None);
 }
 

@@ -1,6 +1,9 @@
 //! What users authorized: which credential serves which runtime.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -10,6 +13,7 @@ use super::{
     Doing, SqliteStore,
     credential::{self, credential_columns},
     declaration, login,
+    notice::{self, hidden},
     row::{Columns, json, optional_json, parse},
 };
 use crate::{
@@ -18,6 +22,7 @@ use crate::{
     credential::{Access, Attempt, Credential, Push},
     failpoint,
     id::{AccountId, CredentialId, OauthAppId, ProviderId, RuntimeId, UserId},
+    notice::Kind,
     secret::Fingerprint,
     store::{AccessStore, Applied, Deleted, Lease, NewCredential, StoreError},
 };
@@ -52,7 +57,9 @@ macro_rules! accesses {
         concat!(
             "SELECT json_group_array(json_array(
                  r.id, r.account_id, r.name, r.provider_id, r.oauth_app, r.repository, r.scopes, a.name,
-                 s.push, q.user_id IS NOT NULL, d.denied_at, l.begun_at,
+                 s.push, ",
+            hidden!("$4"),
+            ", q.until, d.denied_at, l.begun_at,
                  c.id IS s.credential_id, c.id IS s.proposed_id,
                  CASE WHEN c.id IS NOT NULL THEN json_array(",
             credential_columns!(),
@@ -70,7 +77,7 @@ macro_rules! accesses {
     };
 }
 pub(super) const ACCESSES: &str = accesses!();
-const ACCESS: &str = concat!(accesses!(), " AND r.id = $4");
+const ACCESS: &str = concat!(accesses!(), " AND r.id = $5");
 
 #[async_trait]
 impl AccessStore for SqliteStore {
@@ -79,7 +86,11 @@ impl AccessStore for SqliteStore {
         let mut step = self.step(DOING).await?;
         let plan = declaration::plan(&mut step, declaration, DOING).await?;
         let applied = plan.carry_out(&mut step, now, DOING).await?;
+        if !applied.enabled.is_empty() || !applied.changed.is_empty() {
+            notice::mark_all(&mut step).await.doing(DOING)?;
+        }
         step.commit().await.doing(DOING)?;
+        self.stirred.notify_one();
         Ok(applied)
     }
 
@@ -97,6 +108,7 @@ impl AccessStore for SqliteStore {
             .bind(user.as_str())
             .bind(now.minus(PENDING).micros())
             .bind(now.minus(DENIED).micros())
+            .bind(now.micros())
             .fetch_one(&self.readers)
             .await
             .doing("read the runtimes of a user")?;
@@ -113,6 +125,7 @@ impl AccessStore for SqliteStore {
             .bind(user.as_str())
             .bind(now.minus(PENDING).micros())
             .bind(now.minus(DENIED).micros())
+            .bind(now.micros())
             .bind(runtime.as_str())
             .fetch_one(&self.readers)
             .await
@@ -158,7 +171,7 @@ impl AccessStore for SqliteStore {
         &self,
         new: &NewCredential,
         runtimes: &[(RuntimeId, Option<Push>)],
-        _now: Timestamp,
+        now: Timestamp,
     ) -> Result<Option<Vec<RuntimeId>>, StoreError> {
         const DOING: &str = "keep a credential";
         let Credential { id, user, provider, .. } = &new.credential;
@@ -168,13 +181,21 @@ impl AccessStore for SqliteStore {
             return Ok(None);
         }
         failpoint::reached("keep.written");
-        let served = use_for(&mut step, user, provider, id, runtimes, Take::FIRST, DOING).await?;
+        // Those that use it already have a new secret from here on, whether they are named or not.
+        let mut with_it = users_of(&mut step, id).await.doing(DOING)?;
+        let served = use_for(&mut step, user, provider, id, runtimes, Take::FIRST, now, DOING).await?;
         failpoint::reached("keep.assigned");
-        if served.is_some() {
+        if let Some(served) = &served {
+            with_it.retain(|runtime| !served.contains(runtime));
+            for runtime in &with_it {
+                let login = Some(new.credential.owner.login.clone());
+                notice::own(&mut step, user, runtime, Kind::Replaced, login, now, DOING).await?;
+            }
             credential::forget_unused(&mut step, user).await.doing(DOING)?;
             failpoint::reached("keep.forgotten");
             step.commit().await.doing(DOING)?;
             failpoint::reached("keep.committed");
+            self.stirred.notify_one();
         }
         Ok(served)
     }
@@ -184,9 +205,9 @@ impl AccessStore for SqliteStore {
         user: &UserId,
         credential: &CredentialId,
         runtimes: &[(RuntimeId, Option<Push>)],
-        _now: Timestamp,
+        now: Timestamp,
     ) -> Result<Option<Vec<RuntimeId>>, StoreError> {
-        self.use_known(user, credential, runtimes, Take::FIRST).await
+        self.use_known(user, credential, runtimes, Take::FIRST, now).await
     }
 
     async fn share(
@@ -195,8 +216,9 @@ impl AccessStore for SqliteStore {
         credential: &CredentialId,
         runtimes: &[(RuntimeId, Option<Push>)],
         instead: Option<&CredentialId>,
+        now: Timestamp,
     ) -> Result<Option<Vec<RuntimeId>>, StoreError> {
-        self.use_known(user, credential, runtimes, Take { first: false, instead }).await
+        self.use_known(user, credential, runtimes, Take { first: false, instead }, now).await
     }
 
     async fn propose(
@@ -227,7 +249,9 @@ impl AccessStore for SqliteStore {
         .doing(DOING)?;
         forget_attempts(&mut step, user, runtime).await.doing(DOING)?;
         credential::forget_unused(&mut step, user).await.doing(DOING)?;
+        notice::mark(&mut step, user.as_str(), runtime.as_str()).await.doing(DOING)?;
         step.commit().await.doing(DOING)?;
+        self.stirred.notify_one();
         Ok(true)
     }
 
@@ -236,7 +260,7 @@ impl AccessStore for SqliteStore {
         user: &UserId,
         runtime: &RuntimeId,
         take: bool,
-        _now: Timestamp,
+        now: Timestamp,
     ) -> Result<bool, StoreError> {
         const DOING: &str = "settle a proposed credential";
         let mut step = self.step(DOING).await?;
@@ -275,14 +299,27 @@ impl AccessStore for SqliteStore {
         if settled == 0 {
             return Ok(false);
         }
+        if take {
+            let login = login_in_use(&mut step, user, runtime).await.doing(DOING)?;
+            notice::own(&mut step, user, runtime, Kind::Replaced, login, now, DOING).await?;
+        } else {
+            notice::mark(&mut step, user.as_str(), runtime.as_str()).await.doing(DOING)?;
+        }
         credential::forget_unused(&mut step, user).await.doing(DOING)?;
         step.commit().await.doing(DOING)?;
+        self.stirred.notify_one();
         Ok(true)
     }
 
-    async fn delete(&self, user: &UserId, runtime: &RuntimeId) -> Result<Option<Deleted>, StoreError> {
+    async fn delete(
+        &self,
+        user: &UserId,
+        runtime: &RuntimeId,
+        now: Timestamp,
+    ) -> Result<Option<Deleted>, StoreError> {
         const DOING: &str = "delete a token";
         let mut step = self.step(DOING).await?;
+        let login = login_in_use(&mut step, user, runtime).await.doing(DOING)?;
         let deleted = sqlx::query(
             "DELETE FROM assignments WHERE user_id = $1 AND runtime_id = $2 AND credential_id IS NOT NULL
              RETURNING credential_id",
@@ -310,9 +347,11 @@ impl AccessStore for SqliteStore {
             .await
             .doing(DOING)?;
         forget_attempts(&mut step, user, runtime).await.doing(DOING)?;
+        notice::own(&mut step, user, runtime, Kind::Deleted, login, now, DOING).await?;
         failpoint::reached("delete.done");
         step.commit().await.doing(DOING)?;
         failpoint::reached("delete.committed");
+        self.stirred.notify_one();
         let credential_gone = left.is_none();
         if credential_gone {
             self.empty_log().await;
@@ -335,7 +374,7 @@ impl AccessStore for SqliteStore {
             concat!(
                 "INSERT INTO mutes (user_id, runtime_id) SELECT u.id, r.id",
                 visible!(),
-                "WHERE u.id = $1 AND r.id = $2 ON CONFLICT (user_id, runtime_id) DO NOTHING"
+                "WHERE u.id = $1 AND r.id = $2 ON CONFLICT (user_id, runtime_id) DO UPDATE SET until = NULL"
             )
         } else {
             "DELETE FROM mutes WHERE user_id = $1 AND runtime_id = $2"
@@ -359,13 +398,28 @@ impl AccessStore for SqliteStore {
         runtime: &RuntimeId,
         push: &Push,
     ) -> Result<(), StoreError> {
-        sqlx::query("UPDATE assignments SET push = $3 WHERE credential_id = $1 AND runtime_id = $2")
-            .bind(credential.as_str())
-            .bind(runtime.as_str())
-            .bind(json("assignments.push", push)?)
-            .execute(&self.writer)
-            .await
-            .doing("note what the provider said about a repository")?;
+        const DOING: &str = "note what the provider said about a repository";
+        let mut step = self.step(DOING).await?;
+        let changed = sqlx::query(
+            "UPDATE assignments SET push = $3
+             WHERE credential_id = $1 AND runtime_id = $2 AND push IS DISTINCT FROM $3 RETURNING user_id",
+        )
+        .bind(credential.as_str())
+        .bind(runtime.as_str())
+        .bind(json("assignments.push", push)?)
+        .fetch_all(&mut *step)
+        .await
+        .doing(DOING)?;
+        if changed.is_empty() {
+            // As it is nearly always: nothing to wait for the disk for.
+            return step.rollback().await.doing(DOING);
+        }
+        for row in &changed {
+            let user = Columns::new(row).read("assignments.user_id")?;
+            notice::mark(&mut step, user, runtime.as_str()).await.doing(DOING)?;
+        }
+        step.commit().await.doing(DOING)?;
+        self.stirred.notify_one();
         Ok(())
     }
 
@@ -434,6 +488,7 @@ impl SqliteStore {
         credential: &CredentialId,
         runtimes: &[(RuntimeId, Option<Push>)],
         take: Take<'_>,
+        now: Timestamp,
     ) -> Result<Option<Vec<RuntimeId>>, StoreError> {
         const DOING: &str = "use a credential for further runtimes";
         let mut step = self.step(DOING).await?;
@@ -445,10 +500,11 @@ impl SqliteStore {
             .doing(DOING)?;
         let Some(row) = row else { return Ok(None) };
         let provider = Columns::new(&row).id("credentials.provider_id")?;
-        let served = use_for(&mut step, user, &provider, credential, runtimes, take, DOING).await?;
+        let served = use_for(&mut step, user, &provider, credential, runtimes, take, now, DOING).await?;
         if served.is_some() {
             credential::forget_unused(&mut step, user).await.doing(DOING)?;
             step.commit().await.doing(DOING)?;
+            self.stirred.notify_one();
         }
         Ok(served)
     }
@@ -470,6 +526,7 @@ impl Take<'_> {
 /// Uses a credential for runtimes in place of what it may replace, and answers which. `None` if one of them is not
 /// the user's, or not at that provider. The question about the further ones is part of the statement that takes them:
 /// they were chosen a moment ago, and another tab may have given one a token since.
+#[expect(clippy::too_many_arguments, reason = "a step of the business, and who takes it when")]
 async fn use_for(
     step: &mut SqliteConnection,
     user: &UserId,
@@ -477,6 +534,7 @@ async fn use_for(
     credential: &CredentialId,
     runtimes: &[(RuntimeId, Option<Push>)],
     take: Take<'_>,
+    now: Timestamp,
     doing: &'static str,
 ) -> Result<Option<Vec<RuntimeId>>, StoreError> {
     let mut served = Vec::with_capacity(runtimes.len());
@@ -484,6 +542,7 @@ async fn use_for(
         if !may_use(step, user, provider, runtime).await.doing(doing)? {
             return Ok(None);
         }
+        let had_one = login_in_use(step, user, runtime).await.doing(doing)?.is_some();
         let taken = sqlx::query(
             "INSERT INTO assignments (user_id, runtime_id, credential_id, push) VALUES ($1, $2, $3, $4)
              ON CONFLICT (user_id, runtime_id) DO UPDATE SET
@@ -503,6 +562,9 @@ async fn use_for(
         .doing(doing)?;
         if taken.rows_affected() > 0 {
             forget_attempts(step, user, runtime).await.doing(doing)?;
+            let kind = if had_one { Kind::Replaced } else { Kind::Added };
+            let login = login_in_use(step, user, runtime).await.doing(doing)?;
+            notice::own(step, user, runtime, kind, login, now, doing).await?;
             served.push(runtime.clone());
         }
     }
@@ -515,14 +577,14 @@ pub(super) async fn drop_undecided(
     since: Timestamp,
     doing: &'static str,
 ) -> Result<(), StoreError> {
-    let users = sqlx::query(
-        "SELECT DISTINCT user_id FROM assignments WHERE proposed_id IS NOT NULL AND proposed_at <= $1",
+    let dropped = sqlx::query(
+        "SELECT user_id, runtime_id FROM assignments WHERE proposed_id IS NOT NULL AND proposed_at <= $1",
     )
     .bind(since.micros())
     .fetch_all(&mut *step)
     .await
     .doing(doing)?;
-    if users.is_empty() {
+    if dropped.is_empty() {
         return Ok(());
     }
     for statement in [
@@ -531,8 +593,14 @@ pub(super) async fn drop_undecided(
     ] {
         sqlx::query(statement).bind(since.micros()).execute(&mut *step).await.doing(doing)?;
     }
-    for row in users {
-        let user: UserId = Columns::new(&row).id("assignments.user_id")?;
+    let mut users = BTreeSet::new();
+    for row in &dropped {
+        let mut columns = Columns::new(row);
+        let user: UserId = columns.id("assignments.user_id")?;
+        notice::mark(step, user.as_str(), columns.read("assignments.runtime_id")?).await.doing(doing)?;
+        users.insert(user);
+    }
+    for user in users {
         credential::forget_unused(step, &user).await.doing(doing)?;
     }
     Ok(())
@@ -553,6 +621,34 @@ async fn may_use(
             .fetch_optional(step)
             .await?;
     Ok(row.is_some())
+}
+
+/// Whose token a runtime of the user uses, at the provider.
+async fn login_in_use(
+    step: &mut SqliteConnection,
+    user: &UserId,
+    runtime: &RuntimeId,
+) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT c.owner_login FROM assignments s JOIN credentials c ON c.id = s.credential_id
+         WHERE s.user_id = $1 AND s.runtime_id = $2",
+    )
+    .bind(user.as_str())
+    .bind(runtime.as_str())
+    .fetch_optional(step)
+    .await
+}
+
+/// The runtimes that use a credential.
+async fn users_of(
+    step: &mut SqliteConnection,
+    credential: &CredentialId,
+) -> Result<Vec<RuntimeId>, sqlx::Error> {
+    let ids: Vec<String> = sqlx::query_scalar("SELECT runtime_id FROM assignments WHERE credential_id = $1")
+        .bind(credential.as_str())
+        .fetch_all(step)
+        .await?;
+    Ok(ids.into_iter().map(RuntimeId).collect())
 }
 
 /// How earlier attempts for a runtime went no longer matters, in any of the user's browsers.
@@ -610,6 +706,7 @@ struct Packed {
     account_name: String,
     push: Option<String>,
     muted: i64,
+    muted_until: Option<Timestamp>,
     denied_at: Option<Timestamp>,
     begun_at: Option<Timestamp>,
     in_use: i64,
@@ -635,6 +732,7 @@ impl Packed {
             credential: credential.filter(|_| self.in_use != 0),
             push: self.push.map(|text| parse("assignments.push", &text)).transpose()?,
             muted: self.muted != 0,
+            muted_until: self.muted_until.filter(|_| self.muted != 0),
             // Beginning anew forgets the denial before it, so a denial is always the later of the two.
             attempt: self.denied_at.map(Attempt::Denied).or(self.begun_at.map(Attempt::Pending)),
         })

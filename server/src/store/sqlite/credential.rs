@@ -8,12 +8,12 @@ use sqlx::{
 };
 
 use super::{
-    Doing, SqliteStore,
+    Doing, SqliteStore, notice,
     row::{Columns, json, micros, optional_json, parse},
 };
 use crate::{
     clock::Timestamp,
-    credential::{Credential, Method, ProviderAccount},
+    credential::{Credential, Method, ProviderAccount, Standing, Trouble},
     id::{CredentialId, OauthAppId, ProviderId, UserId},
     seal::Sealed,
     store::{LONGEST_RENEWAL, Lease, NewCredential, StoreError},
@@ -134,13 +134,28 @@ impl SqliteStore {
     }
 
     pub(super) async fn write_verdict(&self, credential: &Credential) -> Result<bool, StoreError> {
+        const DOING: &str = "note what the provider said";
         let statement = concat!(
             "UPDATE credentials SET ",
             checked!(),
             " WHERE id = $1 AND user_id = $2 AND provider_id = $3 AND generation = $4"
         );
-        let written = bind(sqlx::query(statement), credential)?.execute(&self.writer).await;
-        unless_taken(written).doing("note what the provider said")
+        let mut step = self.step(DOING).await?;
+        let before = read_notable(&mut step, &credential.id, DOING).await?;
+        let written = bind(sqlx::query(statement), credential)?.execute(&mut *step).await;
+        if !unless_taken(written).doing(DOING)? {
+            return Ok(false);
+        }
+        // As a rule nothing has changed: most of what is checked is as it was an hour ago.
+        let changed = before != Some(Notable::of(credential)?);
+        if changed {
+            notice::mark_users_of(&mut step, &credential.id).await.doing(DOING)?;
+        }
+        step.commit().await.doing(DOING)?;
+        if changed {
+            self.stirred.notify_one();
+        }
+        Ok(true)
     }
 
     pub(super) async fn take_lease(
@@ -152,7 +167,7 @@ impl SqliteStore {
     ) -> Result<Lease, StoreError> {
         const DOING: &str = "take the lease to renew a credential";
         // A lease that nobody ended is one whose holder got no answer.
-        let row = sqlx::query(
+        let rows = sqlx::query(
             "UPDATE credentials
              SET renewal_lost_at = COALESCE(renewal_lost_at, CASE WHEN lease_until IS NOT NULL THEN $3 END),
                  lease_until = $4
@@ -165,11 +180,12 @@ impl SqliteStore {
         .bind(now.micros())
         .bind(until.micros())
         .bind(now.plus(LONGEST_RENEWAL).micros())
-        .fetch_optional(&self.writer)
+        // To the end: only then it is on the disk, or is known not to be.
+        .fetch_all(&self.writer)
         .await
         .doing(DOING)?;
-        let Some(row) = row else { return Ok(Lease::Refused) };
-        Ok(Lease::Taken { lost_at: Columns::new(&row).optional_time("credentials.renewal_lost_at")? })
+        let Some(row) = rows.first() else { return Ok(Lease::Refused) };
+        Ok(Lease::Taken { lost_at: Columns::new(row).optional_time("credentials.renewal_lost_at")? })
     }
 
     pub(super) async fn end_lease(
@@ -196,9 +212,77 @@ impl SqliteStore {
 
     pub(super) async fn write_renewed(&self, new: &NewCredential) -> Result<bool, StoreError> {
         const DOING: &str = "keep a renewed credential";
-        let mut connection = self.writer.acquire().await.doing(DOING)?;
-        replace(&mut connection, new, DOING).await
+        let mut step = self.step(DOING).await?;
+        if !replace(&mut step, new, DOING).await? {
+            return Ok(false);
+        }
+        notice::mark_users_of(&mut step, &new.credential.id).await.doing(DOING)?;
+        step.commit().await.doing(DOING)?;
+        self.stirred.notify_one();
+        Ok(true)
     }
+}
+
+/// What of a credential decides how its user's access is. The rest may change with each check.
+#[derive(Eq, PartialEq)]
+struct Notable {
+    invalid: bool,
+    refused: bool,
+    unreachable: bool,
+    owner_id: String,
+    scopes: Option<String>,
+    expires_at: Option<i64>,
+    noted_end: Option<i64>,
+    renew_at: Option<i64>,
+}
+
+impl Notable {
+    fn of(credential: &Credential) -> Result<Self, StoreError> {
+        let (invalid, refused, unreachable) = doubts(&credential.standing);
+        Ok(Self {
+            invalid,
+            refused,
+            unreachable,
+            owner_id: credential.owner.id.clone(),
+            scopes: optional_json("credentials.scopes", credential.scopes.as_ref())?,
+            expires_at: micros(credential.expires_at),
+            noted_end: micros(credential.noted_end),
+            renew_at: micros(credential.renew_at),
+        })
+    }
+}
+
+fn doubts(standing: &Standing) -> (bool, bool, bool) {
+    let unreachable = matches!(standing.trouble, Some((Trouble::Unreachable, _)));
+    (standing.invalid, standing.rejected_since.is_some(), unreachable)
+}
+
+/// As it is kept. `None` if it is gone.
+async fn read_notable(
+    step: &mut SqliteConnection,
+    id: &CredentialId,
+    doing: &'static str,
+) -> Result<Option<Notable>, StoreError> {
+    let row = sqlx::query(
+        "SELECT standing, owner_id, scopes, expires_at, noted_end, renew_at FROM credentials WHERE id = $1",
+    )
+    .bind(id.as_str())
+    .fetch_optional(step)
+    .await
+    .doing(doing)?;
+    let Some(row) = row else { return Ok(None) };
+    let mut columns = Columns::new(&row);
+    let (invalid, refused, unreachable) = doubts(&columns.json("credentials.standing")?);
+    Ok(Some(Notable {
+        invalid,
+        refused,
+        unreachable,
+        owner_id: columns.read("credentials.owner_id")?,
+        scopes: columns.read("credentials.scopes")?,
+        expires_at: columns.read("credentials.expires_at")?,
+        noted_end: columns.read("credentials.noted_end")?,
+        renew_at: columns.read("credentials.renew_at")?,
+    }))
 }
 
 /// Keeps a credential, or replaces the one of its id and generation before. `false` if neither is possible: somebody

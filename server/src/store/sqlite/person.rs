@@ -10,6 +10,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     id::UserId,
+    notice,
     person::{Name, OneTimeLink, Session, User},
     secret::Fingerprint,
     store::{INCIDENTS_KEPT, PersonStore, Redeemed, StoreError, UNDECIDED},
@@ -326,6 +327,7 @@ impl PersonStore for SqliteStore {
             ("DELETE FROM login_attempts WHERE begun_at <= $1", now.minus(super::access::PENDING)),
             ("DELETE FROM denials WHERE denied_at <= $1", now.minus(super::access::DENIED)),
             ("DELETE FROM incidents WHERE ended_at <= $1", now.minus(INCIDENTS_KEPT)),
+            ("DELETE FROM events WHERE at <= $1", now.minus(notice::KEPT)),
             ("DELETE FROM refusals WHERE refused_at <= $1", now.minus(super::refusal::REMEMBERED)),
         ] {
             sqlx::query(statement).bind(over.micros()).execute(&mut *step).await.doing(DOING)?;

@@ -156,7 +156,7 @@ async fn a_delete_during_a_backup_does_not_wait_for_it() {
     let mut old = store.readers.begin().await.expect("a long read");
     sqlx::query("SELECT count(*) FROM credentials").fetch_one(&mut *old).await.expect("its moment");
     let runtime = contract::runtime("acme.production");
-    let deleting = store.delete(&new.credential.user, &runtime);
+    let deleting = store.delete(&new.credential.user, &runtime, contract::NOW);
     let in_time = tokio::time::timeout(std::time::Duration::from_secs(3), deleting).await;
     in_time.expect("in time").expect("an answer").expect("deleted");
     assert!(found(&store.path, 0xC3), "the older moment is still being read");
@@ -229,7 +229,10 @@ async fn the_ciphertext_of_a_deleted_token_is_in_no_file() {
     second.sealed.0 = needle(0xB2).to_vec();
     assert!(contract::keep(&store, &second, &["acme.production"]).await);
     assert!(found(&store.path, 0xB2), "the test looks in the right place");
-    store.delete(&contract::id("alice"), &contract::runtime("acme.production")).await.expect("deleted");
+    store
+        .delete(&contract::id("alice"), &contract::runtime("acme.production"), contract::NOW)
+        .await
+        .expect("deleted");
     assert!(!found(&store.path, 0xA1) && !found(&store.path, 0xB2));
 }
 

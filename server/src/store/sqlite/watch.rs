@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use super::{
     Doing, SqliteStore,
     access::visible,
+    notice::read_incident,
     row::{Columns, json, micros},
 };
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
     store::{FAIR_AMONG, LONGEST_CHECK, StoreError, WatchStore, Watched},
     watch::{
         due,
-        host::{Host, Incident, Trouble},
+        host::{Host, Incident},
     },
 };
 
@@ -222,21 +223,6 @@ impl WatchStore for SqliteStore {
         .fetch_all(&self.readers)
         .await
         .doing("read incidents")?;
-        rows.iter()
-            .map(|row| {
-                let mut columns = Columns::new(row);
-                Ok(Incident {
-                    host: columns.read("incidents.host")?,
-                    began_at: columns.time("incidents.began_at")?,
-                    trouble: Trouble::parse(columns.read("incidents.kind")?).ok_or_else(|| {
-                        StoreError::Unreadable {
-                            column: "incidents.kind",
-                            problem: "not a kind of trouble".to_owned(),
-                        }
-                    })?,
-                    ended_at: columns.optional_time("incidents.ended_at")?,
-                })
-            })
-            .collect()
+        rows.iter().map(read_incident).collect()
     }
 }

@@ -1,0 +1,1 @@
+//! Every turn, in tables.
