@@ -11,7 +11,7 @@ use crate::{
     id::{RuntimeId, UserId},
     provider::{Age, Identity, Provider, ProviderError, Registry, TokenExpiry},
     random::Entropy,
-    renew::{Renewer, Setback, TokensError},
+    renew::{Renewer, Setback, TokensError, Why},
     store::{Store, StoreError},
     watch::{
         due,
@@ -278,7 +278,8 @@ impl Checker {
         let provider = self.registry.provider(&known.provider).ok_or(CheckError::NothingThere)?.as_ref();
         let host = provider.host();
         let asked_at = self.clock.now();
-        let renewed = self.renewer.tokens(&known.id).await.map(|handed| (handed.credential, handed.tokens));
+        let renewed =
+            self.renewer.tokens(&known.id, Why::Check).await.map(|handed| (handed.credential, handed.tokens));
         let (mut credential, mut tokens) = self.or_weighed(known, &host, asked_at, renewed).await?;
         let age = if credential.generation == known.generation {
             Age::Settled

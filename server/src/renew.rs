@@ -103,6 +103,16 @@ pub fn dates(grant: &Grant, sent_at: Timestamp) -> (Option<Timestamp>, Option<Ti
     (renew_at.filter(|_| grant.refresh.is_some()), user_acts_at)
 }
 
+/// Why somebody wants tokens.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Why {
+    /// To use them, however often. Where the provider gave no new ones, it is asked again when the credential is due,
+    /// not sooner: thousands of readers of one dead grant are no reason to ask thousands of times.
+    Use,
+    /// To see how the credential is: because it is due, or because its user wants to know.
+    Check,
+}
+
 /// Tokens to use now.
 pub struct Handed {
     /// Whose.
@@ -144,10 +154,13 @@ impl Renewer {
     ///
     /// # Errors
     /// As [`TokensError`] says.
-    pub async fn tokens(self: &Arc<Self>, id: &CredentialId) -> Result<Handed, TokensError> {
+    pub async fn tokens(self: &Arc<Self>, id: &CredentialId, why: Why) -> Result<Handed, TokensError> {
         let (credential, tokens) = self.open(id).await?;
         if !self.due(&credential) {
             return Ok(self.hand(credential, tokens));
+        }
+        if why == Why::Use && rests(&credential, self.clock.now()) {
+            return Err(TokensError::NotRenewed(Setback::NotAsked));
         }
         let (credential, tokens) = self.on_its_own(id, credential.generation, false).await?;
         Ok(self.hand(credential, tokens))
@@ -389,6 +402,14 @@ impl Renewer {
         self.store.record(&credential).await?;
         Ok(())
     }
+}
+
+/// Whether the last question brought nothing, and it is not yet time for the next.
+fn rests(credential: &Credential, now: Timestamp) -> bool {
+    let standing = &credential.standing;
+    // A time further ahead was written before the clock was set back.
+    let later = |at: Timestamp| now < at && at <= now.plus(due::LONGEST);
+    (standing.invalid || standing.trouble.is_some()) && credential.due_at.is_none_or(later)
 }
 
 /// A refusal that has its reason here.

@@ -295,7 +295,7 @@ impl Gate {
                 next = cause.get_ref().map(|inner| inner as &(dyn Error + 'static)).or(next);
             }
         }
-        Fault::Dropped
+        if error.is_connect() { Fault::Unconnected } else { Fault::Dropped }
     }
 }
 
@@ -474,6 +474,8 @@ pub enum Fault {
     Address,
     /// Nobody listens.
     Refused,
+    /// No connection, for another reason.
+    Unconnected,
     /// No TLS, or a certificate that is not trusted.
     Trust,
     /// The connection ended early, or was no HTTP.
@@ -495,6 +497,7 @@ impl Fault {
             | Self::Name
             | Self::Address
             | Self::Refused
+            | Self::Unconnected
             | Self::Trust
             | Self::Elsewhere
             | Self::Unfit => false,
@@ -515,6 +518,7 @@ impl fmt::Display for Fault {
             Self::Name => f.write_str("no address for the host's name"),
             Self::Address => f.write_str("the host's address is one that is never connected to"),
             Self::Refused => f.write_str("connection refused"),
+            Self::Unconnected => f.write_str("no connection"),
             Self::Trust => f.write_str("no connection that can be trusted"),
             Self::Dropped => f.write_str("connection lost"),
             Self::TooLarge(limit) => write!(f, "more than {} KiB", limit / 1024),

@@ -137,6 +137,13 @@ impl SqliteStore {
         path.metadata().is_ok_and(|file| file.is_file() && file.len() > 0)
     }
 
+    /// From now on every write fails, as with a full disk; or no longer.
+    #[cfg(test)]
+    pub(crate) async fn refuse_writes(&self, refuse: bool) {
+        let statement = if refuse { "PRAGMA query_only = ON" } else { "PRAGMA query_only = OFF" };
+        sqlx::query(statement).execute(&self.writer).await.expect("the only connection that writes");
+    }
+
     /// A transaction that holds the write lock from the start. Dropped without a commit, it leaves nothing behind.
     async fn step(&self, doing: &'static str) -> Result<Transaction<'static, Sqlite>, StoreError> {
         self.writer.begin_with("BEGIN IMMEDIATE").await.doing(doing)

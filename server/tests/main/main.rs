@@ -24,6 +24,7 @@
 //! - [`kinds`]: the same at hosts of several kinds
 //! - [`bitbucket_data_center`]: what only Bitbucket Data Center does
 //! - [`canaries`]: where secrets must not be found
+//! - [`clocks`]: with a clock that is wrong
 //! - [`crashes`]: backed up, restored, with the wrong key
 //! - [`killed`]: killed in the middle, by several processes at once, with a full disk
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
@@ -36,6 +37,7 @@ mod site;
 mod bitbucket;
 mod bitbucket_data_center;
 mod canaries;
+mod clocks;
 mod crashes;
 mod doors;
 mod headers;

@@ -958,3 +958,39 @@ mod revocation {
         assert_eq!(page(Method::Oauth2, Kind::GithubApp), "/settings/apps/authorizations");
     }
 }
+
+#[tokio::test]
+async fn it_is_told_apart_whether_a_renewal_without_an_answer_may_have_been_done() {
+    let http = outgoing();
+    let lost = |answer: &Result<Grant, GrantError>| match answer {
+        Err(GrantError::Lost(_)) => true,
+        Err(GrantError::Unreachable(_)) => false,
+        _ => panic!("an answer"),
+    };
+    for (answer, may_have_been) in [
+        (status(500), true),
+        (page(502), true),
+        (page(503), true),
+        (status(504), true),
+        (status(408), true),
+        (status(200), true),
+        (page(200), true),
+        (plain(200, "{\"access_tok"), true),
+        (status(200).set_body_json(json!({ "token_type": "bearer" })), true),
+        (status(204), true),
+        (page(301), false),
+        (page(400), false),
+        (page(401), false),
+        (page(403), false),
+        (page(404), false),
+        (oauth_error(400, "something_new"), false),
+    ] {
+        let mock = MockServer::start().await;
+        let code = format!("{answer:?}");
+        Mock::given(matchers::any()).respond_with(answer).mount(&mock).await;
+        assert_eq!(lost(&refresh(&github(&mock.uri(), &http)).await), may_have_been, "{code}");
+        assert_eq!(mock.received_requests().await.unwrap().len(), 1, "asked once: {code}");
+    }
+    let nobody = { MockServer::builder().start().await.uri() };
+    assert!(!lost(&refresh(&github(&nobody, &http)).await), "nothing was sent");
+}

@@ -167,7 +167,7 @@ impl SqliteStore {
     ) -> Result<Lease, StoreError> {
         const DOING: &str = "take the lease to renew a credential";
         // A lease that nobody ended is one whose holder got no answer.
-        let row = sqlx::query(
+        let rows = sqlx::query(
             "UPDATE credentials
              SET renewal_lost_at = COALESCE(renewal_lost_at, CASE WHEN lease_until IS NOT NULL THEN $3 END),
                  lease_until = $4
@@ -180,11 +180,12 @@ impl SqliteStore {
         .bind(now.micros())
         .bind(until.micros())
         .bind(now.plus(LONGEST_RENEWAL).micros())
-        .fetch_optional(&self.writer)
+        // To the end: only then it is on the disk, or is known not to be.
+        .fetch_all(&self.writer)
         .await
         .doing(DOING)?;
-        let Some(row) = row else { return Ok(Lease::Refused) };
-        Ok(Lease::Taken { lost_at: Columns::new(&row).optional_time("credentials.renewal_lost_at")? })
+        let Some(row) = rows.first() else { return Ok(Lease::Refused) };
+        Ok(Lease::Taken { lost_at: Columns::new(row).optional_time("credentials.renewal_lost_at")? })
     }
 
     pub(super) async fn end_lease(
