@@ -20,16 +20,16 @@ pub(super) fn html(access: &RuntimeAccess, course: &Course) -> String {
     let row = &access.row;
     view! {
         {revocation::view(&access.revocations)}
-        <section class="sheet padded">
+        <section class="sheet padded part">
             <h2>"Details"</h2>
             {detail::view(access, course)}
             {row.token.is_some().then(|| check(row))}
         </section>
-        <section class="sheet padded">
+        <section class="sheet padded part">
             <h2>"Notifications"</h2>
             {mute(row)}
         </section>
-        <section class="sheet padded">
+        <section class="sheet padded part">
             <h2>"What happened"</h2>
             {timeline(&course.happenings)}
         </section>
