@@ -13,7 +13,7 @@ import { Gitward, password, runtimeId, usual } from './fixtures/gitward.mjs';
 import { Guard } from './fixtures/guard.mjs';
 import { field, hydrated, markHydrated, Person, submit, waitForHydration } from './fixtures/person.mjs';
 import { app, hosts } from './tool/hosts.mjs';
-import { redeem, setUpLink, startForge, startGitward } from './tool/site.mjs';
+import { redeem, setUpLink, startForge, startGitward, startMailbox } from './tool/site.mjs';
 
 export { expect, field, hosts, hydrated, password, runtimeId, submit, usual };
 
@@ -22,6 +22,8 @@ export const test = base.extend({
   declaration: [usual, { option: true }],
   /** What the host `main` of the configuration is. */
   host: [hosts.github, { option: true }],
+  /** Whether there is a mail server. */
+  mail: [false, { option: true }],
   /** Who is signed in; null for a stranger. */
   signedInAs: ['mara', { option: true }],
   /** Whether nobody has set up this Gitward yet. */
@@ -56,14 +58,16 @@ export const test = base.extend({
     await ghes.program.stop();
   },
 
-  gitward: async ({ template, fresh, declaration, forge, ghes }, use, info) => {
+  gitward: async ({ template, fresh, declaration, forge, ghes, mail }, use, info) => {
     const dir = mkdtempSync(join(tmpdir(), 'gitward-'));
     if (!fresh) cpSync(template.dir, dir, { recursive: true });
-    const gitward = new Gitward({ dir, forge, ghes });
+    const mailbox = mail ? await startMailbox() : undefined;
+    const gitward = new Gitward({ dir, forge, ghes, mailbox });
     if (!fresh) gitward.sessions.mara = template.session;
     await gitward.start(declaration);
     await use(gitward);
     await gitward.stop();
+    await mailbox?.stop();
     if (info.status !== info.expectedStatus) await info.attach('gitward.log', { body: gitward.log });
     rmSync(dir, { recursive: true });
   },

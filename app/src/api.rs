@@ -4,8 +4,10 @@
 //! is one line that calls it.
 
 pub mod light;
+pub mod notice;
 pub mod part;
 pub mod person;
+pub mod stream;
 pub mod token;
 
 #[cfg(feature = "ssr")]
@@ -19,6 +21,7 @@ mod backend {
     use leptos::prelude::use_context;
 
     use super::{
+        notice::{Course, MailMode, NoticePage, NoticeSettings, WebhookFormat},
         person::{LinkPurpose, Visitor},
         token::{Added, NewToken, RuntimeAccess, TokenPage, TokenQuery},
     };
@@ -63,7 +66,34 @@ mod backend {
         /// Asks the provider again, now.
         async fn check_again(&self, runtime: String) -> Result<(), ApiError>;
         /// Hides or shows the notifications about one runtime.
-        async fn hide_notifications(&self, runtime: String, hide: bool) -> Result<(), ApiError>;
+        ///
+        /// With `days`, which is 1 or 7, they are hidden for so long; with 0 until the visitor shows them again.
+        async fn hide_notifications(&self, runtime: String, hide: bool, days: u32) -> Result<(), ApiError>;
+        /// How one runtime's access came to where it is, and how it goes on.
+        async fn course(&self, runtime: String) -> Result<Course, ApiError>;
+
+        /// What the visitor was told, before this notice or up to the last one.
+        async fn notices(&self, before: Option<i64>) -> Result<NoticePage, ApiError>;
+        /// Marks a notice read. One that is not the visitor's is passed over.
+        async fn mark_read(&self, id: i64) -> Result<(), ApiError>;
+        /// Marks all notices read up to this one.
+        async fn mark_all_read(&self, up_to: i64) -> Result<(), ApiError>;
+        /// Whether, and where else, the visitor is told what happens.
+        async fn notice_settings(&self) -> Result<NoticeSettings, ApiError>;
+        /// Tells the visitor what happens, or nothing any more.
+        async fn tell_me(&self, on: bool) -> Result<(), ApiError>;
+        /// How often the visitor wants mail; `hour` (0 to 23, UTC) is that of the one mail a day.
+        async fn set_mail(&self, mode: MailMode, hour: u8) -> Result<(), ApiError>;
+        /// Gives an address, and asks there whether it is the visitor's.
+        async fn give_address(&self, address: String) -> Result<(), ApiError>;
+        /// Takes an address into use, by the secret that was sent there.
+        async fn confirm_address(&self, secret: String) -> Result<(), ApiError>;
+        /// Forgets the visitor's addresses.
+        async fn forget_address(&self) -> Result<(), ApiError>;
+        /// Sets the visitor's webhook; its secret is in [`Self::notice_settings`] for a while.
+        async fn set_webhook(&self, url: String, format: WebhookFormat) -> Result<(), ApiError>;
+        /// Takes it away.
+        async fn remove_webhook(&self) -> Result<(), ApiError>;
 
         /// Whether this request is a form (`POST`) that was sent without script and expects a page in return.
         fn wants_page(&self) -> bool;

@@ -3,6 +3,7 @@
 pub mod frame;
 pub mod live;
 pub mod problem;
+pub mod stream;
 
 use leptos::prelude::*;
 

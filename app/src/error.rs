@@ -41,6 +41,16 @@ pub enum ApiError {
     UserNameUnusable,
     /// The token's end is no day, or over.
     EndUnusable,
+    /// Not the address of a mailbox.
+    AddressUnusable,
+    /// The link that was mailed to an address is spent, too old, or another person's.
+    AddressLinkSpent,
+    /// The operator has not set up mail.
+    NoMail,
+    /// The mail that asks whether an address is right could not be sent.
+    MailNotSent,
+    /// Not an address that a webhook may have.
+    WebhookUnusable(WebhookProblem),
     /// The provider was asked, or could not be; `RuntimeAccess::refusal` has the details.
     Refused,
     /// The token that was to be changed is no longer there: another tab was faster.
@@ -68,13 +78,26 @@ pub enum PasswordProblem {
     SameAsName,
 }
 
+/// Why an address can't be a webhook's.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum WebhookProblem {
+    /// Not an address at all, or too long.
+    NotAnAddress,
+    /// Not `https`.
+    NotHttps,
+    /// With a name or a password in it.
+    Password,
+    /// On this machine or in a private network, and the operator has not allowed that.
+    Private,
+}
+
 impl ApiError {
     /// The HTTP status that fits.
     pub fn status(self) -> u16 {
         match self {
             Self::SignInNeeded | Self::WrongNameOrPassword => 401,
             Self::TooManyAttempts { .. } => 429,
-            Self::LinkSpent => 410,
+            Self::LinkSpent | Self::AddressLinkSpent => 410,
             Self::WrongPassword
             | Self::Password(_)
             | Self::NameUnusable
@@ -82,8 +105,12 @@ impl ApiError {
             | Self::TokenMalformed
             | Self::UserNameUnusable
             | Self::EndUnusable
+            | Self::AddressUnusable
+            | Self::NoMail
+            | Self::WebhookUnusable(_)
             | Self::Refused
             | Self::MethodNotOffered => 422,
+            Self::MailNotSent => 503,
             Self::NotFound => 404,
             Self::TokenTooLong => 413,
             Self::TokenGone => 409,
@@ -102,6 +129,8 @@ impl ApiError {
             Self::TokenEmpty | Self::TokenTooLong | Self::TokenMalformed => field == "token",
             Self::UserNameUnusable => field == "user_name",
             Self::EndUnusable => field == "end",
+            Self::AddressUnusable => field == "address",
+            Self::WebhookUnusable(_) => field == "url",
             _ => false,
         }
     }
@@ -142,6 +171,29 @@ impl ApiError {
                 "That day is over. Choose the last day of the token, or leave the field empty, and paste the token \
                  again."
                     .into()
+            }
+            Self::AddressLinkSpent => {
+                "This link was used already, is too old, or was meant for somebody else. Give the address once more \
+                 in the notification settings."
+                    .into()
+            }
+            Self::AddressUnusable => "That is not the address of a mailbox. Check it and try again.".into(),
+            Self::NoMail => "Mail is not set up here. Ask your operator.".into(),
+            Self::MailNotSent => {
+                "The mail to that address could not be sent, so nothing waits for it. Try again in a few minutes."
+                    .into()
+            }
+            Self::WebhookUnusable(WebhookProblem::NotAnAddress) => {
+                "That is not a web address. Copy the whole address and try again.".into()
+            }
+            Self::WebhookUnusable(WebhookProblem::NotHttps) => {
+                "The address must begin with https://, so that nobody on the way reads along.".into()
+            }
+            Self::WebhookUnusable(WebhookProblem::Password) => {
+                "The address must not hold a name or a password. Messages are signed instead.".into()
+            }
+            Self::WebhookUnusable(WebhookProblem::Private) => {
+                "That address lies in a private network, where Gitward may not send to. Ask your operator.".into()
             }
             Self::Refused => "The token was not saved.".into(),
             Self::TokenGone => {

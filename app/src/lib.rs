@@ -29,6 +29,7 @@ mod made;
 pub mod page;
 pub mod path;
 
+pub use component::stream::LOOKING;
 #[cfg(feature = "ssr")]
 pub use document::shell;
 
@@ -39,10 +40,10 @@ use leptos_router::{
 };
 
 use crate::{
-    component::frame::Frame,
+    component::{frame::Frame, stream::Changes},
     page::{
-        DeletePage, HomePage, OncePage, PasswordPage, RuntimePage, SignInPage, nowhere::Nowhere,
-        tokens::TokensPage,
+        ConfirmPage, DeletePage, HomePage, NoticeSettingsPage, NoticesPage, OncePage, PasswordPage,
+        RuntimePage, SignInPage, nowhere::Nowhere, tokens::TokensPage,
     },
 };
 
@@ -51,6 +52,7 @@ use crate::{
 /// All pages wait for their data before the first byte leaves: status and text are right without script.
 #[component]
 pub fn App() -> impl IntoView {
+    provide_context(Changes::new());
     view! {
         <Router>
             <Frame>
@@ -65,6 +67,17 @@ pub fn App() -> impl IntoView {
                     <Route
                         path=(StaticSegment("tokens"), ParamSegment("runtime"), StaticSegment("delete"))
                         view=DeletePage
+                        ssr=SsrMode::Async
+                    />
+                    <Route path=StaticSegment("notifications") view=NoticesPage ssr=SsrMode::Async/>
+                    <Route
+                        path=(StaticSegment("notifications"), StaticSegment("settings"))
+                        view=NoticeSettingsPage
+                        ssr=SsrMode::Async
+                    />
+                    <Route
+                        path=(StaticSegment("notifications"), StaticSegment("confirm"))
+                        view=ConfirmPage
                         ssr=SsrMode::Async
                     />
                     <Route path=StaticSegment("password") view=PasswordPage ssr=SsrMode::Async/>

@@ -3,11 +3,14 @@
 //! [`component::live`](crate::component::live) makes the forms inside work without loading a page.
 
 pub(crate) mod access;
+pub(crate) mod course;
 pub(crate) mod delete;
 pub(crate) mod detail;
 pub(crate) mod form;
 pub(crate) mod health;
 pub(crate) mod home;
+pub(crate) mod notice_settings;
+pub(crate) mod notices;
 pub(crate) mod once;
 pub(crate) mod password;
 pub(crate) mod refusal;
@@ -31,8 +34,19 @@ pub(crate) async fn part(part: Part, id: String) -> Result<String, ApiError> {
             home::html(&name, page.counts)
         }
         Part::Runtime => {
-            let access = backend.runtime_access(id).await?;
-            [access::html(&access, false), detail::html(&access)].concat()
+            let access = backend.runtime_access(id.clone()).await?;
+            let course = course::html(&access, &backend.course(id).await?);
+            [access::html(&access, false).as_str(), "<div id=\"course\">", &course, "</div>"].concat()
+        }
+        Part::Course => {
+            let access = backend.runtime_access(id.clone()).await?;
+            course::html(&access, &backend.course(id).await?)
+        }
+        Part::Notices => notices::html(&backend.notices(id.parse().ok()).await?),
+        Part::NoticeSettings => notice_settings::html(&backend.notice_settings().await?),
+        Part::Confirm => {
+            backend.visitor().await?;
+            notice_settings::confirm(id)
         }
         Part::AccessDialog => access::html(&backend.runtime_access(id).await?, true),
         Part::Delete | Part::DeleteDialog => {

@@ -8,7 +8,10 @@ use leptos_router::hooks::{use_navigate, use_params_map, use_query_map};
 
 use crate::{
     api::part::Part,
-    component::live::{Live, Outcome},
+    component::{
+        live::{Live, Outcome, did_sentence},
+        stream::changes,
+    },
     path,
 };
 
@@ -24,12 +27,18 @@ fn query(name: &'static str) -> Memo<String> {
     Memo::new(move |_| query.read().get(name).unwrap_or_default())
 }
 
-/// A page that is one part, and where to go after its form.
+/// A page that is one part, and where to go after its form; or it stays, and says what was done.
 fn page(part: Part, id: Memo<String>) -> AnyView {
     let navigate = use_navigate();
+    let changes = changes();
+    let before = query("did");
+    let said = RwSignal::new(None::<String>);
     let done = Callback::new(move |outcome: Outcome| {
-        if let Ok((did, _)) = outcome.result {
-            if did == "changed" {
+        if let Ok((did, sentence)) = outcome.result {
+            if part.stays_after(did) {
+                said.set(Some(sentence));
+                changes.look_around();
+            } else if did == "changed" {
                 // Loads the page anew, with empty fields, also the second time.
                 let _ = window().location().set_href("/password?did=changed");
             } else {
@@ -37,7 +46,16 @@ fn page(part: Part, id: Memo<String>) -> AnyView {
             }
         }
     });
-    view! { <div class="narrow"><Live part=part id=id done=done/></div> }.into_any()
+    let said = part.stays_after("checked").then(|| {
+        let said = move || {
+            said.get().or_else(|| {
+                let did = &*before.read();
+                part.stays_after(did).then(|| did_sentence(did)).flatten().map(str::to_owned)
+            })
+        };
+        view! { <p class="said" role="status">{said}</p> }
+    });
+    view! { <div class="narrow">{said}<Live part=part id=id done=done/></div> }.into_any()
 }
 
 /// How things stand, in one card.
@@ -56,6 +74,24 @@ pub fn RuntimePage() -> impl IntoView {
 #[component]
 pub fn DeletePage() -> impl IntoView {
     page(Part::Delete, param("runtime"))
+}
+
+/// What the visitor was told, the latest first.
+#[component]
+pub fn NoticesPage() -> impl IntoView {
+    page(Part::Notices, query("before"))
+}
+
+/// Whether, and where else, the visitor is told.
+#[component]
+pub fn NoticeSettingsPage() -> impl IntoView {
+    page(Part::NoticeSettings, Memo::new(|_| String::new()))
+}
+
+/// Where a link leads that was mailed to an address: says whose it is, and asks whether that is right.
+#[component]
+pub fn ConfirmPage() -> impl IntoView {
+    page(Part::Confirm, query("secret"))
 }
 
 /// Where people sign in; leads to `?then=` afterwards.

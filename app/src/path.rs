@@ -12,6 +12,14 @@ pub const PASSWORD: &str = "/password";
 pub const SETUP: &str = "/setup";
 /// Everybody else's one-time link starts with this.
 pub const WELCOME: &str = "/welcome";
+/// What the visitor was told.
+pub const NOTICES: &str = "/notifications";
+/// Whether, and where else, the visitor is told.
+pub const NOTICE_SETTINGS: &str = "/notifications/settings";
+/// A link that was mailed to an address leads here, with its secret as `secret`.
+pub const CONFIRM: &str = "/notifications/confirm";
+/// What open pages listen to: server-sent events.
+pub const EVENTS: &str = "/events";
 /// OAuth2 starts here (`POST`).
 pub const CONNECT: &str = "/connect";
 /// The provider sends people back here.
@@ -22,6 +30,16 @@ pub const API: &str = "/api";
 /// The page to add or replace the token of one runtime; also the dialog's address without script.
 pub fn runtime(id: &str) -> String {
     format!("{TOKENS}/{id}")
+}
+
+/// The same page, saying what was done there.
+pub fn runtime_after(did: &str, id: &str) -> String {
+    format!("{TOKENS}/{id}?did={did}")
+}
+
+/// What the visitor was told before this notice.
+pub fn notices_before(notice: i64) -> String {
+    format!("{NOTICES}?before={notice}")
 }
 
 /// The page that asks before a token is deleted.
@@ -101,6 +119,12 @@ pub enum Place<'a> {
     Runtime(&'a str),
     /// [`delete`], with the runtime's id.
     Delete(&'a str),
+    /// [`NOTICES`].
+    Notices,
+    /// [`NOTICE_SETTINGS`].
+    NoticeSettings,
+    /// [`CONFIRM`].
+    Confirm,
     /// [`PASSWORD`].
     Password,
     /// [`SIGN_IN`].
@@ -122,6 +146,9 @@ impl<'a> Place<'a> {
             (Some("tokens"), None, ..) => Self::Tokens,
             (Some("tokens"), Some(runtime), None, _) => Self::Runtime(runtime),
             (Some("tokens"), Some(runtime), Some("delete"), None) => Self::Delete(runtime),
+            (Some("notifications"), None, ..) => Self::Notices,
+            (Some("notifications"), Some("settings"), None, _) => Self::NoticeSettings,
+            (Some("notifications"), Some("confirm"), None, _) => Self::Confirm,
             (Some("password"), None, ..) => Self::Password,
             (Some("sign-in"), None, ..) => Self::SignIn,
             (Some("setup"), Some(_), None, _) => Self::SetUp,
@@ -132,7 +159,7 @@ impl<'a> Place<'a> {
 
     /// Whether only people who are signed in come here.
     pub fn is_for_people(self) -> bool {
-        matches!(self, Self::Home | Self::Tokens | Self::Runtime(_) | Self::Delete(_) | Self::Password)
+        !matches!(self, Self::SignIn | Self::SetUp | Self::Welcome | Self::Nowhere)
     }
 
     /// What the window is called.
@@ -144,6 +171,9 @@ impl<'a> Place<'a> {
             Self::Runtime(_) => "Git provider access",
             Self::Delete(id) if is_plain(id) => return ["Delete the token of ", id, " · Gitward"].concat(),
             Self::Delete(_) => "Delete a token",
+            Self::Notices => "Notifications",
+            Self::NoticeSettings => "Notification settings",
+            Self::Confirm => "Confirm an address",
             Self::Password => "Change password",
             Self::SignIn => "Sign in",
             Self::SetUp => "Set up",
@@ -222,6 +252,9 @@ mod tests {
             "/tokens",
             "/tokens/a",
             "/tokens/a/delete",
+            "/notifications",
+            "/notifications/settings",
+            "/notifications/confirm",
             "/password",
             "/sign-in",
             "/setup/x",

@@ -432,3 +432,87 @@ async fn pasting_is_the_way_in_where_there_is_no_other() {
     page.says("Use the token you already added for labels and canary");
     assert!(page.html.contains("<details open"));
 }
+
+#[tokio::test]
+async fn every_page_has_the_bell_with_what_is_unread() {
+    let fake = Arc::new(Fake::default());
+    for place in ["/", "/tokens", "/tokens/r01", "/notifications", "/notifications/settings", "/password"] {
+        let page = ask(&fake, Method::GET, place, "").await;
+        assert_eq!(page.status, 200, "{place}");
+        assert!(page.html.contains("aria-label=\"Notifications, 2 unread\""), "{place}");
+    }
+    fake.stranger.store(true, Ordering::Relaxed);
+    assert!(!ask(&fake, Method::GET, "/sign-in", "").await.html.contains("unread"), "not for strangers");
+}
+
+#[tokio::test]
+async fn what_was_told_leads_to_its_runtime_and_only_what_is_unread_can_be_marked() {
+    let fake = Arc::new(Fake::default());
+    let page = ask(&fake, Method::GET, "/notifications", "").await;
+    page.says("prod-eu-west: Scope missing");
+    page.says("2 unread");
+    assert!(page.html.contains("href=\"/tokens/r01\""));
+    assert_eq!(page.html.matches("action=\"/api/notice/read\"").count(), 1);
+    assert!(page.html.contains("name=\"up_to\" value=\"7\""), "all up to the newest that is shown");
+    let earlier = ask(&fake, Method::GET, "/notifications?before=6", "").await;
+    earlier.says("The latest");
+    assert!(!earlier.html.contains("read-all"), "what is not on the page is not marked");
+    let marked = ask(&fake, Method::POST, "/api/notice/read", "id=7").await;
+    assert_eq!(marked.location, "/notifications?did=read");
+    ask(&fake, Method::GET, &marked.location, "").await.says("Marked as read.");
+}
+
+#[tokio::test]
+async fn a_runtimes_page_says_what_happened_and_stays_after_its_own_forms() {
+    let fake = Arc::new(Fake::default());
+    let page = ask(&fake, Method::GET, "/tokens/r01", "").await;
+    for said in
+        ["What happened", "Token added", "Last good check", "Next check", "in 57 minutes", "Check now"]
+    {
+        page.says(said);
+    }
+    let muted =
+        ask(&fake, Method::POST, "/api/runtime/hide-notifications", "runtime=r01&hide=true&days=7&back=true")
+            .await;
+    assert_eq!(muted.location, "/tokens/r01?did=muted");
+    let page = ask(&fake, Method::GET, &muted.location, "").await;
+    page.says("They are hidden until 29 Nov 2026.");
+    page.says("Notifications about this runtime are hidden.");
+    let list = ask(&fake, Method::GET, "/tokens", "").await;
+    assert!(list.html.contains("Notifications hidden until 29 Nov 2026, 09:00 UTC"));
+}
+
+#[tokio::test]
+async fn a_host_in_trouble_is_named_once_above_the_list() {
+    let fake = Arc::new(Fake::default());
+    let list = ask(&fake, Method::GET, "/tokens", "").await;
+    assert_eq!(list.text().matches("stopped answering").count(), 1);
+    list.says("Your tokens there stay in use");
+}
+
+#[tokio::test]
+async fn a_row_says_that_it_is_being_asked_about() {
+    let fake = Arc::new(Fake::default());
+    assert!(!ask(&fake, Method::GET, "/tokens", "").await.text().contains("Checking now"));
+    for account in fake.accounts.lock().unwrap().iter_mut() {
+        for row in account.rows.iter_mut().filter(|row| row.id == "r01") {
+            row.checking = true;
+        }
+    }
+    let list = ask(&fake, Method::GET, "/tokens", "").await;
+    assert_eq!(list.text().matches("Checking now").count(), 1);
+}
+
+#[tokio::test]
+async fn the_link_of_a_mail_asks_before_it_does_anything() {
+    let fake = Arc::new(Fake::default());
+    let page = ask(&fake, Method::GET, "/notifications/confirm?secret=right", "").await;
+    page.says("Is this your address?");
+    let done = ask(&fake, Method::POST, "/api/notice/confirm-address", "secret=right").await;
+    assert_eq!(done.location, "/notifications/settings?did=address-confirmed");
+    let settings = ask(&fake, Method::GET, &done.location, "").await;
+    settings.says("The address is confirmed.");
+    settings.says("mara@acme.example");
+    settings.says("nothing is lost");
+    settings.says("shown-for-a-while");
+}

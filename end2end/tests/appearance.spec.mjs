@@ -93,6 +93,8 @@ test('pages around the list look good', async ({ person, guard }, info) => {
   for (const [state, place, heading] of [
     ['home', '/', 'Hello, mara'],
     ['password', '/password', 'Change password'],
+    ['notifications without any', '/notifications', 'Notifications'],
+    ['notification settings without mail', '/notifications/settings', 'Notification settings'],
     ['nowhere', '/nowhere', 'Nothing at this address'],
     ['not here', '/tokens/acme.nothing', 'Not here'],
     ['nothing matches', '/tokens?q=zebra', 'Nothing matches'],
@@ -106,6 +108,59 @@ test('pages around the list look good', async ({ person, guard }, info) => {
   await page.getByRole('button', { name: 'Menu of mara' }).click();
   await expect(page.getByText('Signed in as mara')).toBeVisible();
   await looksGood(page, 'menu of the visitor', info);
+});
+
+test.describe('with mail', () => {
+  test.use({ mail: true });
+
+  test('what people are told looks good', async ({ person, forge, gitward }, info) => {
+    test.slow();
+    const { page } = person;
+    const lagos = await forge.token();
+    await person.adds('lagos', lagos);
+    await person.adds('lima', await forge.token({ expires_at: new Date(Date.now() + 5 * 86_400_000).toISOString().replace(/\.\d+/, '') }));
+    await forge.change(lagos, { scopes: ['gist'] });
+    await person.checks('lagos');
+    await person.hasUnread(1);
+    await looksGood(page, 'list with the bell', info);
+    await person.sees('/notifications');
+    await expect(page.getByText('lagos: Scope missing')).toBeVisible();
+    await looksGood(page, 'notifications unread', info);
+    await page.getByRole('button', { name: 'Mark all as read' }).click();
+    await person.hasUnread(0);
+    await looksGood(page, 'notifications read', info);
+    await person.sees('/notifications/settings');
+    await page.getByLabel('Address', { exact: true }).fill('http://127.0.0.1:9/hook');
+    await page.getByRole('button', { name: 'Set webhook' }).click();
+    await expect(page.locator('#webhook-secret')).toBeVisible();
+    await page.getByLabel('Your address').fill('mara@acme.example');
+    await page.getByRole('button', { name: 'Send a link there' }).click();
+    await expect(page.getByText('A link was sent to')).toBeVisible();
+    const [link] = gitward.mailbox.mails[0].text.match(/http:\/\/\S+/);
+    await person.sees(link);
+    await expect(page.getByRole('heading', { name: 'Is this your address?' })).toBeVisible();
+    await looksGood(page, 'confirm an address', info);
+    await page.getByRole('button', { name: 'Yes, it is mine' }).click();
+    await expect(page.getByText('Mail goes to')).toBeVisible();
+    await forge.change(lagos, { scopes: ['repo'] });
+    await person.list();
+    await person.checks('lagos');
+    await person.hasUnread(1);
+    await expect(async () => {
+      await person.sees('/notifications/settings');
+      await expect(page.getByText('The last message did not arrive')).toBeVisible({ timeout: 300 });
+    }).toPass();
+    await looksGood(page, 'notification settings', info);
+    await person.sees('/tokens/acme.lagos');
+    await expect(page.getByRole('heading', { name: 'What happened' })).toBeVisible();
+    await looksGood(page, 'page of a runtime with its timeline', info);
+    for (const name of ['dock']) await person.adds(name, await forge.token());
+    await forge.fault({ on: 'any', fault: 'status', status: 503 });
+    for (const name of ['lagos', 'lima', 'dock']) await person.checks(name);
+    await person.list();
+    await expect(page.getByText(/stopped answering/)).toBeVisible();
+    await looksGood(page, 'list with a host in trouble', info);
+  });
 });
 
 test.describe('nobody', () => {

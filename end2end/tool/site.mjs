@@ -87,6 +87,14 @@ export async function redeem(gitward, link, { name, password }) {
   return answer.headers.getSetCookie().map((cookie) => cookie.split(';')[0]).join('; ');
 }
 
+/** A mail server that takes every mail; `mails` has them. */
+export async function startMailbox(port = 0) {
+  const script = join(tree, 'end2end/tool/mailbox.py');
+  const mailbox = await startProgram('mailbox', join(tree, '.tools/bin/mail-python'), [script, String(port)], /^mailbox on \S+:(\d+)/);
+  const mails = () => mailbox.stdout.split('\n').slice(1, -1).map((line) => JSON.parse(line));
+  return Object.defineProperty(Object.assign(mailbox, { port: Number(mailbox.match[1]) }), 'mails', { get: mails });
+}
+
 /** Any other program, once it has printed a line like `pattern`; the line's match is its `match`. */
 export async function startProgram(name, bin, args, pattern) {
   const program = new Program(name, bin, args);

@@ -3,6 +3,7 @@
 #
 #   tools.sh build    what compiles the site
 #   tools.sh lint     rustfmt and clippy
+#   tools.sh mail     a mail server for the journeys and the demo
 #
 # They lie by version in a folder that all clones share, so that a second clone finds them.
 set -euo pipefail
@@ -10,6 +11,7 @@ cd "$(dirname "$0")/../.."
 
 cargo_leptos=0.3.10 # 0.3.11 wants Rust 1.96
 binaryen=132.0.0
+aiosmtpd=1.4.6
 # wasm-bindgen's two halves must be of one version.
 wasm_bindgen=$(sed -n '/^name = "wasm-bindgen"$/{n;s/^version = "\(.*\)"$/\1/p;}' Cargo.lock)
 
@@ -42,15 +44,17 @@ if [[ ${1:-build} == lint ]]; then
   exit
 fi
 
-need node "the demo and the journeys run in it, version 20 or newer" \
-  "apt-get install nodejs npm (Debian 13), or see https://nodejs.org/en/download"
-need npm "it comes with Node" "apt-get install npm"
-need cc "the C compiler, for SQLite and to link" "apt-get install build-essential (Debian), xcode-select --install (macOS)"
-if (($(node -p 'process.versions.node.split(".")[0]') < 20)); then
-  printf 'Node %s is too old: 20 or newer is needed\n  see https://nodejs.org/en/download\n' "$(node -v)" >&2
-  exit 1
+if [[ ${1:-build} != mail ]]; then
+  need node "the demo and the journeys run in it, version 20 or newer" \
+    "apt-get install nodejs npm (Debian 13), or see https://nodejs.org/en/download"
+  need npm "it comes with Node" "apt-get install npm"
+  need cc "the C compiler, for SQLite and to link" "apt-get install build-essential (Debian), xcode-select --install (macOS)"
+  if (($(node -p 'process.versions.node.split(".")[0]') < 20)); then
+    printf 'Node %s is too old: 20 or newer is needed\n  see https://nodejs.org/en/download\n' "$(node -v)" >&2
+    exit 1
+  fi
+  rust_part lib/rustlib/wasm32-unknown-unknown target add wasm32-unknown-unknown
 fi
-rust_part lib/rustlib/wasm32-unknown-unknown target add wasm32-unknown-unknown
 
 # A tool is complete when its folder has its name: it is installed under another and renamed.
 install() { # folder, executable in it, function that installs into the folder it is given
@@ -91,6 +95,21 @@ install_cargo_leptos() { cargo_install "$1" "cargo-leptos@$cargo_leptos" --locke
 # Not --locked: its lock file names a crate that cannot be had any more.
 install_wasm_bindgen() { cargo_install "$1" "wasm-bindgen-cli@$wasm_bindgen" --bin wasm-bindgen; }
 install_binaryen() { npm install --silent --no-save --no-package-lock --no-audit --no-fund --prefix "$1" "binaryen@$binaryen" 8>&-; }
+
+# A Python of its own, which finds its folder wherever it is.
+install_aiosmtpd() {
+  python3 -m venv "$1"
+  "$1/bin/python" -m pip install --quiet --disable-pip-version-check "aiosmtpd==$aiosmtpd" 8>&-
+  printf '#!/bin/sh\nexec "$(dirname "$(readlink -f "$0")")/bin/python" "$@"\n' >"$1/mail-python"
+  chmod +x "$1/mail-python"
+}
+
+if [[ ${1:-build} == mail ]]; then
+  need python3 "the mail server for the journeys runs in it" "apt-get install python3-venv"
+  python3 -c 'import venv, ensurepip' 2>/dev/null || need python3-venv "it makes a folder of its own for the mail server" "apt-get install python3-venv"
+  install "aiosmtpd-$aiosmtpd" mail-python install_aiosmtpd
+  exit
+fi
 
 install "cargo-leptos-$cargo_leptos" bin/cargo-leptos install_cargo_leptos
 install "wasm-bindgen-cli-$wasm_bindgen" bin/wasm-bindgen install_wasm_bindgen

@@ -1,5 +1,9 @@
 //! Everything the server does for one visitor's request, in the words of the pages.
 
+mod notice;
+
+pub use notice::SECRET_SHOWN;
+
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, HashMap, HashSet},
@@ -10,6 +14,7 @@ use std::{
 use app::{
     api::{
         Backend,
+        notice::{Course, MailMode, NoticePage, NoticeSettings, WebhookFormat},
         person::{LinkPurpose, Visitor},
         token::{
             AccountRows, Added, AlsoRuntime, Counts, Evidence, Expiry, Guide, Health, NewToken,
@@ -38,7 +43,10 @@ use crate::{
     secret::Secret,
     site::Site,
     store::StoreError,
-    web::session::{ClientAddress, Signed, session_cookie, session_cookie_ended},
+    web::{
+        burst::Version,
+        session::{ClientAddress, Signed, session_cookie, session_cookie_ended},
+    },
 };
 
 /// Rows on a page of the list.
@@ -131,6 +139,11 @@ impl Visit {
             token: access.credential.as_ref().map(|credential| summary(credential, provider.as_ref(), now)),
             health: seen.health.clone(),
             muted: access.muted,
+            muted_until: access.muted_until.map(|at| moment(at, now)),
+            checking: access
+                .credential
+                .as_ref()
+                .is_some_and(|credential| self.site.changes.is_asked(&credential.id)),
         };
         Some((seen, row))
     }
@@ -247,7 +260,12 @@ impl Visit {
 #[async_trait]
 impl Backend for Visit {
     async fn visitor(&self) -> Result<Visitor, ApiError> {
-        Ok(Visitor { name: self.signed()?.user.name.to_string() })
+        let version = self.parts.extensions.get::<Version>();
+        Ok(Visitor {
+            name: self.signed()?.user.name.to_string(),
+            unread: self.unread().await?,
+            version: version.map(|version| version.to_text(&self.site)).unwrap_or_default(),
+        })
     }
 
     async fn sign_in(&self, name: String, password: String) -> Result<(), ApiError> {
@@ -267,6 +285,7 @@ impl Backend for Visit {
     async fn sign_out(&self) -> Result<(), ApiError> {
         let signed = self.signed()?;
         self.site.people.sign_out(&signed.secret).await.map_err(broken("end a session"))?;
+        self.site.streams.session_ended();
         set_cookie(&session_cookie_ended(&self.site.public_url))
     }
 
@@ -285,6 +304,7 @@ impl Backend for Visit {
                     other => internal("change a password", &other),
                 },
             )?;
+        self.site.streams.session_ended();
         self.begin(&signed_in)
     }
 
@@ -368,7 +388,9 @@ impl Backend for Visit {
             shown.push(access);
         }
         self.want_newer(shown, now);
+        let in_trouble = self.in_trouble(&accesses, now).await?;
         Ok(TokenPage {
+            in_trouble,
             counts,
             accounts: accounts.into_iter().map(|(_, rows)| rows).collect(),
             matching: as_u32(matching),
@@ -555,19 +577,57 @@ impl Backend for Visit {
         }
     }
 
-    async fn hide_notifications(&self, runtime: String, hide: bool) -> Result<(), ApiError> {
-        let signed = self.signed()?;
-        let runtime = RuntimeId(runtime);
-        let store = &self.site.store;
-        let known = store
-            .access(&signed.user.id, &runtime, self.now())
-            .await
-            .map_err(broken("read a runtime"))?
-            .is_some();
-        if !known {
-            return Err(ApiError::NotFound);
-        }
-        store.mute(&signed.user.id, &runtime, hide).await.map_err(broken("hide notifications"))
+    async fn hide_notifications(&self, runtime: String, hide: bool, days: u32) -> Result<(), ApiError> {
+        self.hide(runtime, hide, days).await
+    }
+
+    async fn course(&self, runtime: String) -> Result<Course, ApiError> {
+        self.course_of(runtime).await
+    }
+
+    async fn notices(&self, before: Option<i64>) -> Result<NoticePage, ApiError> {
+        self.notice_page(before).await
+    }
+
+    async fn mark_read(&self, id: i64) -> Result<(), ApiError> {
+        self.read(id).await
+    }
+
+    async fn mark_all_read(&self, up_to: i64) -> Result<(), ApiError> {
+        self.read_up_to(up_to).await
+    }
+
+    async fn notice_settings(&self) -> Result<NoticeSettings, ApiError> {
+        self.settings().await
+    }
+
+    async fn tell_me(&self, on: bool) -> Result<(), ApiError> {
+        let user = &self.signed()?.user.id;
+        self.site.store.set_wants_notices(user, on).await.map_err(broken("change a setting"))
+    }
+
+    async fn set_mail(&self, mode: MailMode, hour: u8) -> Result<(), ApiError> {
+        self.mail_mode(mode, hour).await
+    }
+
+    async fn give_address(&self, address: String) -> Result<(), ApiError> {
+        self.mail_to(&address).await
+    }
+
+    async fn confirm_address(&self, secret: String) -> Result<(), ApiError> {
+        self.confirm(secret).await
+    }
+
+    async fn forget_address(&self) -> Result<(), ApiError> {
+        self.mail_nowhere().await
+    }
+
+    async fn set_webhook(&self, url: String, format: WebhookFormat) -> Result<(), ApiError> {
+        self.webhook_to(&url, format).await
+    }
+
+    async fn remove_webhook(&self) -> Result<(), ApiError> {
+        self.webhook_nowhere().await
     }
 
     fn wants_page(&self) -> bool {

@@ -31,6 +31,7 @@ mod address;
 mod file;
 mod log;
 mod name;
+mod notice;
 mod problem;
 mod provider;
 mod secret;
@@ -44,6 +45,7 @@ use self::{
 };
 pub use self::{
     log::{LogFormat, LogLevel, LogSettings},
+    notice::{MailConfig, WebhookConfig},
     problem::{ConfigErrors, Place, Problem},
     provider::{AppSettings, CaCertificates, ProviderKind, ProviderSettings},
 };
@@ -61,6 +63,8 @@ const ROOT_KEYS: &[&str] = &[
     "root_key_file",
     "trusted_proxies",
     "log",
+    "mail",
+    "notices",
     "provider",
     "oauth_app",
     "account",
@@ -82,6 +86,9 @@ pub struct Config {
     accounts: Vec<Account>,
     members: Vec<Member>,
     runtimes: Vec<Runtime>,
+    mail: Option<MailConfig>,
+    private_webhooks: bool,
+    webhooks: Vec<WebhookConfig>,
     warnings: Vec<Problem>,
 }
 
@@ -166,8 +173,12 @@ impl Config {
         let (known_accounts, account_ids) = account::ids(&accounts);
         let (providers, known_providers) = provider::providers(root);
         let (apps, known_apps) = provider::apps(root, &known_providers, &known_accounts);
-        let Accounts { accounts, members, runtimes } =
-            account::accounts(&accounts, &account_ids, &known_providers, &known_apps);
+        let mail = notice::mail(root);
+        let private_webhooks = notice::allow_private_webhooks(root);
+        // Where that can't be read, what is said about addresses would be a guess.
+        let private = private_webhooks.unwrap_or(true);
+        let Accounts { accounts, members, runtimes, webhooks } =
+            account::accounts(&accounts, &account_ids, &known_providers, &known_apps, private);
 
         Some(Self {
             public_url: public_url?,
@@ -183,6 +194,9 @@ impl Config {
             accounts,
             members,
             runtimes,
+            mail: mail?,
+            private_webhooks: private_webhooks?,
+            webhooks,
             warnings: Vec::new(),
         })
     }
@@ -264,6 +278,23 @@ impl Config {
     /// `[[account.runtime]]` of all accounts.
     pub fn runtimes(&self) -> &[Runtime] {
         &self.runtimes
+    }
+
+    /// `[mail]`. Without it no mail is sent, and none is offered.
+    pub fn mail(&self) -> Option<&MailConfig> {
+        self.mail.as_ref()
+    }
+
+    /// `[notices]`, `allow_private_webhooks`: webhooks of users and accounts may be on this machine and in private
+    /// networks. `false` unless said otherwise: users name theirs, and what only this machine can reach is not theirs to
+    /// reach.
+    pub fn private_webhooks(&self) -> bool {
+        self.private_webhooks
+    }
+
+    /// `[[account.webhook]]` of all accounts.
+    pub fn webhooks(&self) -> &[WebhookConfig] {
+        &self.webhooks
     }
 
     /// What is accepted, but should not stay so.

@@ -17,6 +17,7 @@
 //! - [`renew`]: a grant is renewed
 //! - [`watch`]: all of that in the background, when it is due
 //! - [`herald`]: users are told what happened, once
+//! - [`deliver`]: and by mail and webhooks, where they want it
 //! - [`backend`]: all of it for one visitor's request, in the words of the pages
 //!
 //! The outside:
@@ -34,8 +35,10 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod credential;
+pub mod deliver;
 pub mod failpoint;
 pub mod guard;
+pub mod happening;
 pub mod health;
 pub mod herald;
 pub mod id;

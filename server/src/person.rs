@@ -354,6 +354,16 @@ impl People {
         self.start(user).await?.ok_or(SignInError::Wrong)
     }
 
+    /// Whose session it is, without using it: a page that looks for what is new by itself does not keep it alive.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn look(&self, secret: &Secret) -> Result<Option<(Session, User)>, StoreError> {
+        let now = self.clock.now();
+        let Settings { idle, absolute, .. } = self.settings;
+        self.store.session(&secret.fingerprint(), now.minus(idle), now.minus(absolute)).await
+    }
+
     /// The session with this id and its person, if it is not over and the person not disabled. Notes the use, once
     /// a minute at most; when that fails, it is logged, and the session goes on.
     ///
@@ -361,9 +371,8 @@ impl People {
     /// [`StoreError`].
     pub async fn session(&self, secret: &Secret) -> Result<Option<(Session, User)>, StoreError> {
         let now = self.clock.now();
-        let Settings { idle, absolute, touch_every, .. } = self.settings;
-        let found = self.store.session(&secret.fingerprint(), now.minus(idle), now.minus(absolute)).await?;
-        let Some((mut session, user)) = found else { return Ok(None) };
+        let touch_every = self.settings.touch_every;
+        let Some((mut session, user)) = self.look(secret).await? else { return Ok(None) };
         if now.since(session.seen_at) >= touch_every {
             match self.store.touch_session(&session.id, now).await {
                 Ok(()) => session.seen_at = now,

@@ -56,17 +56,22 @@ pub enum Purpose {
     Credentials,
     /// What a login attempt must remember.
     Logins,
+    /// Where webhooks are, and what their messages are signed with.
+    Webhooks,
 }
 
 impl Purpose {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Credentials, Self::Logins];
+    pub const ALL: [Self; 3] = [Self::Credentials, Self::Logins, Self::Webhooks];
+    /// Those that every database has had from its beginning; others came with a later version.
+    const FIRST: [Self; 2] = [Self::Credentials, Self::Logins];
 
     /// As the database keeps it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Credentials => "credentials",
             Self::Logins => "logins",
+            Self::Webhooks => "webhooks",
         }
     }
 
@@ -81,7 +86,7 @@ impl Purpose {
 pub struct DataKeyRow {
     /// Random; stands in each envelope, so that exactly one key is tried.
     pub id: [u8; 16],
-    /// `credentials`, `logins`.
+    /// `credentials`, `logins`, `webhooks`.
     pub purpose: String,
     /// Sealed by the root key.
     pub wrapped: Vec<u8>,
@@ -214,8 +219,8 @@ pub struct KeyRing {
 }
 
 impl KeyRing {
-    /// Loads the data keys and unwraps them. Where there are none yet, makes one for each purpose, all in one step;
-    /// if another process was faster, takes those.
+    /// Loads the data keys and unwraps them. Makes one for each purpose that has none yet, all in one step; if another
+    /// process was faster, takes those.
     ///
     /// # Errors
     /// [`KeyError::WrongKey`] if the root key is another database's; then nothing was written.
@@ -226,19 +231,20 @@ impl KeyRing {
         clock: &dyn Clock,
         entropy: &dyn Entropy,
     ) -> Result<Self, KeyError> {
-        if let Some(ring) = Self::unlock(root, store).await? {
-            return Ok(ring);
-        }
+        // Whoever has the wrong root key writes nothing.
+        let known = Self::unlock(root, store).await?.map(|ring| ring.active).unwrap_or_default();
+        let missing = Purpose::ALL.into_iter().filter(|purpose| !known.contains_key(purpose));
         let now = clock.now();
-        let first = Purpose::ALL
-            .into_iter()
-            .map(|purpose| root.new_data_key(purpose, now, entropy))
-            .collect::<Result<Vec<_>, _>>()?;
-        store.add_first_data_keys(&first).await.map_err(KeyError::Store)?;
+        let first =
+            missing.map(|purpose| root.new_data_key(purpose, now, entropy)).collect::<Result<Vec<_>, _>>()?;
+        if !first.is_empty() {
+            store.add_first_data_keys(&first).await.map_err(KeyError::Store)?;
+        }
         Self::unwrap_all(root, store.data_keys().await.map_err(KeyError::Store)?)
     }
 
-    /// Loads the data keys that are there and unwraps them. Writes nothing: `None` where there are none yet.
+    /// Loads the data keys that are there and unwraps them. Writes nothing: `None` where there are none yet; a purpose
+    /// that came with a later version than the database's may have none.
     ///
     /// # Errors
     /// [`KeyError::WrongKey`], [`KeyError::Damaged`], [`KeyError::Store`].
@@ -261,7 +267,7 @@ impl KeyRing {
             ring.keys.insert(row.id, DataKey { purpose, cipher });
             ring.active.insert(purpose, row.id);
         }
-        if ring.active.len() < Purpose::ALL.len() {
+        if Purpose::FIRST.iter().any(|purpose| !ring.active.contains_key(purpose)) {
             return Err(KeyError::Damaged { id: "-".into(), problem: "the key of a purpose is missing" });
         }
         Ok(ring)

@@ -17,8 +17,14 @@ use url::Url;
 use crate::{
     access::Authorizer,
     check::Checker,
-    clock::Clock,
+    clock::{Clock, Timestamp},
     config::{Config, ProviderKind, ProviderSettings},
+    deliver::{
+        self,
+        courier::Courier,
+        mail::{MailServer, Mailer, MailerError},
+        webhook::Webhooks,
+    },
     guard::Guard,
     herald::{Changes, Herald},
     id::{CredentialId, ProviderId},
@@ -31,14 +37,14 @@ use crate::{
         gitea::{Brand, Gitea},
         github::GitHub,
         gitlab::GitLab,
-        http::{HttpSettings, Outgoing},
+        http::{HttpError, HttpSettings, Outgoing},
     },
     random::Entropy,
     renew::Renewer,
     seal::{KeyError, KeyRing, RootKey},
     store::{AccessStore, Applied, NewCredential, Store, StoreError, sqlite::SqliteStore},
     watch::{Watch, host::Pace, hosts::Hosts},
-    web::{self, asset},
+    web::{self, asset, stream::Streams},
 };
 
 pub mod records;
@@ -65,6 +71,14 @@ pub struct Site {
     pub changes: Arc<Changes>,
     /// Leads through the provider's sign-in.
     pub logins: Logins,
+    /// The streams that open pages listen to.
+    pub streams: Arc<Streams>,
+    /// When it was put together: no other process has the same.
+    pub opened_at: Timestamp,
+    /// What users decide about mail and webhooks.
+    pub delivery: deliver::settings::Settings,
+    /// Sends them.
+    pub courier: Arc<Courier>,
     /// What must be waited for before the process ends: between a provider's answer and its row lies a token.
     pub under_way: TaskTracker,
     /// The time.
@@ -116,6 +130,12 @@ pub enum SiteError {
         /// Why.
         problem: String,
     },
+    /// Mail can't be sent as it was declared.
+    #[error("`[mail]` can't be used: {0}")]
+    Mail(#[from] MailerError),
+    /// There is no way to webhooks.
+    #[error("webhooks can't be reached: {0}")]
+    Webhooks(#[from] HttpError),
     /// People.
     #[error(transparent)]
     People(#[from] person::Fault),
@@ -136,9 +156,10 @@ impl SiteError {
     /// What the process exits with: 78 where configuration or key must be mended, else 1.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Key(_) | Self::Provider { .. } | Self::Store(StoreError::OriginChanged(_)) => {
-                KeyError::EXIT_CODE
-            }
+            Self::Key(_)
+            | Self::Provider { .. }
+            | Self::Mail(_)
+            | Self::Store(StoreError::OriginChanged(_)) => KeyError::EXIT_CODE,
             _ => 1,
         }
     }
@@ -162,6 +183,7 @@ impl Site {
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, SiteError> {
         let registry = Arc::new(registry(&config, &clock)?);
+        let mailer = mailer(&config)?;
         let database = config.database_file();
         let exists = SqliteStore::exists(&database);
         let root = RootKey::load_or_create(config.root_key_file(), exists, entropy.as_ref())?;
@@ -170,7 +192,8 @@ impl Site {
             looked.close().await;
         }
         let sqlite = Arc::new(SqliteStore::open(&database).await?);
-        let opened = Self::put_together(config, &root, Arc::clone(&sqlite), registry, clock, entropy).await;
+        let opened =
+            Self::put_together(config, &root, Arc::clone(&sqlite), registry, mailer, clock, entropy).await;
         if opened.is_err() {
             sqlite.close().await;
         }
@@ -182,6 +205,7 @@ impl Site {
         root: &RootKey,
         sqlite: Arc<SqliteStore>,
         registry: Arc<Registry>,
+        mailer: Option<Mailer>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, SiteError> {
@@ -232,6 +256,23 @@ impl Site {
         });
         let watch = Arc::new(Watch::new(Arc::clone(&checker), under_way.clone()));
         let logins = Logins { authorizer: Arc::clone(&authorizer) };
+        let (delivery, courier) = deliver::put_together(deliver::Parts {
+            store: Arc::clone(&store),
+            keys: Arc::clone(&keys),
+            mailer: mailer.map(Arc::new),
+            webhooks: Arc::new(Webhooks::new(config.private_webhooks())?),
+            declared: config
+                .webhooks()
+                .iter()
+                .map(|declared| ((declared.account.clone(), declared.name.clone()), declared.webhook.clone()))
+                .collect(),
+            registry: Arc::clone(&registry),
+            public_url: config.public_url().clone(),
+            clock: Arc::clone(&clock),
+            entropy: Arc::clone(&entropy),
+            under_way: under_way.clone(),
+        })
+        .await?;
         let people =
             People::new(sqlite, Arc::clone(&clock), Arc::clone(&entropy), person::Settings::default())?;
         Ok(Self {
@@ -244,7 +285,11 @@ impl Site {
             watch,
             herald,
             changes,
+            streams: Arc::default(),
+            opened_at: clock.now(),
             logins,
+            delivery,
+            courier,
             under_way,
             clock,
             entropy,
@@ -334,9 +379,17 @@ impl Bound {
         let sweeper = tokio::spawn(sweep(Arc::clone(&self.site)));
         self.site.under_way.spawn(Arc::clone(&self.site.watch).run());
         let herald = tokio::spawn(Arc::clone(&self.site.herald).run());
-        let served = web::serve::serve(self.listener, self.router, stop_signal(), LAST_REQUESTS).await;
+        self.site.under_way.spawn(Arc::clone(&self.site.courier).run());
+        let streams = Arc::clone(&self.site.streams);
+        // They have no end of their own, and nobody waits for that.
+        let stop = async move {
+            stop_signal().await;
+            streams.close();
+        };
+        let served = web::serve::serve(self.listener, self.router, stop, LAST_REQUESTS).await;
         sweeper.abort();
         self.site.watch.stop();
+        self.site.courier.stop();
         self.site.under_way.close();
         self.site.herald.stop();
         if let Err(error) = herald.await {
@@ -363,6 +416,20 @@ fn paces(config: &Config, registry: &Registry) -> HashMap<String, Pace> {
         *pace = Pace::of(pace.per_second.min(per_second));
     }
     paces
+}
+
+/// The way to the declared mail server.
+fn mailer(config: &Config) -> Result<Option<Mailer>, MailerError> {
+    let Some(mail) = config.mail() else { return Ok(None) };
+    let server = MailServer {
+        host: mail.host.clone(),
+        port: mail.port,
+        security: mail.security,
+        sign_in: mail.sign_in.clone(),
+        from: mail.from.clone(),
+        roots: mail.ca.as_ref().map(|ca| ca.pem.clone()).unwrap_or_default(),
+    };
+    Mailer::new(server, config.public_url().clone()).map(Some)
 }
 
 /// Builds the declared providers.

@@ -19,9 +19,11 @@ use crate::{
     watch::host::{Host, Incident},
 };
 
+mod delivery;
 mod notice;
 pub mod sqlite;
 
+pub use delivery::DeliveryStore;
 pub use notice::NoticeStore;
 
 #[cfg(test)]
@@ -442,13 +444,15 @@ pub trait WatchStore: Send + Sync {
 pub trait KeyStore: Send + Sync {
     /// All of them.
     async fn data_keys(&self) -> Result<Vec<DataKeyRow>, StoreError>;
-    /// Adds the first ones; `false` if there are any already.
+    /// Adds the first ones, each unless its purpose has one already; `false` if none was added.
     async fn add_first_data_keys(&self, keys: &[DataKeyRow]) -> Result<bool, StoreError>;
 }
 
 /// Everything that is kept.
 #[async_trait]
-pub trait Store: PersonStore + AccessStore + LoginStore + WatchStore + NoticeStore + KeyStore {
+pub trait Store:
+    PersonStore + AccessStore + LoginStore + WatchStore + NoticeStore + DeliveryStore + KeyStore
+{
     /// A number that is another one as soon as anything that is kept has changed, whoever changed it. `None` where the
     /// engine can't tell.
     async fn version(&self) -> Result<Option<i64>, StoreError>;

@@ -34,6 +34,7 @@ pub mod oauth;
 pub mod security;
 pub mod serve;
 pub mod session;
+pub mod stream;
 
 /// Forms are small; a pasted novel still gets a sentence from the page rather than a broken connection.
 const LARGEST_REQUEST_BYTES: usize = 2 * 1024 * 1024;
@@ -93,6 +94,7 @@ pub fn routes() -> Vec<Route> {
         door: door_of_function(path),
     });
     let own = [
+        (Method::GET, path::EVENTS.to_owned(), Door::SignedIn),
         (Method::GET, "/healthz".to_owned(), Door::Open),
         (Method::GET, "/readyz".to_owned(), Door::Open),
         (Method::POST, format!("{}/{{runtime}}", path::CONNECT), Door::SignedIn),
@@ -137,6 +139,8 @@ pub fn router(site: &Arc<Site>) -> Result<Router, asset::NoFiles> {
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready).with_state(Arc::clone(site)))
+        // Not among the pages: it is neither kept, nor compressed, nor is listening a visit.
+        .route(path::EVENTS, get(stream::events).with_state(Arc::clone(site)))
         .merge(files)
         .merge(app)
         .layer(from_fn(security::forms_only))

@@ -214,6 +214,7 @@ fn check_config_explains_what_it_read_and_shows_no_secret() {
     Database         data/gitward.sqlite3 (not there yet)
     Root key         gitward.key (not there yet)
     Trusted proxies  10.0.0.0/8
+    Mail             none
 
     Git providers
       github: github at https://github.com/
@@ -235,6 +236,55 @@ fn check_config_explains_what_it_read_and_shows_no_secret() {
 }
 
 #[test]
+fn check_config_says_how_notices_leave_and_shows_neither_secret_nor_address() {
+    let machine = Machine::new(
+        r#"
+public_url = "https://gitward.example.com"
+[mail]
+host = "smtp.example.com"
+security = "starttls"
+user = "gitward"
+password = "hunter2"
+from = "Gitward <gitward@example.com>"
+[[account]]
+id = "acme"
+name = "Acme"
+[[account.webhook]]
+name = "chat"
+url = "https://hooks.example.com/services/hunter2"
+format = "slack"
+"#,
+    );
+    let output = machine.gitward("check-config");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let page = stdout(&output);
+    assert!(!page.contains("hunter2"), "{page}");
+    for line in [
+        "Mail             through smtp.example.com:587 (starttls), as gitward, from Gitward <gitward@example.com>\n",
+        "    webhook chat: slack\n",
+    ] {
+        assert!(page.contains(line), "{line} in {page}");
+    }
+}
+
+#[test]
+fn check_config_finds_certificates_for_mail_that_are_none() {
+    let machine = Machine::new(
+        "public_url = 'https://gitward.example.com'\n[mail]\nhost = 'smtp.example.com'\nfrom = 'g@example.com'\n\
+         ca_file = 'ca.pem'\n",
+    );
+    let pem = "-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n";
+    std::fs::write(machine.path().join("ca.pem"), pem).unwrap();
+    let output = machine.gitward("check-config");
+    assert_eq!(output.status.code(), Some(78), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("`[mail]` can't be used: the extra certificates"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
 fn check_config_says_all_that_is_wrong_and_exits_with_1() {
     let output = Machine::new("listen = 3\ncolour = 'red'\n").gitward("check-config");
     assert_eq!(output.status.code(), Some(1));
@@ -242,7 +292,7 @@ fn check_config_says_all_that_is_wrong_and_exits_with_1() {
     assert_snapshot!(stderr(&output), @r#"
     gitward.toml:1:1: public_url: is missing; write `public_url = "https://gitward.example.com"`, as people will type it
     gitward.toml:1:10: listen: must be a text in quotes
-    gitward.toml:2:1: colour: there is no such key; the choice is `public_url`, `listen`, `data_dir`, `root_key_file`, `trusted_proxies`, `log`, `provider`, `oauth_app`, `account`
+    gitward.toml:2:1: colour: there is no such key; the choice is `public_url`, `listen`, `data_dir`, `root_key_file`, `trusted_proxies`, `log`, `mail`, `notices`, `provider`, `oauth_app`, `account`
     "#);
 }
 

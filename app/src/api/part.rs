@@ -15,12 +15,20 @@ pub enum Part {
     Home,
     /// Access and details of the runtime with this id.
     Runtime,
+    /// Details and what happened, of the runtime with this id.
+    Course,
     /// Access alone.
     AccessDialog,
     /// The question before the token of the runtime with this id is deleted.
     Delete,
     /// The same for the dialog.
     DeleteDialog,
+    /// What the visitor was told; the id is the notice before which, or empty.
+    Notices,
+    /// Whether, and where else, the visitor is told.
+    NoticeSettings,
+    /// Asks whether an address is the visitor's; the id is the secret that was mailed there.
+    Confirm,
     /// The form to sign in; the id is the place to go to afterwards.
     SignIn,
     /// The form to change the password; the id is `changed` afterwards.
@@ -30,6 +38,30 @@ pub enum Part {
 }
 
 impl Part {
+    /// As forms spell it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Course => "Course",
+            Self::Notices => "Notices",
+            // Nobody else is asked for by hand.
+            _ => "Home",
+        }
+    }
+
+    /// Whether it is brought up to date while somebody looks at it. Not what people type into.
+    pub fn follows(self) -> bool {
+        matches!(self, Self::Home | Self::Runtime | Self::Notices)
+    }
+
+    /// Whether a page of it stays after its forms, and says what was done.
+    pub fn stays_after(self, did: &str) -> bool {
+        match self {
+            Self::Runtime => matches!(did, "checked" | "muted" | "unmuted"),
+            Self::Notices | Self::NoticeSettings => true,
+            _ => false,
+        }
+    }
+
     /// Whether it fills the dialog rather than a page.
     pub fn is_dialog(self) -> bool {
         matches!(self, Self::AccessDialog | Self::DeleteDialog)

@@ -12,6 +12,12 @@ use crate::error::ApiError;
 pub struct Visitor {
     /// The name that the person signs in with.
     pub name: String,
+    /// How many notices the person has not read yet.
+    #[serde(default)]
+    pub unread: u32,
+    /// Another one as soon as anything has changed since this was written; empty where nobody can tell.
+    #[serde(default)]
+    pub version: String,
 }
 
 /// What a one-time link is for.

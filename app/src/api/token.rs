@@ -5,7 +5,7 @@
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::Moment;
+use super::{Moment, notice::HostTrouble};
 use crate::error::ApiError;
 
 /// What the list shows: filter, selection, page.
@@ -47,6 +47,17 @@ impl Show {
         }
     }
 
+    /// As forms spell it.
+    pub(crate) fn variant(self) -> &'static str {
+        match self {
+            Self::All => "All",
+            Self::NeedYou => "NeedYou",
+            Self::InDoubt => "InDoubt",
+            Self::Work => "Work",
+            Self::NoToken => "NoToken",
+        }
+    }
+
     /// The other way round; anything unknown shows all.
     pub fn from_word(word: &str) -> Self {
         [Self::NeedYou, Self::InDoubt, Self::Work, Self::NoToken]
@@ -69,6 +80,8 @@ pub struct TokenPage {
     pub page: u32,
     /// How many pages there are, at least 1.
     pub pages: u32,
+    /// Hosts of the visitor's tokens that are in trouble as a whole.
+    pub in_trouble: Vec<HostTrouble>,
 }
 
 /// How many runtimes are in which state.
@@ -112,6 +125,10 @@ pub struct RuntimeRow {
     pub health: Health,
     /// Notifications are hidden.
     pub muted: bool,
+    /// Until then; `None` if until the visitor shows them again.
+    pub muted_until: Option<Moment>,
+    /// The provider is being asked at this moment.
+    pub checking: bool,
 }
 
 /// How a provider is called on the page.
@@ -672,22 +689,34 @@ pub async fn delete_token(runtime: String) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Asks the provider again, now.
+/// Asks the provider again, now. `back`: the form stands on the runtime's page, and leads back there.
 #[server(prefix = "/api", endpoint = "token/check")]
-pub async fn check_again(runtime: String) -> Result<(), ApiError> {
+pub async fn check_again(runtime: String, #[server(default)] back: bool) -> Result<(), ApiError> {
     let backend = super::backend()?;
-    let place = crate::path::row("checked", &runtime);
+    let place = place_after("checked", &runtime, back);
     super::answer(backend.check_again(runtime).await)?;
     super::then_go(&backend, &place);
     Ok(())
 }
 
-/// Hides or shows the notifications about one runtime.
+/// Hides or shows the notifications about one runtime; `days` and `back` as
+/// [`Backend::hide_notifications`](super::Backend::hide_notifications) and [`check_again`] say.
 #[server(prefix = "/api", endpoint = "runtime/hide-notifications")]
-pub async fn hide_notifications(runtime: String, #[server(default)] hide: bool) -> Result<(), ApiError> {
+pub async fn hide_notifications(
+    runtime: String,
+    #[server(default)] hide: bool,
+    #[server(default)] days: u32,
+    #[server(default)] back: bool,
+) -> Result<(), ApiError> {
     let backend = super::backend()?;
-    let place = crate::path::row(if hide { "muted" } else { "unmuted" }, &runtime);
-    super::answer(backend.hide_notifications(runtime, hide).await)?;
+    let place = place_after(if hide { "muted" } else { "unmuted" }, &runtime, back);
+    super::answer(backend.hide_notifications(runtime, hide, days).await)?;
     super::then_go(&backend, &place);
     Ok(())
+}
+
+/// Where a form without script leads to: the row, or the runtime's own page.
+#[cfg(feature = "ssr")]
+fn place_after(did: &str, runtime: &str, back: bool) -> String {
+    if back { crate::path::runtime_after(did, runtime) } else { crate::path::row(did, runtime) }
 }

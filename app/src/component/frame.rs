@@ -12,6 +12,7 @@ use crate::{
         icon,
         live::{Sender, failure, focus_id, send, sender},
         problem,
+        stream::{Changes, changes, leave, listen},
     },
     error::ApiError,
     path::{self, Place},
@@ -30,6 +31,12 @@ pub fn Frame(
         |needed| async move { if needed { Some(load_visitor().await) } else { None } },
         false,
     );
+    let changes = changes();
+    Effect::new(move |_| match &*visitor.read() {
+        Some(Some(Ok(visitor))) => listen(changes, visitor.version.clone()),
+        Some(_) => leave(changes),
+        None => {}
+    });
     view! {
         <a class="skip" href="#main" rel="external">"Skip to the content"</a>
         <header class="top">
@@ -38,8 +45,10 @@ pub fn Frame(
                 "Gitward"
             </a>
             {move || crumbs(Place::of(&path.get()))}
-            <Me visitor=visitor/>
+            <Me visitor=visitor changes=changes path=path/>
         </header>
+        // What happens while somebody looks is read out; the bell and the rows show it.
+        <p class="sr" role="status" id="happened">{move || changes.said.get()}</p>
         <main id="main" tabindex="-1">{children()}</main>
     }
 }
@@ -85,18 +94,24 @@ fn crumbs(place: Place<'_>) -> AnyView {
     let here = match place {
         Place::Tokens | Place::Runtime(_) | Place::Delete(_) => "Git Personal Access Token",
         Place::Password => "Change password",
+        Place::Notices | Place::NoticeSettings => "Notifications",
         _ => return view! { <span class="crumbs"></span> }.into_any(),
     };
     let deeper = match place {
         Place::Runtime(_) => "Access",
         Place::Delete(_) => "Delete",
+        Place::NoticeSettings => "Settings",
         _ => "",
     };
+    let list = match place {
+        Place::Notices | Place::NoticeSettings => path::NOTICES,
+        _ => path::TOKENS,
+    };
     let step = if deeper.is_empty() {
-        view! { <li><a href=path::TOKENS aria-current="page" class="here">{here}</a></li> }.into_any()
+        view! { <li><a href=list aria-current="page" class="here">{here}</a></li> }.into_any()
     } else {
         view! {
-            <li><a href=path::TOKENS>{here}</a></li>
+            <li><a href=list>{here}</a></li>
             <li aria-current="page">{deeper}</li>
         }
         .into_any()
@@ -122,13 +137,19 @@ fn crumbs(place: Place<'_>) -> AnyView {
 fn Me(
     /// Who it is.
     visitor: Resource<Option<Result<Visitor, ApiError>>, Light>,
+    /// What changes around the page.
+    changes: Changes,
+    /// Where the visitor is.
+    path: Memo<String>,
 ) -> impl IntoView {
     let out = sender();
     view! {
         <Transition>
             {move || Suspend::new(async move {
                 match visitor.await {
-                    Some(Ok(visitor)) => menu(visitor.name, out),
+                    Some(Ok(visitor)) => {
+                        view! { {bell(visitor.unread, changes, path)} {menu(visitor.name, out)} }.into_any()
+                    }
                     Some(Err(error)) => problem::quietly(error),
                     // An element rather than nothing: a menu that went comes back in its place.
                     None => view! { <span hidden></span> }.into_any(),
@@ -136,6 +157,38 @@ fn Me(
             })}
         </Transition>
     }
+}
+
+/// The way to the notices and how many are unread; or, once the session has ended, the way back in.
+fn bell(unread: u32, changes: Changes, path: Memo<String>) -> AnyView {
+    let unread = move || changes.unread.get().unwrap_or(unread);
+    let label = move || match unread() {
+        0 => "Notifications, none unread".to_owned(),
+        unread => ["Notifications, ", &unread.to_string(), " unread"].concat(),
+    };
+    let count = move || match unread() {
+        0 => String::new(),
+        unread @ 1..100 => unread.to_string(),
+        _ => "99+".to_owned(),
+    };
+    view! {
+        <a
+            class="bell"
+            href=path::NOTICES
+            aria-label=label
+            aria-current=move || (Place::of(&path.read()) == Place::Notices).then_some("page")
+        >
+            {icon("bell")}
+            <span class="count" aria-hidden="true">{count}</span>
+        </a>
+        <span class="over" role="status">
+            {move || {
+                let back = path::sign_in_then(&path.read());
+                changes.over.get().then(|| view! { "You are signed out. " <a href=back rel="external">"Sign in again"</a> })
+            }}
+        </span>
+    }
+    .into_any()
 }
 
 /// Opens without script.

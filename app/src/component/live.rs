@@ -6,6 +6,7 @@ use leptos::{
     prelude::*,
     server::ServerActionError,
     server_fn::{ServerFn, error::ServerFnUrlError},
+    task::spawn_local,
 };
 use leptos_router::{NavigateOptions, hooks::use_navigate};
 use send_wrapper::SendWrapper;
@@ -17,10 +18,13 @@ use web_sys::{
 use crate::{
     api::{
         light::Light,
-        part::{Part, load_part},
-        token::{Added, DeleteToken},
+        part::{LoadPart, Part, load_part},
+        token::{Added, DeleteToken, Html},
     },
-    component::problem::Problem,
+    component::{
+        problem::Problem,
+        stream::{changes, focus_within, look, when_quiet},
+    },
     error::ApiError,
     path,
 };
@@ -113,6 +117,15 @@ fn did(form: &Outgoing) -> &'static str {
         "hide-notifications" if form.body.contains("hide=true") => "muted",
         "hide-notifications" => "unmuted",
         "change-password" => "changed",
+        "read" => "read",
+        "read-all" => "all-read",
+        "mail" => "mail-set",
+        "address" => "address-given",
+        "forget-address" => "address-forgotten",
+        "webhook" => "webhook-set",
+        "remove-webhook" => "webhook-removed",
+        "tell-me" if form.body.contains("on=true") => "told",
+        "tell-me" => "untold",
         _ => "",
     }
 }
@@ -126,6 +139,18 @@ pub(crate) fn did_sentence(did: &str) -> Option<&'static str> {
         "muted" => "Notifications about this runtime are hidden.",
         "unmuted" => "Notifications about this runtime are shown again.",
         "settled" => "Settled: the row shows the account in use.",
+        "read" => "Marked as read.",
+        "all-read" => "All are marked as read.",
+        "told" => "From now on you are told what happens.",
+        "mail-set" => "Saved.",
+        "address-given" => {
+            "A mail is on its way to that address. Follow the link in it; until then nothing else is sent there."
+        }
+        "address-confirmed" => "The address is confirmed.",
+        "address-forgotten" => "The address is forgotten; no mail is sent any more.",
+        "webhook-set" => "The webhook is set.",
+        "webhook-removed" => "The webhook is taken away; nothing is sent there any more.",
+        "untold" => "You are told nothing any more. The list still shows how everything stands.",
         _ => return None,
     })
 }
@@ -275,7 +300,7 @@ fn focus(element: Option<Element>) {
 
 /// Marks the fields that are to blame, or takes the marks away.
 fn blame(error: Option<ApiError>) {
-    for name in ["name", "password", "current", "new", "token"] {
+    for name in ["name", "password", "current", "new", "token", "address", "url"] {
         if let Some(field) = document().get_element_by_id(name) {
             mark(&field, error.is_some_and(|error| error.blames(name)));
         }
@@ -338,6 +363,26 @@ fn on_input(event: leptos::ev::Event) {
     }
 }
 
+/// Brings a part up to date while somebody looks at it. Where people type, only what stands beside.
+async fn follow(part: Part, id: String, html: Resource<Result<Html, ApiError>, Light>) {
+    let (part, place) = match part {
+        Part::Runtime => (Part::Course, document().get_element_by_id("course")),
+        part => (part, None),
+    };
+    let body = ["part=", part.word(), "&id=", &path::encode(&id)].concat();
+    // What can't be had now is had the next time; what is there stays.
+    let Ok(new) = look::<Html>(LoadPart::url(), body).await else { return };
+    let focused = focus_within(".made");
+    match place {
+        Some(place) => place.set_inner_html(&new.0),
+        None if part == Part::Course => {}
+        None => html.set(Some(Ok(new))),
+    }
+    if let Some(id) = focused {
+        request_animation_frame(move || focus_id(&id));
+    }
+}
+
 /// Server-made HTML with forms that work.
 #[component]
 pub(crate) fn Live(
@@ -362,6 +407,10 @@ pub(crate) fn Live(
             html.refetch();
         }
         Some(outcome) if outcome.result.as_ref().is_ok_and(|(did, _)| !did.is_empty()) => {
+            if outcome.result.as_ref().is_ok_and(|(did, _)| part.stays_after(did)) && part != Part::Runtime {
+                blame(None);
+                html.refetch();
+            }
             done.run(outcome.clone())
         }
         Some(outcome) => blame(outcome.result.as_ref().err().copied()),
@@ -396,6 +445,11 @@ pub(crate) fn Live(
         }
         there || before == Some(true)
     });
+    if part.follows() {
+        changes().on_tick(move || {
+            when_quiet(".made", move || spawn_local(follow(part, id.get_untracked(), html)))
+        });
+    }
     let problem = problem(sender);
     view! {
         <div role="alert" id="problem" class="problem">{problem}</div>

@@ -3,15 +3,18 @@
 use leptos::prelude::*;
 
 use crate::{
-    api::token::{Expiry, RuntimeAccess},
+    api::{
+        notice::Course,
+        token::{Expiry, RuntimeAccess},
+    },
     made::{
         codes,
         health::{self, ago, day},
     },
 };
 
-/// The facts as HTML.
-pub(crate) fn html(access: &RuntimeAccess) -> String {
+/// The facts.
+pub(super) fn view(access: &RuntimeAccess, course: &Course) -> AnyView {
     let row = &access.row;
     let token = row.token.as_ref().map(|token| {
         let ends = match &token.expiry {
@@ -33,6 +36,12 @@ pub(crate) fn html(access: &RuntimeAccess) -> String {
                 <dd>{ago(&checked.at)} ": " <code>{checked.request.clone()}</code> " answered " <code>{checked.answer.clone()}</code></dd>
             }
         });
+        let good = course.last_good.as_ref().map(|at| view! { <dt>"Last good check"</dt><dd>{ago(at)}</dd> });
+        let next = match &course.next_check {
+            _ if row.checking => "Now".into_any(),
+            Some(at) => ago(at),
+            None => "When you ask for it".into_any(),
+        };
         view! {
             <dt>"Token"</dt>
             <dd>{token.kind.clone()} " " <span class="dots" aria-hidden="true">"••••••"</span></dd>
@@ -43,14 +52,15 @@ pub(crate) fn html(access: &RuntimeAccess) -> String {
             <dt>"Expires"</dt>
             <dd>{ends}</dd>
             {checked}
+            {good}
+            <dt>"Next check"</dt>
+            <dd>{next}</dd>
         }
     });
     let shared = (!access.shared_with.is_empty()).then(|| {
         view! { <dt>"Also used by"</dt><dd>{access.shared_with.join(", ")}</dd> }
     });
     view! {
-        <section class="sheet padded">
-        <h2>"Details"</h2>
         <dl class="detail">
             <dt>"Health"</dt>
             <dd>{health::view(row, ().into_any())}</dd>
@@ -61,7 +71,6 @@ pub(crate) fn html(access: &RuntimeAccess) -> String {
             {token}
             {shared}
         </dl>
-        </section>
     }
-    .to_html()
+    .into_any()
 }

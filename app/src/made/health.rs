@@ -13,7 +13,7 @@ use crate::{
 
 impl Tone {
     /// For the style sheet.
-    fn word(self) -> &'static str {
+    pub(super) fn word(self) -> &'static str {
         match self {
             Self::Bad => "bad",
             Self::Warn => "warn",
@@ -132,8 +132,8 @@ fn sentence(row: &RuntimeRow) -> AnyView {
             "The new token is " {now.clone()} "'s. Until you decide, the old one of " {before.clone()} " stays in use."
             <form class="choice" method="post" action=SettleAccount::url()>
                 <input type="hidden" name="runtime" value=row.id.clone()/>
-                <button class="button small" name="take" value="false">"Keep " {before.clone()}</button>
-                <button class="button small" name="take" value="true">"Use " {now.clone()}</button>
+                <button class="button small" id=["keep-", &row.id].concat() name="take" value="false">"Keep " {before.clone()}</button>
+                <button class="button small" id=["take-", &row.id].concat() name="take" value="true">"Use " {now.clone()}</button>
             </form>
         }
         .into_any(),
@@ -164,7 +164,7 @@ fn check(row: &RuntimeRow, text: &'static str) -> AnyView {
     view! {
         <form class="inline" method="post" action=CheckAgain::url()>
             <input type="hidden" name="runtime" value=row.id.clone()/>
-            <button class="link">{text}</button>
+            <button class="link" id=["ask-", &row.id].concat()>{text}</button>
         </form>
     }
     .into_any()

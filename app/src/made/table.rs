@@ -3,9 +3,12 @@
 use leptos::{prelude::*, server_fn::ServerFn};
 
 use crate::{
-    api::token::{
-        AccountRows, CheckAgain, Expiry, HideNotifications, ProviderLabel, RuntimeRow, Show, TokenPage,
-        TokenQuery,
+    api::{
+        notice::{HostTrouble, TroubleKind},
+        token::{
+            AccountRows, CheckAgain, Expiry, HideNotifications, ProviderLabel, RuntimeRow, Show, TokenPage,
+            TokenQuery,
+        },
     },
     component::icon,
     made::health::{self, ago, day},
@@ -33,6 +36,7 @@ fn view(page: &TokenPage, query: &TokenQuery) -> AnyView {
     }
     let accounts = page.accounts.iter().map(account).collect_view();
     view! {
+        {page.in_trouble.iter().map(trouble).collect_view()}
         <div class="sheet">
             <table class="tokens">
                 <caption class="sr">"Runtimes and their tokens, those that need you first"</caption>
@@ -49,6 +53,25 @@ fn view(page: &TokenPage, query: &TokenQuery) -> AnyView {
             </table>
         </div>
         {pager(page, query)}
+    }
+    .into_any()
+}
+
+/// What all rows of a host have in common is said once.
+fn trouble(one: &HostTrouble) -> AnyView {
+    let ProviderLabel { name, host, .. } = &one.provider;
+    let what = match one.kind {
+        TroubleKind::Silent => " stopped answering ",
+        TroubleKind::Limiting => " began to ask for fewer questions ",
+        TroubleKind::Refusing => " began to refuse everybody ",
+    };
+    view! {
+        <p class="notice trouble">
+            <span>
+                <b>{name.clone()}</b> " (" {host.clone()} ")" {what} {ago(&one.since)}
+                ". Your tokens there stay in use; Gitward keeps trying, and there is nothing to do."
+            </span>
+        </p>
     }
     .into_any()
 }
@@ -100,7 +123,9 @@ fn row(row: &RuntimeRow) -> AnyView {
     let id = |what: &str| [what, "-", &row.id].concat();
     let name_id = id("name");
     let muted = row.muted.then(|| {
-        view! { <span class="muted" title="Notifications hidden">{icon("bell-off")}<span class="sr">"Notifications hidden: "</span></span> }
+        let until = row.muted_until.as_ref().map(|at| [" until ", &at.full].concat()).unwrap_or_default();
+        let hidden = ["Notifications hidden", &until].concat();
+        view! { <span class="muted" title=hidden.clone()>{icon("bell-off")}<span class="sr">{hidden.clone()} ": "</span></span> }
     });
     let token = match &row.token {
         None => view! { <span class="nothing">"-"<span class="sr">" no token"</span></span> }.into_any(),
@@ -111,7 +136,11 @@ fn row(row: &RuntimeRow) -> AnyView {
         .into_any(),
     };
     let checked = row.token.as_ref().and_then(|token| token.checked.as_ref()).map(|checked| {
-        view! { <small class="checked">"Checked " {ago(&checked.at)}</small> }
+        if row.checking {
+            view! { <small class="checked" data-now>{icon("again")} "Checking now"</small> }.into_any()
+        } else {
+            view! { <small class="checked">"Checked " {ago(&checked.at)}</small> }.into_any()
+        }
     });
     view! {
         <tr id=row.id.clone() data-tone=row.health.needs_user().then_some("bad")>
@@ -175,6 +204,12 @@ fn actions(row: &RuntimeRow, name_id: &str) -> AnyView {
             </form>
         }
     });
+    let for_a_while = (!row.muted).then(|| {
+        view! {
+            <button class="item" name="days" value="1">{icon("clock")} "Hide for a day"</button>
+            <button class="item" name="days" value="7">{icon("clock")} "Hide for a week"</button>
+        }
+    });
     let hidden = if row.muted { "true" } else { "false" };
     let hide = if row.muted { "false" } else { "true" };
     view! {
@@ -206,6 +241,7 @@ fn actions(row: &RuntimeRow, name_id: &str) -> AnyView {
                     <input type="hidden" name="runtime" value=row.id.clone()/>
                     <input type="hidden" name="hide" value=hide/>
                     <button class="item switch" role="switch" aria-checked=hidden>"Hide notifications"</button>
+                    {for_a_while}
                 </form>
                 {check}
                 <a class="item" href=path::runtime(&row.id)>{icon("info")} "Details"</a>
@@ -218,10 +254,11 @@ fn actions(row: &RuntimeRow, name_id: &str) -> AnyView {
 fn pager(page: &TokenPage, query: &TokenQuery) -> Option<AnyView> {
     (page.pages > 1).then(|| {
         let place = |to: u32| path::list(&query.filter, query.show.word(), to);
-        let before = (page.page > 1)
-            .then(|| view! { <a class="button" rel="prev" href=place(page.page - 1)>"Previous"</a> });
+        let before = (page.page > 1).then(
+            || view! { <a class="button" rel="prev" id="prev" href=place(page.page - 1)>"Previous"</a> },
+        );
         let after = (page.page < page.pages)
-            .then(|| view! { <a class="button" rel="next" href=place(page.page + 1)>"Next"</a> });
+            .then(|| view! { <a class="button" rel="next" id="next" href=place(page.page + 1)>"Next"</a> });
         view! {
             <nav class="pager" aria-label="Pages">
                 {before}

@@ -7,6 +7,8 @@ use leptos::{
     html::Dialog,
     leptos_dom::helpers::debounce,
     prelude::*,
+    server_fn::ServerFn,
+    task::spawn_local,
 };
 use leptos_router::{NavigateOptions, hooks::use_navigate};
 use wasm_bindgen::JsCast;
@@ -16,7 +18,7 @@ use crate::{
     api::{
         light::Light,
         part::Part,
-        token::{Counts, OauthProblem, Show, load_list},
+        token::{Counts, LoadList, OauthProblem, Show, TokenList, load_list},
     },
     component::{
         icon,
@@ -24,6 +26,7 @@ use crate::{
             Live, Outcome, closest, did_sentence, focus_first, focus_id, left_sentence, problem, send, sender,
         },
         problem::Problem,
+        stream::{changes, focus_within, look, when_quiet},
     },
     path,
 };
@@ -82,6 +85,23 @@ pub fn TokensPage() -> impl IntoView {
             });
         }
     });
+    // What changes by itself is brought up to date, unless a form is under way: its answer brings everything.
+    let follow = move || {
+        let query = (filter.get_untracked(), show.get_untracked(), number.get_untracked());
+        spawn_local(async move {
+            let page = query.2.parse().unwrap_or(1_u32).to_string();
+            let words = path::encode(&query.0);
+            let body = ["filter=", &words, "&show=", query.1.variant(), "&page=", &page].concat();
+            // What can't be had now is had the next time; what is there stays.
+            let Ok(new) = look::<TokenList>(LoadList::url(), body).await else { return };
+            let now = (filter.get_untracked(), show.get_untracked(), number.get_untracked());
+            if now == query && !sender.pending().get_untracked() {
+                back_to.set_value(focus_within("#token-table"));
+                list.set(Some(Ok(new)));
+            }
+        });
+    };
+    changes().on_tick(move || when_quiet("#token-table", follow));
     Effect::new(move |_| {
         if let Some(outcome) = &*sender.value().read() {
             said.set(outcome.result.as_ref().ok().map(|(_, sentence)| sentence.clone()));

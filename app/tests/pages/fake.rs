@@ -9,6 +9,7 @@ use app::{
     App,
     api::{
         Backend, Moment, SharedBackend,
+        notice::*,
         person::{LinkPurpose, Visitor},
         token::*,
     },
@@ -71,7 +72,14 @@ fn row(id: &str, name: &str, provider: (&str, &str), token: bool, health: Health
         }),
         health,
         muted: false,
+        muted_until: None,
+        checking: false,
     }
+}
+
+fn happening(tone: Tone, title: &str) -> Happening {
+    let text = "It lacks repo. Replace it with a token that has it.".into();
+    Happening { tone, title: title.into(), text, at: moment("22 Nov 2026", "3 minutes ago") }
 }
 
 pub const GITHUB: (&str, &str) = ("GitHub", "github.com");
@@ -208,7 +216,7 @@ impl Backend for Visit {
         if self.fake.stranger.load(Ordering::Relaxed) {
             return Err(ApiError::SignInNeeded);
         }
-        Ok(Visitor { name: "mara".into() })
+        Ok(Visitor { name: "mara".into(), unread: 2, version: String::new() })
     }
     async fn sign_in(&self, _name: String, password: String) -> Result<(), ApiError> {
         match password.as_str() {
@@ -275,6 +283,15 @@ impl Backend for Visit {
             matching,
             page: query.page,
             pages: if matching > 10 { 2 } else { 1 },
+            in_trouble: vec![HostTrouble {
+                provider: ProviderLabel {
+                    name: GITLAB.0.into(),
+                    host: GITLAB.1.into(),
+                    icon: "gitlab".into(),
+                },
+                kind: TroubleKind::Silent,
+                since: moment("22 Nov 2026", "18 minutes ago"),
+            }],
         })
     }
     async fn runtime_access(&self, runtime: String) -> Result<RuntimeAccess, ApiError> {
@@ -328,8 +345,94 @@ impl Backend for Visit {
     async fn check_again(&self, runtime: String) -> Result<(), ApiError> {
         self.fake.change(&runtime, |row| row.health = Health::Valid { scopes_visible: true })
     }
-    async fn hide_notifications(&self, runtime: String, hide: bool) -> Result<(), ApiError> {
-        self.fake.change(&runtime, |row| row.muted = hide)
+    async fn hide_notifications(&self, runtime: String, hide: bool, days: u32) -> Result<(), ApiError> {
+        self.fake.change(&runtime, |row| {
+            row.muted = hide;
+            row.muted_until = (days > 0).then(|| moment("29 Nov 2026", "in 7 days"));
+        })
+    }
+    async fn course(&self, _runtime: String) -> Result<Course, ApiError> {
+        Ok(Course {
+            last_good: Some(moment("22 Nov 2026", "3 minutes ago")),
+            next_check: Some(moment("22 Nov 2026", "in 57 minutes")),
+            happenings: vec![happening(Tone::Bad, "Scope missing"), happening(Tone::Good, "Token added")],
+        })
+    }
+    async fn notices(&self, before: Option<i64>) -> Result<NoticePage, ApiError> {
+        let notice = |id, read| Notice {
+            id,
+            runtime: Some(("r01".into(), "prod-eu-west".into())),
+            host: None,
+            happening: happening(Tone::Bad, "Scope missing"),
+            read,
+        };
+        Ok(NoticePage {
+            notices: vec![notice(7, false), notice(6, true)],
+            unread: 2,
+            later: before.is_some(),
+            earlier: Some(6),
+            off: false,
+        })
+    }
+    async fn mark_read(&self, _id: i64) -> Result<(), ApiError> {
+        Ok(())
+    }
+    async fn mark_all_read(&self, _up_to: i64) -> Result<(), ApiError> {
+        Ok(())
+    }
+    async fn notice_settings(&self) -> Result<NoticeSettings, ApiError> {
+        let trouble = || DeliveryTrouble {
+            answer: "no connection to the mail server, or it was lost".into(),
+            at: moment("22 Nov 2026", "3 minutes ago"),
+            again: Some(moment("22 Nov 2026", "in 2 minutes")),
+        };
+        Ok(NoticeSettings {
+            told: true,
+            mail: Some(MailSettings {
+                mode: MailMode::Daily,
+                hour: 8,
+                address: Some("mara@acme.example".into()),
+                unconfirmed: None,
+                trouble: Some(trouble()),
+            }),
+            webhook: Some(WebhookSettings {
+                shown: "https://hooks.acme.example".into(),
+                format: WebhookFormat::Standard,
+                since: moment("22 Nov 2026", "3 minutes ago"),
+                gone: None,
+                trouble: None,
+            }),
+            webhook_secret: Some("shown-for-a-while".into()),
+            log: vec![Delivery {
+                what: "prod-eu-west: Scope missing".into(),
+                way: "Mail".into(),
+                progress: Progress::Waiting(moment("22 Nov 2026", "in 2 minutes")),
+                answer: Some("no connection to the mail server, or it was lost".into()),
+                attempts: 2,
+                at: moment("22 Nov 2026", "3 minutes ago"),
+            }],
+        })
+    }
+    async fn tell_me(&self, _on: bool) -> Result<(), ApiError> {
+        Ok(())
+    }
+    async fn set_mail(&self, _mode: MailMode, _hour: u8) -> Result<(), ApiError> {
+        Ok(())
+    }
+    async fn give_address(&self, address: String) -> Result<(), ApiError> {
+        if address.contains('@') { Ok(()) } else { Err(ApiError::AddressUnusable) }
+    }
+    async fn confirm_address(&self, secret: String) -> Result<(), ApiError> {
+        if secret == "right" { Ok(()) } else { Err(ApiError::LinkSpent) }
+    }
+    async fn forget_address(&self) -> Result<(), ApiError> {
+        Ok(())
+    }
+    async fn set_webhook(&self, _url: String, _format: WebhookFormat) -> Result<(), ApiError> {
+        Ok(())
+    }
+    async fn remove_webhook(&self) -> Result<(), ApiError> {
+        Ok(())
     }
     fn wants_page(&self) -> bool {
         self.parts

@@ -34,10 +34,23 @@ fn write(page: &mut String, path: &Path, config: &Config, would: &WouldApply) ->
     let proxies: Vec<String> = config.trusted_proxies().iter().map(ToString::to_string).collect();
     let proxies = if proxies.is_empty() { "none".to_owned() } else { proxies.join(", ") };
     writeln!(page, "Trusted proxies  {proxies}")?;
+    mail(page, config)?;
     providers(page, config)?;
     apps(page, config)?;
     accounts(page, config)?;
     changes(page, would)
+}
+
+fn mail(page: &mut String, config: &Config) -> fmt::Result {
+    let Some(mail) = config.mail() else { return writeln!(page, "Mail             none") };
+    write!(page, "Mail             through {}:{} ({})", mail.host, mail.port, mail.security.as_str())?;
+    if let Some((user, _)) = &mail.sign_in {
+        write!(page, ", as {user}")?;
+    }
+    if let Some(ca) = &mail.ca {
+        write!(page, ", also trusting {}", ca.file.display())?;
+    }
+    writeln!(page, ", from {}", mail.from)
 }
 
 fn providers(page: &mut String, config: &Config) -> fmt::Result {
@@ -97,6 +110,10 @@ fn accounts(page: &mut String, config: &Config) -> fmt::Result {
                 )?;
             }
             writeln!(page)?;
+        }
+        for webhook in config.webhooks().iter().filter(|webhook| webhook.account == account.id) {
+            // The address may be a secret.
+            writeln!(page, "    webhook {}: {}", webhook.name, webhook.webhook.format.as_str())?;
         }
     }
     Ok(())

@@ -1,8 +1,9 @@
-//! `[[account]]`, its members and its runtimes.
+//! `[[account]]`, its members, its runtimes and its webhooks.
 
 use super::{
     file::{Field, Section, choice},
     name,
+    notice::{self, WebhookConfig},
     provider::{AppScope, Known, ProviderKind},
 };
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
     scope::{ScopeSet, is_scope},
 };
 
-pub(super) const ACCOUNT_KEYS: &[&str] = &["id", "name", "members", "runtime"];
+pub(super) const ACCOUNT_KEYS: &[&str] = &["id", "name", "members", "runtime", "webhook"];
 pub(super) const MEMBER_KEYS: &[&str] = &["user", "role"];
 pub(super) const RUNTIME_KEYS: &[&str] =
     &["name", "provider", "authorization", "oauth_app", "repository", "scopes"];
@@ -24,6 +25,7 @@ pub(super) struct Accounts {
     pub(super) accounts: Vec<Account>,
     pub(super) members: Vec<Member>,
     pub(super) runtimes: Vec<Runtime>,
+    pub(super) webhooks: Vec<WebhookConfig>,
 }
 
 /// The ids of all accounts, for those who refer to them. Duplicates are noted.
@@ -44,6 +46,7 @@ pub(super) fn accounts(
     ids: &[Option<AccountId>],
     providers: &Known<Option<ProviderKind>>,
     apps: &Known<AppScope>,
+    private_webhooks: bool,
 ) -> Accounts {
     let mut all = Accounts::default();
     let mut runtime_ids = Known::new();
@@ -56,10 +59,12 @@ pub(super) fn accounts(
             .iter()
             .filter_map(|runtime| self::runtime(runtime, id.as_ref(), providers, apps, &mut runtime_ids))
             .collect();
+        let webhooks = notice::webhooks(section, id.as_ref(), private_webhooks);
         let (Some(id), Some(name)) = (id.clone(), name) else { continue };
         all.accounts.push(Account { id, name });
         all.members.extend(members);
         all.runtimes.extend(runtimes);
+        all.webhooks.extend(webhooks);
     }
     all
 }

@@ -150,6 +150,34 @@ impl<'a> Section<'a> {
         })
     }
 
+    /// `true` or `false`, with its place; `Some(None)` if it is not there, `None` if it is neither (which is noted).
+    pub(super) fn flag(&self, key: &str) -> Option<Option<bool>> {
+        let Some(value) = self.table.get(key) else { return Some(None) };
+        match value.get_ref() {
+            DeValue::Boolean(flag) => Some(Some(*flag)),
+            _ => {
+                self.wrong_type(key, value, "`true` or `false`, without quotes");
+                None
+            }
+        }
+    }
+
+    /// A port; `Some(None)` if it is not there, `None` if it is none (which is noted).
+    pub(super) fn port(&self, key: &str) -> Option<Option<u16>> {
+        let Some(value) = self.table.get(key) else { return Some(None) };
+        let port = match value.get_ref() {
+            DeValue::Integer(number) if number.radix() == 10 => number.as_str().replace('_', "").parse().ok(),
+            _ => None,
+        };
+        match port.filter(|port| *port > 0) {
+            Some(port) => Some(Some(port)),
+            None => {
+                self.wrong_type(key, value, "a port: a number from 1 to 65535, without quotes");
+                None
+            }
+        }
+    }
+
     /// A list of texts. `None` if it is not there, or is no list (which is noted).
     pub(super) fn texts(&self, key: &str) -> Option<Vec<Field<'a>>> {
         let value = self.table.get(key)?;

@@ -186,13 +186,7 @@ fn provider(section: &Section<'_>, known: &mut Known<Option<ProviderKind>>) -> O
     let api_url = name::optional(section, "api_url", address::provider_url);
     let proxy = name::optional(section, "proxy", address::proxy);
     let checks_per_second = section.number("checks_per_second", CHECKS_PER_SECOND);
-    let ca = match section.text("ca_file") {
-        None => Some(None),
-        Some(field) => field.path().and_then(|file| {
-            let pem = field.parse(|_| certificates(&file))?;
-            Some(Some(CaCertificates { file, pem }))
-        }),
-    };
+    let ca = ca(section);
     Some(ProviderSettings {
         id: ProviderId(id?),
         kind: kind?,
@@ -203,6 +197,14 @@ fn provider(section: &Section<'_>, known: &mut Known<Option<ProviderKind>>) -> O
         proxy: proxy?,
         checks_per_second: checks_per_second?,
     })
+}
+
+/// `ca_file`, which may be left out.
+pub(super) fn ca(section: &Section<'_>) -> Option<Option<CaCertificates>> {
+    let Some(field) = section.text("ca_file") else { return Some(None) };
+    let file = field.path()?;
+    let pem = field.parse(|_| certificates(&file))?;
+    Some(Some(CaCertificates { file, pem }))
 }
 
 fn certificates(file: &std::path::Path) -> Result<Vec<u8>, String> {

@@ -55,9 +55,9 @@ fn the_sample_with_everything_switched_on_is_good() {
     let text: String = SAMPLE
         .lines()
         .map(|line| match line.strip_prefix("# ") {
-            // Keys and sections are `# key = …` and `# [[…]]`; sentences begin with a capital letter or a level.
+            // Keys and sections are `# key = …`, `# […]` and `# [[…]]`; sentences begin with a capital letter or a level.
             Some(key)
-                if key.starts_with("[[")
+                if key.starts_with('[')
                     || key.split_once(" = ").is_some_and(|(key, _)| !key.contains(' ')) =>
             {
                 format!("{key}\n")
@@ -69,11 +69,18 @@ fn the_sample_with_everything_switched_on_is_good() {
     std::fs::write(folder.path().join("gitward.toml"), text).unwrap();
     std::fs::write(folder.path().join("company-ca.pem"), "-----BEGIN CERTIFICATE-----\n").unwrap();
     std::fs::write(folder.path().join("github-app.secret"), "c2VjcmV0\n").unwrap();
+    std::fs::write(folder.path().join("mail.secret"), "hunter2\n").unwrap();
+    std::fs::write(folder.path().join("chat.url"), "https://hooks.example.com/services/T0/B0/x\n").unwrap();
+    let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=\n";
+    std::fs::write(folder.path().join("platform.secret"), secret).unwrap();
     let config =
         Config::load(&folder.path().join("gitward.toml"), no_env).unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!(config.runtimes()[0].oauth_app, Some("github-app".into()));
     assert_eq!(config.log().format, Some(LogFormat::Json));
     assert!(config.providers()[0].ca.is_some());
+    assert!(config.mail().unwrap().sign_in.is_some());
+    let webhooks: Vec<&str> = config.webhooks().iter().map(|webhook| webhook.name.as_str()).collect();
+    assert_eq!(webhooks, ["chat", "platform"]);
 }
 
 #[test]

@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use tokio::sync::broadcast;
@@ -44,12 +47,14 @@ pub struct Changes {
     listeners: Mutex<HashMap<UserId, usize>>,
     /// What is asked about by this process, and how often at once.
     asked: Mutex<HashMap<CredentialId, usize>>,
+    /// How often that has changed.
+    turns: AtomicU64,
 }
 
 impl Default for Changes {
     fn default() -> Self {
         let (sender, _) = broadcast::channel(KEPT);
-        Self { sender, listeners: Mutex::default(), asked: Mutex::default() }
+        Self { sender, listeners: Mutex::default(), asked: Mutex::default(), turns: AtomicU64::new(0) }
     }
 }
 
@@ -92,6 +97,7 @@ impl Changes {
         runtimes: Vec<RuntimeId>,
     ) -> Asking {
         *lock(&self.asked).entry(credential.clone()).or_default() += 1;
+        self.turns.fetch_add(1, Ordering::SeqCst);
         let asking = Asking {
             changes: Arc::clone(self),
             user: user.clone(),
@@ -100,6 +106,11 @@ impl Changes {
         };
         asking.say();
         asking
+    }
+
+    /// Another number as soon as this process asks about something else than before.
+    pub fn turns(&self) -> u64 {
+        self.turns.load(Ordering::SeqCst)
     }
 
     /// Whether this process is asking about a credential.
@@ -155,6 +166,7 @@ impl Asking {
 impl Drop for Asking {
     fn drop(&mut self) {
         less(&mut lock(&self.changes.asked), &self.credential);
+        self.changes.turns.fetch_add(1, Ordering::SeqCst);
         self.say();
     }
 }

@@ -1,4 +1,4 @@
-//! The only way out: every request to a provider goes through a [`Gate`], which leads to one origin.
+//! The only way out: every request to a provider, or to a webhook, goes through a [`Gate`], which leads to one origin.
 //!
 //! Redirects are not followed, no proxy is taken from the environment, answers are limited in time and size,
 //! forbidden addresses are never connected to (see [`address`]). What goes wrong is told in a few words that hold no
@@ -15,13 +15,14 @@ use serde::de::DeserializeOwned;
 use url::{Host, Url};
 use zeroize::Zeroizing;
 
-use self::address::{Forbidden, Guard, Lookup, SystemLookup, Unknown};
+pub(crate) use self::address::Lookup;
+use self::address::{Forbidden, Guard, SystemLookup, Unknown};
 use super::{Auth, time::TheirClock};
 use crate::{credential::Evidence, scope::ScopeSet, secret::Secret};
 
 pub mod address;
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;
 
 const USER_AGENT: &str = concat!("Gitward/", env!("CARGO_PKG_VERSION"));
 
@@ -42,6 +43,8 @@ pub struct HttpSettings {
     pub timeout: Duration,
     /// Bytes of an answer's body.
     pub body_limit: usize,
+    /// Also not to this machine nor into private networks: for addresses that users name.
+    pub public_only: bool,
 }
 
 impl Default for HttpSettings {
@@ -52,6 +55,7 @@ impl Default for HttpSettings {
             connect_timeout: Duration::from_secs(5),
             timeout: Duration::from_secs(10),
             body_limit: 256 * 1024,
+            public_only: false,
         }
     }
 }
@@ -97,6 +101,7 @@ pub struct Outgoing {
     connect_timeout: Duration,
     timeout: Duration,
     body_limit: usize,
+    public_only: bool,
     their_clock: Option<Arc<TheirClock>>,
 }
 
@@ -109,7 +114,7 @@ impl Outgoing {
         Self::with_lookup(settings, Arc::new(SystemLookup))
     }
 
-    fn with_lookup(settings: &HttpSettings, lookup: Arc<dyn Lookup>) -> Result<Self, HttpError> {
+    pub(crate) fn with_lookup(settings: &HttpSettings, lookup: Arc<dyn Lookup>) -> Result<Self, HttpError> {
         let mut builder = reqwest::Client::builder()
             .use_rustls_tls()
             .redirect(reqwest::redirect::Policy::none())
@@ -123,7 +128,7 @@ impl Outgoing {
             // other side is about to close.
             .retry(reqwest::retry::never())
             .pool_idle_timeout(IDLE)
-            .dns_resolver(Arc::new(Guard(lookup)));
+            .dns_resolver(Arc::new(Guard { lookup, public_only: settings.public_only }));
         if !settings.roots.is_empty() {
             let roots =
                 reqwest::Certificate::from_pem_bundle(&settings.roots).map_err(|_| HttpError::Roots)?;
@@ -143,6 +148,7 @@ impl Outgoing {
             connect_timeout: settings.connect_timeout,
             timeout: settings.timeout,
             body_limit: settings.body_limit,
+            public_only: settings.public_only,
             their_clock: None,
         })
     }
@@ -159,13 +165,13 @@ impl Outgoing {
     /// # Errors
     /// If credentials must not go there.
     pub fn gate(&self, base: &Url) -> Result<Gate, OriginError> {
-        check_base(base)?;
+        check_base(base, self.public_only)?;
         Ok(Gate { outgoing: self.clone(), origin: base.origin().ascii_serialization() })
     }
 }
 
-/// Whether an address may be declared as a provider's.
-fn check_base(base: &Url) -> Result<(), OriginError> {
+/// Whether an address may be one to send to.
+pub(crate) fn check_base(base: &Url, public_only: bool) -> Result<(), OriginError> {
     let host = base.host().ok_or(OriginError::Host)?;
     if !base.username().is_empty() || base.password().is_some() {
         return Err(OriginError::Userinfo);
@@ -178,7 +184,8 @@ fn check_base(base: &Url) -> Result<(), OriginError> {
         Host::Ipv6(ip) => (Some(ip.into()), IpAddr::from(ip).to_canonical().is_loopback()),
         Host::Domain(name) => (None, address::is_localhost(name)),
     };
-    if ip.is_some_and(address::is_forbidden) {
+    let private = public_only && (local || ip.is_some_and(address::is_private));
+    if private || ip.is_some_and(address::is_forbidden) {
         return Err(OriginError::Forbidden);
     }
     match base.scheme() {
@@ -242,7 +249,12 @@ impl Gate {
             headers: std::mem::take(response.headers_mut()),
             body: Zeroizing::new(Vec::new()),
         };
-        if question.headers_only && reply.status.is_success() {
+        let read = match question.body_wanted {
+            Wanted::Always => true,
+            Wanted::OfFailures => !reply.status.is_success(),
+            Wanted::Never => false,
+        };
+        if !read {
             return Ok(reply);
         }
         let limit = self.outgoing.body_limit;
@@ -295,8 +307,16 @@ pub struct Question {
     url: Url,
     headers: HeaderMap,
     body: Vec<u8>,
-    headers_only: bool,
+    body_wanted: Wanted,
     unfit: bool,
+}
+
+/// Whether an answer's body matters. What does not is not read, however long it is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Wanted {
+    Always,
+    OfFailures,
+    Never,
 }
 
 impl Question {
@@ -308,7 +328,7 @@ impl Question {
             url,
             headers: HeaderMap::new(),
             body: Vec::new(),
-            headers_only: false,
+            body_wanted: Wanted::Always,
             unfit: false,
         }
     }
@@ -337,7 +357,14 @@ impl Question {
     /// The body of a good answer does not matter, however long it is. Of others it may tell why.
     #[must_use]
     pub fn headers_only(mut self) -> Self {
-        self.headers_only = true;
+        self.body_wanted = Wanted::OfFailures;
+        self
+    }
+
+    /// The body of no answer matters.
+    #[must_use]
+    pub fn status_only(mut self) -> Self {
+        self.body_wanted = Wanted::Never;
         self
     }
 
@@ -428,7 +455,7 @@ pub enum Fault {
     Silence(Duration),
     /// No address for the name.
     Name,
-    /// Only addresses that are never connected to.
+    /// Only addresses that are never connected to, or not from here.
     Address,
     /// Nobody listens.
     Refused,

@@ -45,11 +45,13 @@ impl KeyStore for Keys {
         if let Some(faster) = self.slow.lock().unwrap().take() {
             *rows = faster;
         }
-        if !rows.is_empty() {
+        let there: Vec<String> = rows.iter().map(|row| row.purpose.clone()).collect();
+        let missing: Vec<_> = keys.iter().filter(|key| !there.contains(&key.purpose)).cloned().collect();
+        if missing.is_empty() {
             return Ok(false);
         }
         *self.writes.lock().unwrap() += 1;
-        rows.extend_from_slice(keys);
+        rows.extend(missing);
         Ok(true)
     }
 }
@@ -426,6 +428,21 @@ async fn whoever_was_faster_has_made_the_keys() {
     let ring = open(&root, &keys).await.ok().unwrap();
     assert!(theirs.iter().all(|row| ring.keys.contains_key(&row.id)));
     assert_eq!(*keys.writes.lock().unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_database_of_an_earlier_version_gets_the_key_that_it_lacks() {
+    let (root, keys) = (RootKey::for_test([7; 32]), Keys::default());
+    open(&root, &keys).await.ok().unwrap();
+    keys.rows.lock().unwrap().retain(|row| row.purpose != "webhooks");
+    let before = keys.rows.lock().unwrap().clone();
+    // Whoever only looks does without it.
+    assert!(KeyRing::unlock(&root, &keys).await.ok().unwrap().is_some());
+    assert_eq!(*keys.rows.lock().unwrap(), before);
+    let ring = open(&root, &keys).await.ok().unwrap();
+    assert!(ring.seal(Purpose::Webhooks, &place("1", "a"), b"kept", &TestEntropy::new(8)).is_ok());
+    assert_eq!(keys.rows.lock().unwrap()[..2], before);
+    assert_eq!(keys.rows.lock().unwrap().len(), 3);
 }
 
 #[tokio::test]

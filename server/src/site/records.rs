@@ -4,7 +4,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::{SiteError, Verified, origin, registry, verify_all};
+use super::{SiteError, Verified, mailer, origin, registry, verify_all};
 use crate::{
     clock::Clock,
     config::Config,
@@ -34,6 +34,7 @@ pub enum WouldApply {
 /// As [`SiteError`] says.
 pub async fn would_apply(config: &Config, clock: &Arc<dyn Clock>) -> Result<WouldApply, SiteError> {
     let registry = registry(config, clock)?;
+    mailer(config)?;
     let database = config.database_file();
     if !SqliteStore::exists(&database) {
         return Ok(WouldApply::Make);

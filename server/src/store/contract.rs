@@ -25,6 +25,7 @@ use crate::{
 
 pub(crate) mod access;
 pub(crate) mod declaration;
+pub(crate) mod delivery;
 pub(crate) mod key;
 pub(crate) mod login;
 pub(crate) mod person;
@@ -150,6 +151,24 @@ macro_rules! suite {
                 how_a_host_is_is_kept_by_whoever_read_it_last,
                 an_incident_is_kept_for_ninety_days_after_its_end,
             ],
+            delivery: [
+                a_notice_makes_a_delivery_for_each_way_its_user_wants,
+                what_is_no_notice_is_delivered_nowhere,
+                an_address_gets_nothing_before_it_is_confirmed,
+                a_confirmation_works_once_for_its_user_and_in_time,
+                a_new_address_leaves_the_confirmed_one_in_use,
+                all_of_a_day_are_one_message_at_its_hour,
+                another_hour_moves_what_waits,
+                fifty_take_at_once_and_nothing_is_taken_twice,
+                one_place_gets_one_after_the_other,
+                a_lease_that_ran_out_is_somebody_elses,
+                a_clock_that_was_ahead_holds_nothing_up,
+                a_webhook_that_is_gone_gets_nothing_more,
+                a_replaced_webhook_gets_nothing_of_the_old_ones,
+                what_was_switched_off_meanwhile_finds_nobody,
+                the_log_shows_a_user_their_own_and_an_admin_the_accounts,
+                old_lines_are_forgotten_and_what_waits_is_not,
+            ],
             login: [
                 an_attempt_is_taken_once_among_fifty,
                 an_attempt_comes_back_as_it_was,
@@ -163,6 +182,7 @@ macro_rules! suite {
             ],
             key: [
                 the_first_data_keys_are_added_once_among_twenty,
+                the_key_of_a_further_purpose_is_added_next_to_the_others,
             ],
         }
     };

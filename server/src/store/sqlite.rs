@@ -28,6 +28,7 @@ use crate::store::{Store, StoreError};
 mod access;
 mod credential;
 mod declaration;
+mod delivery;
 mod key;
 mod login;
 mod notice;

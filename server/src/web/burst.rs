@@ -21,7 +21,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::{random::new_id, secret::Fingerprint, site::Site, store::Store};
+use crate::{
+    random::new_id,
+    secret::Fingerprint,
+    site::Site,
+    store::{Store, StoreError},
+};
 
 /// Larger pages are made anew each time.
 const LARGEST_PAGE_BYTES: usize = 512 * 1024;
@@ -63,8 +68,33 @@ struct Key {
     place: String,
 }
 
+/// What the page is made of that is being asked for, in the request's extensions: read before anything else is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Version {
+    /// The store's.
+    kept: i64,
+    /// What is asked about by this process stands in no database.
+    asked: u64,
+}
+
+impl Version {
+    /// As it travels: another one in another process.
+    pub fn to_text(&self, site: &Site) -> String {
+        format!("{}.{}.{}", site.opened_at.micros(), self.kept, self.asked)
+    }
+
+    /// How it is now.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn now(site: &Site) -> Result<Option<Self>, StoreError> {
+        let asked = site.changes.turns();
+        Ok(site.store.version().await?.map(|kept| Self { kept, asked }))
+    }
+}
+
 struct Page {
-    version: i64,
+    version: Version,
     second: i64,
     headers: HeaderMap,
     /// The body, cut where the nonce stood.
@@ -74,14 +104,17 @@ struct Page {
 /// Answers from the shelf, or fills it.
 pub async fn serve(
     State((site, burst)): State<(Arc<Site>, Arc<Burst>)>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let cookie = super::session::cookie_secret(&site, request.headers());
     let (true, Some(cookie)) = (request.method() == Method::GET, cookie) else {
         return next.run(request).await;
     };
-    let Some(version) = burst.versions.now(site.store.as_ref()).await else { return next.run(request).await };
+    let asked = site.changes.turns();
+    let Some(kept) = burst.versions.now(site.store.as_ref()).await else { return next.run(request).await };
+    let version = Version { kept, asked };
+    request.extensions_mut().insert(version.clone());
     let second = site.clock.now().seconds();
     let place = request.uri().path_and_query().map(|place| place.as_str().to_owned()).unwrap_or_default();
     let key = Key { session: cookie.fingerprint(), place };
@@ -181,7 +214,12 @@ mod tests {
     fn page(policy: &'static str, body: &'static str) -> Page {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
-        Page { version: 1, second: 1, headers, pieces: cut(&Bytes::from_static(body.as_bytes()), b"OLD") }
+        Page {
+            version: Version { kept: 1, asked: 0 },
+            second: 1,
+            headers,
+            pieces: cut(&Bytes::from_static(body.as_bytes()), b"OLD"),
+        }
     }
 
     #[tokio::test]

@@ -74,7 +74,10 @@ pub async fn recognise(State(site): State<Arc<Site>>, mut request: Request, next
     let address = client_address(peer, request.headers(), &site.trusted_proxies);
     request.extensions_mut().insert(ClientAddress(address));
     if let Some(secret) = cookie_secret(&site, request.headers()) {
-        match site.people.session(&secret).await {
+        // What a page asks by itself is nothing that its visitor does.
+        let looks = request.headers().contains_key(app::LOOKING);
+        let found = if looks { site.people.look(&secret).await } else { site.people.session(&secret).await };
+        match found {
             Ok(Some((session, user))) => {
                 request.extensions_mut().insert(Signed { session, user, secret });
             }

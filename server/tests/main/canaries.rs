@@ -443,3 +443,71 @@ async fn after_deleting_a_token_its_ciphertext_is_nowhere() {
         assert!(!present(&sealed[42..74]), "and no part of it is left");
     }
 }
+
+/// What is sent when mara's token dies, to her own webhook and to her account's.
+#[tokio::test]
+async fn what_leaves_by_webhook_holds_no_secret_and_neither_do_the_log_and_the_files() {
+    let listening = Listening::start();
+    let entropy = Arc::new(Remembering::default());
+    let forge = Forge::start().await;
+    let hooks = wiremock::MockServer::start().await;
+    wiremock::Mock::given(wiremock::matchers::any())
+        .respond_with(wiremock::ResponseTemplate::new(500).set_body_string("c4n4ry in an answer"))
+        .mount(&hooks)
+        .await;
+    let signing = format!("whsec_{}", base64::engine::general_purpose::STANDARD.encode([0xc4; 32]));
+    let webhook = format!(
+        "[[account.webhook]]\nname = \"platform\"\nurl = \"{}/platform/c4n4ryOfAPath\"\nsecret = \"{signing}\"\n\n",
+        hooks.uri()
+    );
+    let config = usual(&forge)
+        .replace("[[account]]\nid = \"globex\"", &format!("{webhook}[[account]]\nid = \"globex\""))
+        + "\n[notices]\nallow_private_webhooks = true\n";
+    let site = TestSite::start_from(forge, &config, Arc::clone(&entropy) as Arc<dyn Entropy>).await;
+    let mara = site.person("mara").await;
+    mara.sign_in("mara", PASSWORD).await.assert_ok();
+    let url = format!("{}/mine/c4n4ryOfAPath?key=c4n4ryOfAQuery", hooks.uri());
+    mara.call("notice/webhook", &[("url", &url), ("format", "Standard")]).await.assert_ok();
+    let made = site.forge.good_token().await;
+    mara.paste("acme.paste", &made.token).await.assert_ok();
+    site.forge.revoke(made.id).await;
+    for _ in 0..30 {
+        site.minutes(6).await;
+        for task in site.site.watch.round().await.unwrap() {
+            task.await.unwrap();
+        }
+        site.site.herald.round().await.unwrap();
+        for task in site.site.courier.round().await.unwrap() {
+            task.await.unwrap();
+        }
+    }
+    let requests = hooks.received_requests().await.unwrap();
+    let to = |path: &str| requests.iter().filter(|request| request.url.path().starts_with(path)).count();
+    assert!(to("/mine/") > 1 && to("/platform/") > 1, "{} and {}", to("/mine/"), to("/platform/"));
+    let mut scanner = Scanner::default();
+    for (name, secret) in [
+        ("token", made.token.as_bytes()),
+        ("answer", b"c4n4ry in an answer"),
+        ("signing secret", signing.as_bytes()),
+        ("signing key", &[0xc4; 32]),
+    ] {
+        scanner.add(name, secret);
+    }
+    for request in &requests {
+        let body: Value = request.body_json().unwrap();
+        assert_eq!((&body["type"], &body["data"]["user"]), (&json!("token.invalid"), &json!("mara")));
+        scanner.assert_clean("a message", &request.body);
+    }
+    scanner.add("path", b"c4n4ryOfAPath");
+    scanner.add("query", b"c4n4ryOfAQuery");
+    for secret in entropy.0.lock().unwrap().iter() {
+        scanner.add("random secret", secret);
+    }
+    mara.get("/notifications/settings").await.assert_ok();
+    for (name, content) in files(&site.folder().join("data")) {
+        scanner.assert_clean(&name, &content);
+    }
+    let log = listening.end();
+    assert!(String::from_utf8_lossy(&log).contains("TRACE"), "it was listened to");
+    scanner.assert_clean("the log", &log);
+}

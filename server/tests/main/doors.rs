@@ -37,6 +37,8 @@ pub enum Kind {
     OpenFunction,
     Connect,
     Callback,
+    /// What open pages listen to.
+    Stream,
     /// Files and health.
     Open,
 }
@@ -52,7 +54,11 @@ pub fn uses() -> Vec<Use> {
         page("/tokens", "/tokens", Kind::Page),
         page("/tokens/{runtime}", "/tokens/acme.production", Kind::RuntimePage),
         page("/tokens/{runtime}/delete", "/tokens/acme.production/delete", Kind::RuntimePage),
+        page("/notifications", "/notifications", Kind::Page),
+        page("/notifications/settings", "/notifications/settings", Kind::Page),
+        page("/notifications/confirm", "/notifications/confirm?secret=guess", Kind::Page),
         page("/password", "/password", Kind::Page),
+        page("/events", "/events", Kind::Stream),
         page("/sign-in", "/sign-in", Kind::OpenPage),
         page("/setup/{secret}", "/setup/guess", Kind::OpenPage),
         page("/welcome/{secret}", "/welcome/guess", Kind::OpenPage),
@@ -82,6 +88,23 @@ pub fn uses() -> Vec<Use> {
         function("/api/part", &[("part", "Delete"), ID], Kind::RuntimeFunction),
         function("/api/part", &[("part", "DeleteDialog"), ID], Kind::RuntimeFunction),
         function("/api/part", &[("part", "Once"), ("id", "guess")], Kind::OpenFunction),
+        function("/api/part", &[("part", "Course"), ID], Kind::RuntimeFunction),
+        function("/api/part", &[("part", "Notices")], Kind::Function),
+        function("/api/part", &[("part", "NoticeSettings")], Kind::Function),
+        function("/api/part", &[("part", "Confirm"), ("id", "guess")], Kind::Function),
+        function("/api/notice/read", &[("id", "1")], Kind::Function),
+        function("/api/notice/read-all", &[("up_to", "1")], Kind::Function),
+        function("/api/notice/tell-me", &[("on", "false")], Kind::Function),
+        function("/api/notice/mail", &[("mode", "Each"), ("hour", "7")], Kind::Function),
+        function("/api/notice/address", &[("address", "eve@evil.example")], Kind::Function),
+        function("/api/notice/confirm-address", &[("secret", "guess")], Kind::Function),
+        function("/api/notice/forget-address", &[], Kind::Function),
+        function(
+            "/api/notice/webhook",
+            &[("url", "https://evil.example"), ("format", "Slack")],
+            Kind::Function,
+        ),
+        function("/api/notice/remove-webhook", &[], Kind::Function),
         function("/api/token/access", &[RUNTIME], Kind::RuntimeFunction),
         function("/api/token/add", &[RUNTIME, ("token", "{token}")], Kind::RuntimeFunction),
         function("/api/token/reuse", &[RUNTIME, ("credential", "{credential}")], Kind::RuntimeFunction),
@@ -121,6 +144,7 @@ fn assert_stranger(it: &Use, answer: &Answer, what: &str) {
                 "{what}"
             );
         }
+        Kind::Stream => assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{what}"),
         Kind::OpenFunction => assert!(answer.status.is_client_error(), "{what}: {}", answer.status),
         Kind::OpenPage => {
             assert!([StatusCode::OK, StatusCode::GONE].contains(&answer.status), "{what}: {}", answer.status);

@@ -47,6 +47,7 @@ mod login;
 mod owners;
 mod renewal;
 mod sessions;
+mod stream;
 mod tokens;
 mod verdicts;
 mod watch;

@@ -350,7 +350,24 @@ impl Ask<'_> {
         self.body("application/x-www-form-urlencoded", body)
     }
 
+    /// Begins to read an answer that may never end.
+    pub async fn open(self) -> (StatusCode, HeaderMap, Body) {
+        let (parts, body) = self.respond().await.into_parts();
+        (parts.status, parts.headers, body)
+    }
+
     pub async fn send(self) -> Answer {
+        let (browser, path) = (self.browser, self.path.clone());
+        let (parts, body) = self.respond().await.into_parts();
+        for cookie in parts.headers.get_all(header::SET_COOKIE) {
+            browser.take_cookie(cookie.to_str().unwrap());
+        }
+        let body = to_bytes(body, usize::MAX).await.unwrap();
+        browser.remember(&path, &parts.headers, &body);
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    async fn respond(self) -> axum::response::Response {
         let mut request = Request::builder().method(self.method).uri(&self.path);
         for (name, value) in &self.headers {
             request = request.header(*name, value.as_slice());
@@ -361,14 +378,7 @@ impl Ask<'_> {
         }
         let mut request = request.body(self.body).unwrap();
         request.extensions_mut().insert(ConnectInfo(self.browser.peer));
-        let response = self.browser.router.clone().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        for cookie in parts.headers.get_all(header::SET_COOKIE) {
-            self.browser.take_cookie(cookie.to_str().unwrap());
-        }
-        let body = to_bytes(body, usize::MAX).await.unwrap();
-        self.browser.remember(&self.path, &parts.headers, &body);
-        Answer { status: parts.status, headers: parts.headers, body }
+        self.browser.router.clone().oneshot(request).await.unwrap()
     }
 }
 

@@ -1,7 +1,8 @@
 //! Which addresses are never connected to, whatever a name resolves to.
 //!
-//! Only administrators name hosts, and self-hosted Git lives on private addresses: those are allowed. Link-local
-//! addresses are not, because clouds hand out machine credentials there.
+//! Only administrators name hosts of Git, and self-hosted Git lives on private addresses: those are allowed. Link-local
+//! addresses are not, because clouds hand out machine credentials there. Webhooks are named by users, who could make the
+//! server ask what only it can reach: their addresses are public ones.
 
 use std::{
     io,
@@ -19,6 +20,40 @@ pub fn is_forbidden(ip: IpAddr) -> bool {
         IpAddr::V4(ip) => is_forbidden_v4(ip),
         IpAddr::V6(ip) => is_forbidden_v6(ip) || wrapped(ip).into_iter().flatten().any(is_forbidden_v4),
     }
+}
+
+/// Whether an address is not one of the public internet: this machine, private networks, networks between provider and
+/// customer, examples, and tests (IANA's registries of special-purpose addresses); also where such an IPv4 address is
+/// wrapped into an IPv6 address. What [`is_forbidden`] names comes on top.
+pub fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => is_private_v4(ip),
+        IpAddr::V6(ip) => is_private_v6(ip) || wrapped(ip).into_iter().flatten().any(is_private_v4),
+    }
+}
+
+fn is_private_v4(ip: Ipv4Addr) -> bool {
+    let [first, second, ..] = ip.octets();
+    ip.is_loopback()
+        || ip.is_private()
+        || ip.is_documentation()
+        // Shared by customers of one provider (RFC 6598).
+        || (first == 100 && (64..128).contains(&second))
+        // Between machines under test (RFC 2544).
+        || (first == 198 && (18..20).contains(&second))
+}
+
+fn is_private_v6(ip: Ipv6Addr) -> bool {
+    ip.is_loopback()
+        || ip.is_unique_local()
+        || match ip.segments() {
+            // What "site-local" was (RFC 3879), addresses that lead nowhere (RFC 6666), local translation (RFC 8215),
+            // examples (RFC 3849 and RFC 9637), and names of routers' segments (RFC 9602).
+            [first, ..] if first & 0xffc0 == 0xfec0 => true,
+            [0x100, 0, 0, 0 | 1, ..] | [0x64, 0xff9b, 1, ..] | [0x2001, 0xdb8, ..] | [0x5f00, ..] => true,
+            [0x3fff, second, ..] => second < 0x1000,
+            _ => false,
+        }
 }
 
 fn is_forbidden_v4(ip: Ipv4Addr) -> bool {
@@ -83,7 +118,7 @@ pub fn is_localhost(name: &str) -> bool {
 
 /// Finds addresses.
 #[async_trait]
-pub(super) trait Lookup: Send + Sync {
+pub(crate) trait Lookup: Send + Sync {
     async fn lookup(&self, name: &str) -> io::Result<Vec<IpAddr>>;
 }
 
@@ -99,7 +134,11 @@ impl Lookup for SystemLookup {
 
 /// Lets only allowed addresses through. The connection is made to what it returns, so a second, different answer
 /// for the same name changes nothing.
-pub(super) struct Guard(pub(super) Arc<dyn Lookup>);
+pub(super) struct Guard {
+    pub(super) lookup: Arc<dyn Lookup>,
+    /// Nor private ones.
+    pub(super) public_only: bool,
+}
 
 /// The name has addresses, all of them forbidden.
 #[derive(Debug, thiserror::Error)]
@@ -113,9 +152,13 @@ pub(super) struct Unknown;
 
 impl Resolve for Guard {
     fn resolve(&self, name: Name) -> Resolving {
-        let lookup = self.0.clone();
+        let Self { lookup, public_only } = self;
+        let (lookup, public_only) = (Arc::clone(lookup), *public_only);
         Box::pin(async move {
             if is_localhost(name.as_str()) {
+                if public_only {
+                    return Err(Forbidden.into());
+                }
                 let local = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
                 return Ok(addresses(local.to_vec()));
             }
@@ -123,7 +166,7 @@ impl Resolve for Guard {
             if found.is_empty() {
                 return Err(Unknown.into());
             }
-            found.retain(|ip| !is_forbidden(*ip));
+            found.retain(|ip| !(is_forbidden(*ip) || public_only && is_private(*ip)));
             if found.is_empty() {
                 return Err(Forbidden.into());
             }

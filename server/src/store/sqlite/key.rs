@@ -34,15 +34,11 @@ impl KeyStore for SqliteStore {
     async fn add_first_data_keys(&self, keys: &[DataKeyRow]) -> Result<bool, StoreError> {
         const DOING: &str = "add the first data keys";
         let mut step = self.step(DOING).await?;
-        let there =
-            sqlx::query("SELECT 1 FROM data_keys LIMIT 1").fetch_optional(&mut *step).await.doing(DOING)?;
-        if there.is_some() {
-            return Ok(false);
-        }
+        let mut added = 0;
         for key in keys {
-            sqlx::query(
+            added += sqlx::query(
                 "INSERT INTO data_keys (id, purpose, wrapped, check_value, created_at)
-                 VALUES ($1, $2, $3, $4, $5)",
+                 SELECT $1, $2, $3, $4, $5 WHERE NOT EXISTS (SELECT 1 FROM data_keys WHERE purpose = $2)",
             )
             .bind(key.id.as_slice())
             .bind(&key.purpose)
@@ -51,9 +47,10 @@ impl KeyStore for SqliteStore {
             .bind(key.created_at.micros())
             .execute(&mut *step)
             .await
-            .doing(DOING)?;
+            .doing(DOING)?
+            .rows_affected();
         }
         step.commit().await.doing(DOING)?;
-        Ok(true)
+        Ok(added > 0)
     }
 }

@@ -6,6 +6,7 @@ use sqlx::{SqliteConnection, sqlite::SqliteRow};
 use super::{
     Doing, SqliteStore,
     access::visible,
+    delivery,
     row::{Columns, json, parse},
 };
 use crate::{
@@ -52,12 +53,16 @@ impl NoticeStore for SqliteStore {
     async fn tell(&self, looks: &[Look], now: Timestamp) -> Result<Vec<bool>, StoreError> {
         const DOING: &str = "tell what happened";
         let mut step = self.step(DOING).await?;
+        let before = delivery::last_event(&mut step).await.doing(DOING)?;
         let mut told = Vec::with_capacity(looks.len());
         let mut any = false;
         for look in looks {
             let (written, happened) = tell_one(&mut step, look, now, DOING).await?;
             told.push(written);
             any |= happened;
+        }
+        if any {
+            delivery::make(&mut step, before, now).await.doing(DOING)?;
         }
         step.commit().await.doing(DOING)?;
         if any {
@@ -103,6 +108,7 @@ impl NoticeStore for SqliteStore {
     ) -> Result<u64, StoreError> {
         const DOING: &str = "tell of an incident";
         let mut step = self.step(DOING).await?;
+        let before = delivery::last_event(&mut step).await.doing(DOING)?;
         let (kind, once) = match incident.ended_at {
             None => (
                 Kind::IncidentBegan,
@@ -160,6 +166,7 @@ impl NoticeStore for SqliteStore {
             .await
             .doing(DOING)?
             .rows_affected();
+        delivery::make(&mut step, before, now).await.doing(DOING)?;
         step.commit().await.doing(DOING)?;
         self.stirred.notify_one();
         Ok(written)

@@ -323,6 +323,14 @@ async fn only_opening_for_a_server_makes_a_database_or_brings_it_up_to_date() {
     let propose = contract::token("t", "alice", "github");
     assert!(store.propose(&propose, &contract::runtime("acme.production"), NOW).await.expect("an answer"));
     for statement in [
+        "DROP TABLE deliveries",
+        "DROP TABLE account_webhooks",
+        "DROP TABLE webhooks",
+        "DROP TABLE mail_settings",
+        "DROP TABLE notice_settings",
+        "DROP TABLE events",
+        "DROP TABLE told",
+        "ALTER TABLE mutes DROP COLUMN until",
         "DROP INDEX credentials_due",
         "ALTER TABLE credentials DROP COLUMN due_at",
         "ALTER TABLE credentials DROP COLUMN checking_until",

@@ -1,0 +1,240 @@
+//! What a message says: the words of [`happening`], in the forms that mail and webhooks take.
+//!
+//! Names of runtimes, accounts and hosts are data: each form escapes them, and no header is made of more than one line.
+
+use app::api::notice::Happening;
+use html_escape::encode_text;
+use serde_json::{Value, json};
+use url::Url;
+
+use super::{Job, Notice};
+use crate::{
+    clock::Timestamp, happening::happening, id::ProviderId, moment::moment, provider::Registry,
+    secret::Secret,
+};
+
+/// A mail, but for its addresses.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Mail {
+    /// One line.
+    pub subject: String,
+    /// For readers of text.
+    pub text: String,
+    /// The same for readers of HTML.
+    pub html: String,
+}
+
+/// One notice in words.
+struct Told {
+    /// What it is about: `production (Acme)`; empty where the title says it.
+    about: String,
+    happening: Happening,
+    link: String,
+}
+
+/// How notices become messages.
+pub struct Composer<'a> {
+    /// Where people find Gitward.
+    pub public_url: &'a Url,
+    /// How providers are called.
+    pub registry: &'a Registry,
+    /// When it is said.
+    pub now: Timestamp,
+}
+
+impl Composer<'_> {
+    /// The mail of a job: one notice, or all of a day.
+    pub fn mail(&self, job: &Job) -> Mail {
+        let told: Vec<Told> = job.notices.iter().map(|notice| self.told(notice)).collect();
+        let subject = match told.as_slice() {
+            [one] => one.headline(),
+            many => format!("{} notifications about your Git access", many.len()),
+        };
+        let mut text = String::new();
+        let mut html = String::from(HEAD);
+        for one in &told {
+            one.write(&mut text, &mut html);
+        }
+        self.end(&mut text, &mut html);
+        Mail { subject: one_line(&subject), text, html }
+    }
+
+    /// Why the mail comes, and how to end that.
+    fn end(&self, text: &mut String, html: &mut String) {
+        let settings = link(self.public_url, app::path::NOTICE_SETTINGS);
+        text.push_str(&format!(
+            "-- \nYou get this because you asked Gitward to tell you by mail. Change that here:\n{settings}\n"
+        ));
+        html.push_str(&format!(
+            "<p style=\"color:#666;font-size:13px\">You get this because you asked Gitward to tell you by mail. \
+             <a href=\"{0}\">Change that</a>.</p></body></html>\n",
+            attribute(&settings)
+        ));
+    }
+
+    /// A provider's name, as long as it is declared.
+    fn provider(&self, id: &ProviderId) -> String {
+        self.registry.provider(id).map_or_else(|| id.to_string(), |provider| provider.name().to_owned())
+    }
+
+    /// The name of the provider at a host; the host itself where there is none or are several.
+    fn host(&self, host: &str) -> String {
+        let mut there = self.registry.providers().filter(|provider| provider.host() == host);
+        match (there.next(), there.next()) {
+            (Some(only), None) => only.name().to_owned(),
+            _ => host.to_owned(),
+        }
+    }
+
+    fn told(&self, notice: &Notice) -> Told {
+        let event = &notice.event;
+        let (provider, about, path) = match &notice.subject {
+            Some(subject) => (
+                self.provider(&subject.provider),
+                format!("{} ({})", subject.name, subject.account_name),
+                app::path::runtime(subject.id.as_str()),
+            ),
+            None => {
+                let host = event.host.as_deref().unwrap_or_default();
+                (self.host(host), String::new(), app::path::TOKENS.to_owned())
+            }
+        };
+        let happening = happening(event, &provider, self.now);
+        Told { about, happening, link: link(self.public_url, &path) }
+    }
+
+    /// The body of a signed message: see the manual for its fields. Fields may be added; none changes its meaning.
+    pub fn standard(&self, job: &Job, notice: &Notice) -> Value {
+        let event = &notice.event;
+        let told = self.told(notice);
+        let detail = &event.detail;
+        let time = |at: Timestamp| moment(at, self.now).iso;
+        let mut data = json!({
+            "user": job.user_name.as_str(),
+            "title": told.happening.title,
+            "text": told.happening.text,
+            "url": told.link,
+        });
+        let mut add = |key: &str, value: Value| {
+            if !value.is_null() {
+                data[key] = value;
+            }
+        };
+        if let Some(subject) = &notice.subject {
+            add("runtime", json!({ "id": subject.id.as_str(), "name": subject.name }));
+            add("account", json!({ "id": subject.account.as_str(), "name": subject.account_name }));
+            add(
+                "provider",
+                json!({ "id": subject.provider.as_str(), "name": self.provider(&subject.provider) }),
+            );
+        }
+        add("host", json!(event.host));
+        add("ends_at", json!(detail.ends_at.map(time)));
+        add("days", json!(detail.days));
+        add("lack", json!(detail.lack));
+        if !detail.scopes.is_empty() {
+            add("missing_scopes", json!(detail.scopes));
+        }
+        add("repository", json!(detail.repository));
+        add("login", json!(detail.login));
+        add("login_before", json!(detail.login_before));
+        add("trouble", json!(detail.trouble));
+        add("began_at", json!(detail.began_at.map(time)));
+        add("ended_at", json!(detail.ended_at.map(time)));
+        let whose = if notice.subject.is_some() { "token" } else { "host" };
+        json!({
+            "type": format!("{whose}.{}", event.kind.as_str()),
+            "timestamp": time(event.at),
+            "data": data,
+        })
+    }
+
+    /// The body of a message for Slack (<https://docs.slack.dev/messaging/formatting-message-text>).
+    pub fn slack(&self, job: &Job, notice: &Notice) -> Value {
+        let told = self.told(notice);
+        let mut text = format!("*<{}|{}>*", told.link, slack_text(&told.headline()));
+        if !told.happening.text.is_empty() {
+            text.push('\n');
+            text.push_str(&slack_text(&told.happening.text));
+        }
+        if job.way == super::Way::Account {
+            text.push_str(&format!("\nToken of {}", slack_text(job.user_name.as_str())));
+        }
+        // No previews of links, no formatting in what is data.
+        json!({ "text": text, "unfurl_links": false })
+    }
+}
+
+impl Told {
+    fn headline(&self) -> String {
+        let title = &self.happening.title;
+        if self.about.is_empty() { title.clone() } else { format!("{}: {title}", self.about) }
+    }
+
+    fn write(&self, text: &mut String, html: &mut String) {
+        let Happening { text: what, at, .. } = &self.happening;
+        let headline = one_line(&self.headline());
+        text.push_str(&format!("{headline}\n{}\n", at.full));
+        if !what.is_empty() {
+            text.push_str(&format!("\n{what}\n"));
+        }
+        text.push_str(&format!("\n{}\n\n", self.link));
+        html.push_str(&format!(
+            "<h1 style=\"font-size:18px;margin:24px 0 4px\">{}</h1><p style=\"margin:0;color:#666;font-size:13px\">{}</p>\
+             <p>{}</p><p style=\"margin-bottom:32px\"><a href=\"{}\">Open in Gitward</a></p>\n",
+            encode_text(&headline),
+            encode_text(&at.full),
+            encode_text(what),
+            attribute(&self.link),
+        ));
+    }
+}
+
+/// Asks whether an address is the user's. Says nothing about anything else. Its link leads to a page with a button:
+/// whatever looks at mails follows links as well.
+pub fn confirmation(public_url: &Url, secret: &Secret) -> Mail {
+    // It works once, and only for its user, who is signed in.
+    let link = link(public_url, &format!("{}?secret={}", app::path::CONFIRM, secret.expose()));
+    let host = public_url.host_str().unwrap_or_default();
+    let what = format!(
+        "Somebody who is signed in to Gitward at {host} wants to be told about their Git access at this address. If that is \
+         you, follow the link within 24 hours. If not, do nothing: no further mail will come."
+    );
+    Mail {
+        subject: "Is this your address?".to_owned(),
+        text: format!("{what}\n\n{link}\n"),
+        html: format!(
+            "{HEAD}<p>{}</p><p><a href=\"{}\">Yes, it is mine</a></p></body></html>\n",
+            encode_text(&what),
+            attribute(&link)
+        ),
+    }
+}
+
+const HEAD: &str = "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Gitward</title></head>\
+    <body style=\"font-family:sans-serif;max-width:600px\">";
+
+/// An address of the site.
+fn link(public_url: &Url, path: &str) -> String {
+    public_url.join(path).map_or_else(|_| public_url.to_string(), Into::into)
+}
+
+fn attribute(text: &str) -> String {
+    html_escape::encode_double_quoted_attribute(text).into_owned()
+}
+
+/// What Slack takes for mark-up.
+fn slack_text(text: &str) -> String {
+    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    // `@here` and the like count only inside `<!…>`. These would format, or end the link.
+    text.replace('|', "¦").replace(['*', '_', '~', '`'], "\u{2009}")
+}
+
+/// Without what would end a line, or hide in it.
+fn one_line(text: &str) -> String {
+    let odd = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|c| if odd(c) { ' ' } else { c }).collect()
+}

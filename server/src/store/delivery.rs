@@ -1,0 +1,79 @@
+//! Where notices go, and how each delivery went.
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::{
+    clock::Timestamp,
+    deliver::{
+        AccountWebhook, DeliveryId, Job, LogEntry, MailMode, MailSettings, NewWebhook, Outcome, Webhook,
+    },
+    id::UserId,
+    secret::Fingerprint,
+};
+
+/// Deliveries. Which ones a notice makes is decided in the step that makes the notice. Several processes on one database
+/// share the work.
+#[async_trait]
+pub trait DeliveryStore: Send + Sync {
+    /// How a user wants mail; the default of those who never said.
+    async fn mail_settings(&self, user: &UserId) -> Result<MailSettings, StoreError>;
+    /// When a user wants mail, and at which hour of the day (UTC, 0 to 23) the one mail a day. What waits for the old hour
+    /// waits for the new one.
+    async fn set_mail(
+        &self,
+        user: &UserId,
+        mode: MailMode,
+        hour: u8,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
+    /// Keeps an address until its secret comes back, at latest before `until`; one that is in use stays so meanwhile.
+    async fn propose_address(
+        &self,
+        user: &UserId,
+        address: &str,
+        secret: &Fingerprint,
+        until: Timestamp,
+    ) -> Result<(), StoreError>;
+    /// Takes the address whose secret this is into use, once. `None` if it is another user's, spent or too old.
+    async fn confirm_address(
+        &self,
+        user: &UserId,
+        secret: &Fingerprint,
+        now: Timestamp,
+    ) -> Result<Option<String>, StoreError>;
+    /// Forgets a user's addresses, confirmed or not.
+    async fn forget_address(&self, user: &UserId) -> Result<(), StoreError>;
+
+    /// A user's webhook.
+    async fn webhook(&self, user: &UserId) -> Result<Option<Webhook>, StoreError>;
+    /// Keeps a user's webhook in place of the one before.
+    async fn keep_webhook(&self, new: &NewWebhook) -> Result<(), StoreError>;
+    /// Forgets it. `false` if there is none.
+    async fn forget_webhook(&self, user: &UserId) -> Result<bool, StoreError>;
+    /// The webhooks of accounts that there are, and no others. One whose target has changed is no longer gone.
+    async fn declare_webhooks(&self, declared: &[AccountWebhook]) -> Result<(), StoreError>;
+
+    /// Takes up to `most` messages that are due, each from another lane and none from a lane that something is under way
+    /// on, until `until`: nobody else gets them before that. Counts as an attempt.
+    async fn take_deliveries(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+        most: u32,
+    ) -> Result<Vec<Job>, StoreError>;
+    /// Notes what came of a message that was taken until `until`, and `answer`, Gitward's own words for it. `false`, and
+    /// nothing has changed, if somebody else took it after that time had passed.
+    async fn note_delivery(
+        &self,
+        deliveries: &[DeliveryId],
+        until: Timestamp,
+        outcome: Outcome,
+        answer: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
+    /// A user's deliveries, and those to the webhooks of accounts that the user is an admin of; the latest first.
+    async fn delivery_log(&self, user: &UserId, most: u32) -> Result<Vec<LogEntry>, StoreError>;
+    /// Forgets deliveries that were done before `before`.
+    async fn sweep_deliveries(&self, before: Timestamp) -> Result<(), StoreError>;
+}
