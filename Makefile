@@ -39,6 +39,7 @@ build: tools site ## Build for release: target/release/gitward and target/site
 	cargo build --release --bins $(NATIVE)
 
 run: build ## Build for release and start the demo on http://127.0.0.1:3000
+	@end2end/tool/tools.sh mail || echo 'The demo goes without mail.'
 	@GITWARD_BIN=$(BUILT)/release/gitward FORGE_BIN=$(BUILT)/release/forge exec node end2end/tool/demo.mjs
 
 test: lint rust-test journeys ## Format, lints, all Rust tests, all journeys in Chromium

@@ -435,7 +435,7 @@ async fn pasting_is_the_way_in_where_there_is_no_other() {
 
 #[tokio::test]
 async fn every_page_has_the_bell_with_what_is_unread() {
-    let fake = Arc::new(Fake::default());
+    let fake = Fake::new(every_state());
     for place in ["/", "/tokens", "/tokens/r01", "/notifications", "/notifications/settings", "/password"] {
         let page = ask(&fake, Method::GET, place, "").await;
         assert_eq!(page.status, 200, "{place}");
@@ -447,7 +447,7 @@ async fn every_page_has_the_bell_with_what_is_unread() {
 
 #[tokio::test]
 async fn what_was_told_leads_to_its_runtime_and_only_what_is_unread_can_be_marked() {
-    let fake = Arc::new(Fake::default());
+    let fake = Fake::new(every_state());
     let page = ask(&fake, Method::GET, "/notifications", "").await;
     page.says("prod-eu-west: Scope missing");
     page.says("2 unread");
@@ -464,7 +464,7 @@ async fn what_was_told_leads_to_its_runtime_and_only_what_is_unread_can_be_marke
 
 #[tokio::test]
 async fn a_runtimes_page_says_what_happened_and_stays_after_its_own_forms() {
-    let fake = Arc::new(Fake::default());
+    let fake = Fake::new(every_state());
     let page = ask(&fake, Method::GET, "/tokens/r01", "").await;
     for said in
         ["What happened", "Token added", "Last good check", "Next check", "in 57 minutes", "Check now"]
@@ -484,7 +484,7 @@ async fn a_runtimes_page_says_what_happened_and_stays_after_its_own_forms() {
 
 #[tokio::test]
 async fn a_host_in_trouble_is_named_once_above_the_list() {
-    let fake = Arc::new(Fake::default());
+    let fake = Fake::new(every_state());
     let list = ask(&fake, Method::GET, "/tokens", "").await;
     assert_eq!(list.text().matches("stopped answering").count(), 1);
     list.says("Your tokens there stay in use");
@@ -492,7 +492,7 @@ async fn a_host_in_trouble_is_named_once_above_the_list() {
 
 #[tokio::test]
 async fn a_row_says_that_it_is_being_asked_about() {
-    let fake = Arc::new(Fake::default());
+    let fake = Fake::new(every_state());
     assert!(!ask(&fake, Method::GET, "/tokens", "").await.text().contains("Checking now"));
     for account in fake.accounts.lock().unwrap().iter_mut() {
         for row in account.rows.iter_mut().filter(|row| row.id == "r01") {
@@ -505,7 +505,7 @@ async fn a_row_says_that_it_is_being_asked_about() {
 
 #[tokio::test]
 async fn the_link_of_a_mail_asks_before_it_does_anything() {
-    let fake = Arc::new(Fake::default());
+    let fake = Fake::new(every_state());
     let page = ask(&fake, Method::GET, "/notifications/confirm?secret=right", "").await;
     page.says("Is this your address?");
     let done = ask(&fake, Method::POST, "/api/notice/confirm-address", "secret=right").await;

@@ -4,8 +4,9 @@
 
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { openDesk } from './desk.mjs';
 import { declare, hosts } from './hosts.mjs';
-import { portIsFree, redeem, setUpLink, startForge, startGitward, tree } from './site.mjs';
+import { mailServer, portIsFree, redeem, setUpLink, startForge, startGitward, startMailbox, tree } from './site.mjs';
 
 const person = { name: 'mara', password: 'correct horse battery staple' };
 const dir = join(tree, '.demo');
@@ -13,6 +14,10 @@ const watch = process.argv.includes('--watch');
 
 /** Where the simulated hosts listen: their addresses must stay, for Gitward keeps tokens of them. */
 const ports = { github: 4001, ghes: 4002, gitlab: 4003, bitbucket: 4004, 'bitbucket-dc': 4005, gitea: 4006 };
+
+/** Where the demo's desk is, and its mail server. */
+const desk = 4010;
+const mail = 4025;
 
 const accounts = [
   {
@@ -46,7 +51,7 @@ async function end(code) {
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => end(0));
 
 try {
-  for (const port of [3000, ...(watch ? [3001] : []), ...Object.values(ports)]) {
+  for (const port of [3000, ...(watch ? [3001] : []), ...Object.values(ports), desk, mail]) {
     if (!(await portIsFree(port))) throw new Error(`Port ${port} is in use: end the program that listens there, and try again.`);
   }
   const providers = await Promise.all(Object.entries(ports).map(async ([id, port]) => {
@@ -54,10 +59,14 @@ try {
     started.push(forge);
     return { id, ...hosts[id], url: forge.url };
   }));
+  const mailbox = existsSync(mailServer) ? await startMailbox(mail) : undefined;
+  if (mailbox) started.push(mailbox);
+  started.push(await openDesk({ port: desk, host: providers[0], mailbox }));
+  const delivery = mailbox ? `[mail]\nhost = "127.0.0.1"\nport = ${mail}\nsecurity = "none"\nfrom = "Gitward <gitward@forge.example>"\n` : '';
   const gitward = await startGitward({
     dir,
     port: 3000,
-    toml: declare(providers, accounts),
+    toml: delivery + declare(providers, accounts),
     ...(watch && { command: ['cargo', 'leptos', 'watch', '--'], patience: 3_600_000 }),
   });
   started.push(gitward);
@@ -80,6 +89,8 @@ try {
     name, password     octocat, octocat; and hubot, hubot
     e-mail             octocat@forge.example (Bitbucket asks for it)
 
+  The demo's desk      http://127.0.0.1:${desk}  what others do at GitHub, and ${mailbox ? 'the mails that Gitward sends' : 'no mails: there is no Python 3 with venv'}
+
   What to try
     1. Sign in. Ten runtimes of two accounts wait for a token.
     2. berlin-production: Add Token, Authorize Access to GitHub; sign in as octocat and allow it.
@@ -91,13 +102,16 @@ try {
        in the dialog to a token.
     7. Delete a token at its host and let Gitward check it; replace it; hide notifications; delete it.
     8. Let a host misbehave: ${github.url}/_forge
-    9. Switch JavaScript off and do it all again.
+    9. Be told: press "Take the right to push away" on the demo's desk, "Check again" at berlin-production, and
+       watch the bell; or give edge-archive the desk's token that ends in a minute and a half, and lean back.
+       Two windows side by side hear it at once. Mail and webhooks: the bell, Settings.
+   10. Switch JavaScript off and do it all again.
 
   Ctrl-C ends everything. Gitward keeps its data in .demo (make clean-demo forgets them); the hosts forget
   their tokens when they end, so that next time Gitward finds them revoked.
 `);
 
-  const [ended, code] = await Promise.race(started.map(async (program) => [program, await program.exited]));
+  const [ended, code] = await Promise.race(started.filter(({ exited }) => exited).map(async (program) => [program, await program.exited]));
   if (!ending) throw new Error(`${ended.name} ended (${code})\n${ended.output}`);
 } catch (error) {
   if (!ending) console.error(error.message);

@@ -87,10 +87,13 @@ export async function redeem(gitward, link, { name, password }) {
   return answer.headers.getSetCookie().map((cookie) => cookie.split(';')[0]).join('; ');
 }
 
+/** What runs the mail server; not everywhere there. */
+export const mailServer = join(tree, '.tools/bin/mail-python');
+
 /** A mail server that takes every mail; `mails` has them. */
 export async function startMailbox(port = 0) {
   const script = join(tree, 'end2end/tool/mailbox.py');
-  const mailbox = await startProgram('mailbox', join(tree, '.tools/bin/mail-python'), [script, String(port)], /^mailbox on \S+:(\d+)/);
+  const mailbox = await startProgram('mailbox', mailServer, [script, String(port)], /^mailbox on \S+:(\d+)/);
   const mails = () => mailbox.stdout.split('\n').slice(1, -1).map((line) => JSON.parse(line));
   return Object.defineProperty(Object.assign(mailbox, { port: Number(mailbox.match[1]) }), 'mails', { get: mails });
 }

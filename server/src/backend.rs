@@ -42,7 +42,7 @@ use crate::{
     renew::TokensError,
     secret::Secret,
     site::Site,
-    store::StoreError,
+    store::{LONGEST_CHECK, StoreError},
     web::{
         burst::Version,
         session::{ClientAddress, Signed, session_cookie, session_cookie_ended},
@@ -140,10 +140,10 @@ impl Visit {
             health: seen.health.clone(),
             muted: access.muted,
             muted_until: access.muted_until.map(|at| moment(at, now)),
-            checking: access
-                .credential
-                .as_ref()
-                .is_some_and(|credential| self.site.changes.is_asked(&credential.id)),
+            checking: access.credential.as_ref().is_some_and(|credential| {
+                let leased = access.asked_until.is_some_and(|at| at > now && at.since(now) <= LONGEST_CHECK);
+                leased || self.site.changes.is_asked(&credential.id)
+            }),
         };
         Some((seen, row))
     }

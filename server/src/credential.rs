@@ -232,6 +232,8 @@ pub struct Access {
     pub muted: bool,
     /// Until then; `None` while they are hidden: until its user shows them again.
     pub muted_until: Option<Timestamp>,
+    /// Somebody asks about the credential in use, until then at most; over if that is past.
+    pub asked_until: Option<Timestamp>,
     /// How the last authorization went.
     pub attempt: Option<Attempt>,
 }

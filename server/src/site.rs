@@ -131,10 +131,10 @@ pub enum SiteError {
         problem: String,
     },
     /// Mail can't be sent as it was declared.
-    #[error("`[mail]` can't be used: {0}")]
+    #[error("`[mail]` can't be used")]
     Mail(#[from] MailerError),
     /// There is no way to webhooks.
-    #[error("webhooks can't be reached: {0}")]
+    #[error("webhooks can't be reached")]
     Webhooks(#[from] HttpError),
     /// People.
     #[error(transparent)]

@@ -36,6 +36,8 @@ const TOGETHER: u32 = 60;
 const APART: u32 = 300;
 /// Who gets the lock waits so long, in milliseconds, for the one before to say why it went.
 const HANDING_OVER: u32 = 250;
+/// Who does not listen itself by then hears from another tab from then on.
+const JOINED: u32 = 1000;
 /// Seconds until a stream that could not be had is tried again; doubles up to the second number.
 const AGAIN: (u32, u32) = (2, 60);
 
@@ -204,6 +206,15 @@ pub(crate) fn listen(changes: Changes, version: String) {
             missed: false,
         };
         LISTENER.with(|place| place.replace(Some(listener)));
+        // Whoever listens learns whether anything has changed since the page was made. Whoever does not, looks.
+        set_timeout(
+            move || {
+                if with(|listener| listener.source.is_none()) == Some(true) {
+                    changes.look_around();
+                }
+            },
+            millis(JOINED),
+        );
     }
     take_turn();
 }

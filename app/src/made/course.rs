@@ -18,16 +18,16 @@ use crate::{
 pub(super) fn html(access: &RuntimeAccess, course: &Course) -> String {
     let row = &access.row;
     view! {
-        <section class="sheet padded">
+        <section class="sheet padded part">
             <h2>"Details"</h2>
             {detail::view(access, course)}
             {row.token.is_some().then(|| check(row))}
         </section>
-        <section class="sheet padded">
+        <section class="sheet padded part">
             <h2>"Notifications"</h2>
             {mute(row)}
         </section>
-        <section class="sheet padded">
+        <section class="sheet padded part">
             <h2>"What happened"</h2>
             {timeline(&course.happenings)}
         </section>

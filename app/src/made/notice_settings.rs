@@ -68,6 +68,10 @@ fn mail(mail: Option<&MailSettings>) -> AnyView {
         .into_any();
     };
     let address = match (&mail.address, &mail.unconfirmed) {
+        (Some(address), None) if mail.mode == MailMode::Off => view! {
+            <p>"No mail is sent yet: choose below how often it goes to " <b>{address.clone()}</b> "."</p>
+        }
+        .into_any(),
         (Some(address), None) => view! { <p>"Mail goes to " <b>{address.clone()}</b> "."</p> }.into_any(),
         (Some(address), Some(new)) => view! {
             <p>"Mail goes to " <b>{address.clone()}</b> " until you follow the link that was sent to " <b>{new.clone()}</b> "."</p>

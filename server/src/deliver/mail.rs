@@ -174,7 +174,9 @@ impl Mailer {
                         Certificate::from_pem(&server.roots).map_err(|_| MailerError::Roots)?,
                     );
                 }
-                Some(tls.build().map_err(|_| MailerError::Tls)?)
+                // Of certificates that are none, some are only noticed here.
+                let problem = if server.roots.is_empty() { MailerError::Tls } else { MailerError::Roots };
+                Some(tls.build().map_err(|_| problem)?)
             }
         };
         let hello = ClientId::Domain(domain(&public_url).to_owned());

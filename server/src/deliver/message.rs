@@ -110,7 +110,6 @@ impl Composer<'_> {
         let detail = &event.detail;
         let time = |at: Timestamp| moment(at, self.now).iso;
         let mut data = json!({
-            "user": job.user_name.as_str(),
             "title": told.happening.title,
             "text": told.happening.text,
             "url": told.link,
@@ -121,6 +120,7 @@ impl Composer<'_> {
             }
         };
         if let Some(subject) = &notice.subject {
+            add("user", json!(job.user_name.as_str()));
             add("runtime", json!({ "id": subject.id.as_str(), "name": subject.name }));
             add("account", json!({ "id": subject.account.as_str(), "name": subject.account_name }));
             add(
@@ -157,7 +157,7 @@ impl Composer<'_> {
             text.push('\n');
             text.push_str(&slack_text(&told.happening.text));
         }
-        if job.way == super::Way::Account {
+        if job.way == super::Way::Account && notice.subject.is_some() {
             text.push_str(&format!("\nToken of {}", slack_text(job.user_name.as_str())));
         }
         // No previews of links, no formatting in what is data.

@@ -166,6 +166,7 @@ macro_rules! suite {
                 a_webhook_that_is_gone_gets_nothing_more,
                 a_replaced_webhook_gets_nothing_of_the_old_ones,
                 what_was_switched_off_meanwhile_finds_nobody,
+                of_a_hosts_trouble_an_accounts_webhook_hears_once,
                 the_log_shows_a_user_their_own_and_an_admin_the_accounts,
                 old_lines_are_forgotten_and_what_waits_is_not,
             ],

@@ -303,10 +303,22 @@ impl Watch {
     async fn end(self, runtime: &str, delete: &str) {
         let Self { site, mara, entropy, mut scanner, codes, listening } = self;
         let page = format!("/tokens/{runtime}");
-        for page in ["/", "/tokens", &page, &format!("{page}/delete"), "/password", "/nonsense"] {
+        for page in [
+            "/",
+            "/tokens",
+            &page,
+            &format!("{page}/delete"),
+            "/password",
+            "/notifications",
+            "/notifications/settings",
+            "/nonsense",
+        ] {
             mara.get(page).await;
         }
         mara.call("token/access", &[("runtime", runtime)]).await.assert_ok();
+        // What happened, and the evidence for it.
+        site.site.herald.round().await.unwrap();
+        mara.call("part", &[("part", "Course"), ("id", runtime)]).await.assert_ok();
         let (folder, backup) = (site.folder().to_owned(), site.folder().join("backup.sqlite3"));
         site.site.backup(&backup).await.unwrap();
         mara.call("token/delete", &[("runtime", delete)]).await.assert_ok();

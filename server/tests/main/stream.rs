@@ -10,6 +10,7 @@ use serde_json::json;
 use server::{
     herald::What,
     id::{CredentialId, RuntimeId, UserId},
+    person::Name,
 };
 
 use crate::{
@@ -23,11 +24,12 @@ struct Stream {
     read: String,
 }
 
-impl Stream {
-    async fn user(site: &TestSite, name: &str) -> UserId {
-        UserId(ask(&site.database(), &format!("SELECT id FROM users WHERE name = '{name}'")).await)
-    }
+async fn user(site: &TestSite, name: &str) -> UserId {
+    let name = Name::parse(name).unwrap();
+    site.site.store.user_by_name(&name).await.unwrap().unwrap().id
+}
 
+impl Stream {
     async fn open(browser: &Browser) -> Self {
         Self::open_at(browser, "/events", None).await
     }

@@ -8,11 +8,15 @@ use crate::{
         AccountWebhook, Job, LOG_KEPT, LONGEST_LEASE, LONGEST_WAIT, LogEntry, MailMode, MailSettings,
         NewWebhook, Outcome, Progress, To, Way, Webhook, WebhookFormat, next_hour,
     },
-    id::AccountId,
+    id::{AccountId, CredentialId},
     notice::{Detail, Found, Kind, Look, Marked, Sight, State, Telling},
+    random::TestEntropy,
     seal::Sealed,
     store::Store,
-    watch::due::{DAY, HOUR},
+    watch::{
+        due::{DAY, HOUR},
+        host::{Host, Signal},
+    },
 };
 
 /// Something happens to a runtime of a user, who has a token there; told or not.
@@ -397,6 +401,33 @@ pub(crate) async fn what_was_switched_off_meanwhile_finds_nobody(bench: &Bench) 
     let jobs = take(store, NOW, 9).await;
     assert_eq!(jobs.len(), 2);
     assert!(jobs.iter().all(|job| matches!(job.to, To::Nobody)), "{jobs:?}");
+}
+
+pub(crate) async fn of_a_hosts_trouble_an_accounts_webhook_hears_once(bench: &Bench) {
+    let store = &*bench.store;
+    crowd(store).await;
+    wants_mail(store, "alice", MailMode::Each, 8).await;
+    let chats = [declared("acme", "chat", 1), declared("zoo", "chat", 2)];
+    store.declare_webhooks(&chats).await.expect("noted");
+    let mut host = Host::default();
+    for number in 0..3_i64 {
+        let who = CredentialId(number.to_string());
+        host.weigh(&who, Signal::Unreachable, NOW, NOW, &TestEntropy::new(1));
+    }
+    let incident = host.incident("github.example").expect("an incident");
+    assert!(store.keep_host("github.example", 0, &host, Some(&incident)).await.expect("an answer"));
+    let told = store.tell_incident(&incident, &["github".into()], NOW.plus(HOUR)).await.expect("an answer");
+    assert_eq!(told, 2, "alice and bob");
+    let jobs = take(store, NOW.plus(HOUR), 9).await;
+    let mut ways: Vec<_> = jobs.iter().map(|job| job.way.as_str()).collect();
+    ways.sort_unstable();
+    assert_eq!(ways, ["account", "account", "mail"], "one for each account, whoever is in it");
+    for job in &jobs {
+        let notice = &job.notices[0];
+        assert_eq!((notice.event.kind, &notice.subject), (Kind::IncidentBegan, &None));
+    }
+    store.tell_incident(&incident, &["github".into()], NOW.plus(HOUR)).await.expect("an answer");
+    assert_eq!(take(store, NOW.plus(HOUR), 9).await.len(), 0, "once");
 }
 
 pub(crate) async fn the_log_shows_a_user_their_own_and_an_admin_the_accounts(bench: &Bench) {

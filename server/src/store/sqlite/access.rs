@@ -59,7 +59,7 @@ macro_rules! accesses {
                  r.id, r.account_id, r.name, r.provider_id, r.oauth_app, r.repository, r.scopes, a.name,
                  s.push, ",
             hidden!("$4"),
-            ", q.until, d.denied_at, l.begun_at,
+            ", q.until, d.denied_at, l.begun_at, c.checking_until,
                  c.id IS s.credential_id, c.id IS s.proposed_id,
                  CASE WHEN c.id IS NOT NULL THEN json_array(",
             credential_columns!(),
@@ -679,6 +679,7 @@ fn collect(row: &SqliteRow) -> Result<Vec<Access>, StoreError> {
         if same {
             first.credential = first.credential.take().or(later.credential.take());
             first.proposed = first.proposed.take().or(later.proposed.take());
+            first.asked_until = first.asked_until.or(later.asked_until);
         }
         same
     });
@@ -709,6 +710,7 @@ struct Packed {
     muted_until: Option<Timestamp>,
     denied_at: Option<Timestamp>,
     begun_at: Option<Timestamp>,
+    asked_until: Option<Timestamp>,
     in_use: i64,
     proposed: i64,
     credential: Option<credential::Packed>,
@@ -733,6 +735,7 @@ impl Packed {
             push: self.push.map(|text| parse("assignments.push", &text)).transpose()?,
             muted: self.muted != 0,
             muted_until: self.muted_until.filter(|_| self.muted != 0),
+            asked_until: self.asked_until.filter(|_| self.in_use != 0),
             // Beginning anew forgets the denial before it, so a denial is always the later of the two.
             attempt: self.denied_at.map(Attempt::Denied).or(self.begun_at.map(Attempt::Pending)),
         })

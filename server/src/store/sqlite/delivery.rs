@@ -409,6 +409,33 @@ pub(super) async fn make(
     Ok(())
 }
 
+/// Makes those deliveries to webhooks of accounts that tell of a host, which is that of these providers: one each, for
+/// the first of the account's people who are told after `after`, because it is the same to all of them.
+pub(super) async fn make_for_host(
+    step: &mut SqliteConnection,
+    after: EventId,
+    providers: &str,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO deliveries (event_id, user_id, way, target, lane, made_at, due_at, attempts, state)
+         SELECT e.id, e.user_id, 'account', h.account_id || '/' || h.name,
+             'account/' || h.account_id || '/' || h.name, $2, $2, 0, 'waiting'
+         FROM account_webhooks h JOIN events e ON e.id = (
+             SELECT min(x.id) FROM events x JOIN assignments s ON s.user_id = x.user_id
+             JOIN runtimes r ON r.id = s.runtime_id AND r.account_id = h.account_id
+                 AND r.provider_id IN (SELECT value FROM json_each($3))
+             WHERE x.id > $1 AND x.is_notice = 1 AND x.host IS NOT NULL)
+         WHERE h.gone_at IS NULL",
+    )
+    .bind(after.0)
+    .bind(now.micros())
+    .bind(providers)
+    .execute(step)
+    .await?;
+    Ok(())
+}
+
 /// The number of the last event before a step makes further ones.
 pub(super) async fn last_event(step: &mut SqliteConnection) -> Result<EventId, sqlx::Error> {
     sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM events").fetch_one(step).await.map(EventId)

@@ -167,6 +167,8 @@ impl NoticeStore for SqliteStore {
             .doing(DOING)?
             .rows_affected();
         delivery::make(&mut step, before, now).await.doing(DOING)?;
+        let providers = json("providers", &providers)?;
+        delivery::make_for_host(&mut step, before, &providers, now).await.doing(DOING)?;
         step.commit().await.doing(DOING)?;
         self.stirred.notify_one();
         Ok(written)
