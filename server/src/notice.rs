@@ -32,6 +32,8 @@ pub const INCIDENT_IS_NEWS_AFTER: Duration = Duration::from_mins(10);
 /// Every runtime is looked at again after so long, whatever happened: what is needed of a token may change with a new
 /// version, and a clock may have been wrong.
 const PATROL: Duration = Duration::from_hours(24);
+/// … or up to so much sooner.
+const PATROL_SPREAD: Duration = Duration::from_hours(6);
 /// A grant that renews itself is about to end only if it could not be renewed for so long.
 const OVERDUE: Duration = Duration::from_hours(1);
 /// Two ends that are no further apart are one: some providers count down instead of naming a moment.
@@ -575,7 +577,14 @@ fn is_answer(kind: Kind) -> bool {
 
 /// The next moment at which time alone changes something, and not later than the next patrol.
 fn look_at(access: &Access, now: Timestamp) -> Timestamp {
-    let patrol = now.plus(PATROL);
+    // Those that were marked together, as all are when something is declared anew, are not looked at together for ever.
+    let sum = access
+        .runtime
+        .id
+        .as_str()
+        .bytes()
+        .fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
+    let patrol = now.plus(PATROL).minus(Duration::from_secs(sum % PATROL_SPREAD.as_secs()));
     let Some(credential) = &access.credential else { return patrol };
     let overdue = credential.renew_at.map(|at| at.plus(OVERDUE));
     let ends = [credential.expires_at, credential.noted_end].into_iter().flatten();

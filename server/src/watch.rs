@@ -34,7 +34,7 @@ pub mod due;
 pub mod host;
 pub mod hosts;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// Questions under way at once, to all hosts.
 const AT_ONCE: usize = 50;
@@ -56,7 +56,7 @@ const SET_BACK: Duration = Duration::from_secs(30);
 
 /// Asks about what is due.
 pub struct Watch {
-    checker: Arc<Checker>,
+    pub(crate) checker: Arc<Checker>,
     under_way: TaskTracker,
     providers: Vec<Watched>,
     /// Which of them is first the next time: what is scarce is shared by turns.

@@ -93,6 +93,14 @@ async fn execute(connection: &mut SqliteConnection, statement: &'static str) {
 /// As the first version of Gitward left it.
 async fn age(machine: &Machine) {
     let mut connection = machine.connect().await;
+    execute(&mut connection, "DROP TABLE deliveries").await;
+    execute(&mut connection, "DROP TABLE account_webhooks").await;
+    execute(&mut connection, "DROP TABLE webhooks").await;
+    execute(&mut connection, "DROP TABLE mail_settings").await;
+    execute(&mut connection, "DROP TABLE events").await;
+    execute(&mut connection, "DROP TABLE told").await;
+    execute(&mut connection, "DROP TABLE notice_settings").await;
+    execute(&mut connection, "ALTER TABLE mutes DROP COLUMN until").await;
     execute(&mut connection, "DROP INDEX credentials_due").await;
     execute(&mut connection, "ALTER TABLE credentials DROP COLUMN due_at").await;
     execute(&mut connection, "ALTER TABLE credentials DROP COLUMN checking_until").await;

@@ -28,6 +28,7 @@ pub(crate) mod declaration;
 pub(crate) mod delivery;
 pub(crate) mod key;
 pub(crate) mod login;
+pub(crate) mod notice;
 pub(crate) mod person;
 pub(crate) mod refresh;
 pub(crate) mod watch;
@@ -169,6 +170,22 @@ macro_rules! suite {
                 of_a_hosts_trouble_an_accounts_webhook_hears_once,
                 the_log_shows_a_user_their_own_and_an_admin_the_accounts,
                 old_lines_are_forgotten_and_what_waits_is_not,
+            ],
+            notice: [
+                each_step_that_may_change_an_access_marks_it,
+                a_step_that_changes_nothing_marks_nothing,
+                whoever_authorizes_again_does_so_for_all_that_use_the_grant,
+                what_was_marked_since_is_not_told,
+                fifty_tell_at_once_and_one_is_heard,
+                what_can_not_be_seen_is_left_alone_until_the_next_mark,
+                hidden_or_not_wanted_is_an_event_and_no_notice,
+                good_news_are_told_after_bad_news_that_were_told,
+                notices_are_counted_paged_and_read_by_their_user_alone,
+                a_stream_that_broke_off_goes_on_where_it_was,
+                a_timeline_has_the_last_two_hundred_of_ninety_days,
+                renewals_in_a_row_are_one_line,
+                an_incident_is_told_once_to_whoever_has_a_token_there,
+                what_uses_a_token_is_named,
             ],
             login: [
                 an_attempt_is_taken_once_among_fifty,

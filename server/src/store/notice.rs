@@ -25,7 +25,8 @@ pub trait NoticeStore: Send + Sync {
     async fn tell(&self, looks: &[Look], now: Timestamp) -> Result<Vec<bool>, StoreError>;
     /// Marks what would be looked at after `beyond` only: the clock that said so was wrong.
     async fn look_again(&self, beyond: Timestamp) -> Result<u64, StoreError>;
-    /// Waits until something was marked or has happened in this process. Others are not heard.
+    /// Waits until something was marked or has happened in this process. Others are not heard, and of several who wait
+    /// only one hears it.
     async fn stirred(&self);
 
     /// Incidents whose beginning or end is news now and was not told, see
@@ -86,10 +87,4 @@ pub trait NoticeStore: Send + Sync {
 
     /// The runtimes that use a credential.
     async fn runtimes_of(&self, credential: &CredentialId) -> Result<Vec<RuntimeId>, StoreError>;
-    /// Until when some process asks about a credential; `None` if none does.
-    async fn asked_until(
-        &self,
-        credential: &CredentialId,
-        now: Timestamp,
-    ) -> Result<Option<Timestamp>, StoreError>;
 }

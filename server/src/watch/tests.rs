@@ -39,7 +39,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// How the host answers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Mood {
+pub(crate) enum Mood {
     Well,
     Down,
     RefusesAll,
@@ -47,7 +47,7 @@ enum Mood {
 }
 
 /// A Git host that answers at once, and counts.
-struct Simulated {
+pub(crate) struct Simulated {
     place: Place,
     clock: TestClock,
     mood: Mutex<Mood>,
@@ -68,7 +68,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Simulated {
-    fn new(clock: &TestClock) -> Self {
+    pub(crate) fn new(clock: &TestClock) -> Self {
         let at = Settings { id: "sim".into(), ..settings("https://sim.example", &outgoing()) };
         let url = at.base_url.clone();
         Self {
@@ -87,12 +87,16 @@ impl Simulated {
         }
     }
 
-    fn set(&self, mood: Mood) {
+    pub(crate) fn set(&self, mood: Mood) {
         *lock(&self.mood) = mood;
     }
 
-    fn kill(&self, token: &str) {
+    pub(crate) fn kill(&self, token: &str) {
         lock(&self.dead).insert(token.to_owned());
+    }
+
+    pub(crate) fn revive(&self, token: &str) {
+        lock(&self.dead).remove(token);
     }
 
     fn calls(&self) -> usize {
@@ -249,20 +253,20 @@ impl Provider for Simulated {
 }
 
 /// Users with tokens, a host, and one server process.
-struct World {
-    clock: TestClock,
-    store: Arc<SqliteStore>,
+pub(crate) struct World {
+    pub(crate) clock: TestClock,
+    pub(crate) store: Arc<SqliteStore>,
     keys: Arc<KeyRing>,
-    host: Arc<Simulated>,
-    watch: Arc<Watch>,
-    folder: tempfile::TempDir,
+    pub(crate) host: Arc<Simulated>,
+    pub(crate) watch: Arc<Watch>,
+    pub(crate) folder: tempfile::TempDir,
     /// Due at any time within that span, instead of when the rules say.
     spread: Option<Duration>,
 }
 
 impl World {
     /// Of each user, so many tokens, each for a runtime of its own; due as they would be an hour after they were given.
-    async fn of(users: &[usize]) -> Self {
+    pub(crate) async fn of(users: &[usize]) -> Self {
         Self::with(users, |_, _| None, None).await
     }
 
@@ -329,7 +333,7 @@ impl World {
     }
 
     /// Gives a runtime its token, which is called like it.
-    async fn give(&self, user: usize, number: usize, change: impl FnOnce(&mut Credential)) {
+    pub(crate) async fn give(&self, user: usize, number: usize, change: impl FnOnce(&mut Credential)) {
         let now = self.clock.now();
         let name = token(user, number);
         let mut credential = Credential {
@@ -377,11 +381,11 @@ impl World {
         }
     }
 
-    async fn round(&self) -> usize {
+    pub(crate) async fn round(&self) -> usize {
         round(&self.watch).await
     }
 
-    async fn credential(&self, user: usize, number: usize) -> Credential {
+    pub(crate) async fn credential(&self, user: usize, number: usize) -> Credential {
         let id = CredentialId(token(user, number));
         self.store.watched(&id).await.unwrap().unwrap().credential
     }
@@ -404,7 +408,7 @@ impl World {
     }
 }
 
-fn token(user: usize, number: usize) -> String {
+pub(crate) fn token(user: usize, number: usize) -> String {
     format!("token-{user}-{number}")
 }
 
@@ -847,7 +851,7 @@ async fn soak_a_hundred_thousand_tokens_are_asked_about_within_the_hour() {
 }
 
 /// Seconds of processor time, and KiB of memory.
-fn spent() -> (f64, i64) {
+pub(crate) fn spent() -> (f64, i64) {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
     let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();

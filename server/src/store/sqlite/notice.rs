@@ -16,7 +16,7 @@ use crate::{
         Before, Detail, Event, EventId, Found, INCIDENT_IS_NEWS_AFTER, KEPT_PER_RUNTIME, Kind, Look, Marked,
         Sight, Telling,
     },
-    store::{LONGEST_CHECK, NoticeStore, StoreError},
+    store::{NoticeStore, StoreError},
     watch::host::{Incident, Trouble},
 };
 
@@ -135,9 +135,10 @@ impl NoticeStore for SqliteStore {
         // heard nothing of the beginning hears nothing of the end.
         let statement = concat!(
             "INSERT INTO events (user_id, host, incident_at, kind, detail, at, is_notice)
-             SELECT u.id, $1, $2, $3, $4, $5, min(coalesce(n.enabled, 1), max(NOT ",
+             SELECT u.id, $1, $2, $3, $4, $5,
+                 CASE WHEN min(coalesce(n.enabled, 1)) = 1 AND min(CASE WHEN ",
             hidden!("$5"),
-            "))",
+            " THEN 1 ELSE 0 END) = 0 THEN 1 ELSE 0 END",
             visible!(),
             "JOIN assignments s ON s.user_id = u.id AND s.runtime_id = r.id
              JOIN credentials c ON c.id = s.credential_id AND c.provider_id = r.provider_id
@@ -361,24 +362,6 @@ impl NoticeStore for SqliteStore {
                 .doing("read what uses a credential")?;
         rows.iter().map(|row| Columns::new(row).id("assignments.runtime_id")).collect()
     }
-
-    async fn asked_until(
-        &self,
-        credential: &CredentialId,
-        now: Timestamp,
-    ) -> Result<Option<Timestamp>, StoreError> {
-        let row = sqlx::query(
-            "SELECT checking_until FROM credentials
-             WHERE id = $1 AND checking_until > $2 AND checking_until <= $3",
-        )
-        .bind(credential.as_str())
-        .bind(now.micros())
-        .bind(now.plus(LONGEST_CHECK).micros())
-        .fetch_optional(&self.readers)
-        .await
-        .doing("read whether a credential is asked about")?;
-        row.map(|row| Columns::new(&row).time("credentials.checking_until")).transpose()
-    }
 }
 
 /// Marks the user's access to a runtime: something may have changed.
@@ -411,7 +394,8 @@ async fn mark_as(
     sqlx::query(
         "INSERT INTO told (user_id, runtime_id, version, look_at, fresh, bad_told) VALUES ($1, $2, 1, 0, $3, 0)
          ON CONFLICT (user_id, runtime_id) DO UPDATE SET
-             version = told.version + 1, look_at = 0, fresh = max(told.fresh, excluded.fresh)",
+             version = told.version + 1, look_at = 0,
+             fresh = CASE WHEN excluded.fresh = 1 THEN 1 ELSE told.fresh END",
     )
     .bind(user)
     .bind(runtime)
@@ -465,8 +449,8 @@ async fn tell_one(
         return Ok((written.rows_affected() > 0, false));
     };
     let row = sqlx::query(
-        "UPDATE told SET state = $4, look_at = $5, version = version + 1, bad_told = bad_told AND fresh = 0,
-             fresh = 0
+        "UPDATE told SET state = $4, look_at = $5, version = version + 1,
+             bad_told = CASE WHEN fresh = 1 THEN 0 ELSE bad_told END, fresh = 0
          WHERE user_id = $1 AND runtime_id = $2 AND version = $3 RETURNING bad_told",
     )
     .bind(user.as_str())
