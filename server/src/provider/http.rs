@@ -101,8 +101,8 @@ pub struct Outgoing {
     connect_timeout: Duration,
     timeout: Duration,
     body_limit: usize,
-    their_clock: Option<Arc<TheirClock>>,
     public_only: bool,
+    their_clock: Option<Arc<TheirClock>>,
 }
 
 impl Outgoing {
@@ -148,8 +148,8 @@ impl Outgoing {
             connect_timeout: settings.connect_timeout,
             timeout: settings.timeout,
             body_limit: settings.body_limit,
-            their_clock: None,
             public_only: settings.public_only,
+            their_clock: None,
         })
     }
 

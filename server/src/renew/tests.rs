@@ -653,7 +653,12 @@ async fn a_grant_that_is_replaced_or_deleted_while_it_is_renewed_stays_so() {
             assert!(contract::keep(world.store.as_ref(), &new, &["acme.production"]).await);
         } else {
             let runtime = contract::runtime("acme.production");
-            world.store.delete(&"alice".into(), &runtime, None, world.clock.now()).await.unwrap().unwrap();
+            world
+                .store
+                .delete(&contract::id("alice"), &runtime, None, world.clock.now())
+                .await
+                .unwrap()
+                .unwrap();
         }
         world.provider.go_on.notify_one();
         let got = renewing.await.unwrap();
@@ -720,7 +725,7 @@ async fn in_use(store: &SqliteStore) -> Option<NewCredential> {
 async fn walk(world: &World, schedule: &[Step]) {
     let store = world.store.as_ref();
     let runtime = contract::runtime("acme.production");
-    store.delete(&"alice".into(), &runtime, None, contract::NOW).await.unwrap();
+    store.delete(&contract::id("alice"), &runtime, None, contract::NOW).await.unwrap();
     let first = contract::grant("alice", "alice", "octocat");
     assert!(contract::keep(store, &first, &["acme.production"]).await);
     let name =
@@ -762,7 +767,7 @@ async fn walk(world: &World, schedule: &[Step]) {
                 store.release_refresh(id, *generation, *until, Some(now)).await.unwrap();
             }
             Step::Delete => {
-                let deleted = store.delete(&"alice".into(), &runtime, None, now).await.unwrap();
+                let deleted = store.delete(&contract::id("alice"), &runtime, None, now).await.unwrap();
                 assert_eq!(deleted.is_some(), kept.is_some(), "{schedule:?}");
                 kept = None;
             }

@@ -166,7 +166,9 @@ async fn killed_at_any_point_of_a_renewal_it_has_the_old_pair_or_the_new_and_say
         killed_at(&site, place, &mara.cookie_header(), "token/check", &[("runtime", RENEWED)]).await;
         assert_eq!(tokens(&site).await.len(), 1, "{place}");
         let took = serves_again(&site, 1);
-        // Longer than a lease lasts, and than a dead one rests.
+        // Longer than a lease lasts that the program took by the machine's clock, and than a dead one rests.
+        site.clock.set(SystemClock.now());
+        site.forge.set_clock(SystemClock.now()).await;
         site.pass(Duration::from_secs(61)).await;
         mara.check(RENEWED).await.assert_ok();
         assert_eq!(mara.health(RENEWED).await, then, "{place} after {took:?}");
