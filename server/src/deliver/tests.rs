@@ -80,7 +80,7 @@ impl House {
         let store = Arc::new(SqliteStore::open(&folder.path().join("test.sqlite3")).await.unwrap());
         let clock = TestClock::new();
         let entropy = TestEntropy::new(7);
-        let root = RootKey::load_or_create(&folder.path().join("gitward.key"), false, &entropy).unwrap();
+        let root = RootKey::load_or_create(folder.path().join("gitward.key"), false, &entropy).unwrap();
         let keys = Arc::new(KeyRing::open(&root, store.as_ref(), &clock, &entropy).await.unwrap());
         people(&store, plan.account_name.unwrap_or("Acme"), clock.now()).await;
         let (settings, courier) = super::put_together(Parts {

@@ -109,7 +109,7 @@ async fn a_token_that_dies_is_told_once_and_so_is_its_recovery() {
     world.host.kill(&token(0, 1));
     pass(&world, &herald, HOUR * 30, MINUTE * 5).await;
     let dead = one("u0", "a0.r1", Kind::Invalid);
-    assert_eq!(told(&world).await, [dead.clone()]);
+    assert_eq!(told(&world).await, std::slice::from_ref(&dead));
     world.host.revive(&token(0, 1));
     pass(&world, &herald, DAY, MINUTE * 5).await;
     assert_eq!(told(&world).await, [dead, one("u0", "a0.r1", Kind::Recovered)]);

@@ -360,7 +360,7 @@ pub(crate) async fn a_timeline_has_the_last_two_hundred_of_ninety_days(bench: &B
     store.sweep(NOW.plus(KEPT).minus(MINUTE), NOW, NOW).await.expect("swept");
     assert_eq!(timeline("acme.production").await.len(), most);
     store.sweep(NOW.plus(KEPT), NOW, NOW).await.expect("swept");
-    assert_eq!(timeline("acme.production").await, [newest.clone()]);
+    assert_eq!(timeline("acme.production").await, std::slice::from_ref(&newest));
     assert!(happen(store, Kind::Invalid, Telling::Bad).await);
     assert!(timeline("acme.production").await[0].id > newest.id, "no number is given twice");
 }
