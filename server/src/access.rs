@@ -22,10 +22,11 @@ use crate::{
     provider::{Age, Identity, Presented, Provider, ProviderError, Registry, Shape, TokenExpiry},
     random::{Entropy, NoEntropy, new_id},
     renew::TokensError,
+    revoke::{GIVES_UP_AFTER, Revoker},
     scope::ScopeSet,
     seal::{KeyRing, SealError},
     secret::Secret,
-    store::{NewCredential, Store, StoreError},
+    store::{Ending, NewCredential, Store, StoreError},
     watch::due,
 };
 
@@ -128,6 +129,8 @@ pub struct Pasted<'a> {
     pub end: &'a str,
     /// Ask even if it looks like another provider's.
     pub sure: bool,
+    /// The token in use so far is to be revoked at the provider.
+    pub revoke: bool,
 }
 
 /// What stands before the colon (RFC 7617 §2): no colon, nothing that a header can't hold.
@@ -164,6 +167,8 @@ pub struct Authorizer {
     pub keys: Arc<KeyRing>,
     /// Asks about what is kept.
     pub checker: Arc<Checker>,
+    /// Ends at the provider what is not used any more.
+    pub revoker: Arc<Revoker>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Ids and nonces.
@@ -250,10 +255,11 @@ impl Authorizer {
         }
         failpoint::reached("give.sealed");
         let first = (runtime.clone(), push);
-        if self.store.keep(&new, std::slice::from_ref(&first), now).await?.is_none() {
+        let before = self.before(&access, &new.credential, Some(pasted.revoke), now);
+        if self.store.keep(&new, std::slice::from_ref(&first), before.as_ref(), now).await?.is_none() {
             return Err(AccessError::Conflict);
         }
-        self.further(&access, &new.credential, &identity, &tokens, also).await
+        self.further(&access, &new.credential, &identity, &tokens, also, before.as_ref()).await
     }
 
     /// Uses a credential that already serves another runtime, after asking the provider about it again.
@@ -266,6 +272,7 @@ impl Authorizer {
         runtime: &RuntimeId,
         credential: &CredentialId,
         also: &[RuntimeId],
+        revoke: bool,
     ) -> Result<Authorized, AccessError> {
         let now = self.clock.now();
         let access = self.store.access(user, runtime, now).await?.ok_or(AccessError::NotFound)?;
@@ -288,10 +295,73 @@ impl Authorizer {
             return Err(AccessError::Refused(Refusal::AnotherAccount { before, now: identity.owner.login }));
         }
         let first = (runtime.clone(), push);
-        if self.store.assign(user, credential, std::slice::from_ref(&first), now).await?.is_none() {
+        let before = self.before(&access, &known, Some(revoke), now);
+        let taken =
+            self.store.assign(user, credential, std::slice::from_ref(&first), before.as_ref(), now).await?;
+        if taken.is_none() {
             return Err(AccessError::Gone);
         }
-        self.further(&access, &known, &identity, &tokens, also).await
+        self.further(&access, &known, &identity, &tokens, also, before.as_ref()).await
+    }
+
+    /// Deletes the token of one runtime: here at once, and at the provider if that is wanted. `false` if there is none.
+    ///
+    /// # Errors
+    /// [`AccessError::Store`]; then nothing was deleted.
+    pub async fn delete(
+        &self,
+        user: &UserId,
+        runtime: &RuntimeId,
+        revoke: bool,
+    ) -> Result<bool, AccessError> {
+        let now = self.clock.now();
+        let Some(access) = self.store.access(user, runtime, now).await? else { return Ok(false) };
+        let ending =
+            access.credential.as_ref().and_then(|gone| self.ending(gone, runtime, Some(revoke), now));
+        let deleted = self.store.delete(user, runtime, ending.as_ref(), now).await?;
+        self.end(ending.as_ref()).await;
+        Ok(deleted.is_some())
+    }
+
+    /// What is to become of the credential that a runtime used before another one.
+    pub(crate) fn before(
+        &self,
+        access: &Access,
+        new: &Credential,
+        revoke: Option<bool>,
+        now: Timestamp,
+    ) -> Option<Ending> {
+        let before = access.credential.as_ref().filter(|before| before.id != new.id)?;
+        self.ending(before, &access.runtime.id, revoke, now)
+    }
+
+    /// What is to become of a credential that is taken from a runtime. Where its user did not want it revoked, nothing;
+    /// where nobody could ask for that, or the provider can't, its owner should know that it lives on there.
+    fn ending(
+        &self,
+        credential: &Credential,
+        runtime: &RuntimeId,
+        revoke: Option<bool>,
+        now: Timestamp,
+    ) -> Option<Ending> {
+        let Credential { id, provider, method, kind, oauth_app, expires_at, .. } = credential;
+        if expires_at.is_some_and(|at| at <= now) {
+            return None;
+        }
+        let can = self.revoker.can_revoke(provider, *method, kind, oauth_app.as_ref());
+        let revoke_until = match (can, revoke) {
+            (true, Some(false)) => return None,
+            (true, Some(true)) => Some(now.plus(GIVES_UP_AFTER)),
+            (true, None) | (false, _) => None,
+        };
+        Some(Ending { credential: id.clone(), runtime: runtime.clone(), revoke_until, at: now })
+    }
+
+    /// Now that nothing uses it any more.
+    async fn end(&self, ending: Option<&Ending>) {
+        if let Some(Ending { credential, revoke_until: Some(_), .. }) = ending {
+            self.revoker.first_try(credential).await;
+        }
     }
 
     /// Answers "another person's account than before", for this runtime and those of `also`. To take it, the provider is asked again: it may have lain here
@@ -314,14 +384,15 @@ impl Authorizer {
         } else {
             None
         };
-        if !self.store.settle(user, runtime, take, now).await? {
+        let before = taken.as_ref().and_then(|(proposed, ..)| self.before(&access, proposed, None, now));
+        if !self.store.settle(user, runtime, take, before.as_ref(), now).await? {
             return Err(AccessError::Gone);
         }
         if let Some((proposed, tokens, identity, push)) = taken {
             if let Some(push) = push {
                 self.store.record_push(&proposed.id, runtime, &push).await?;
             }
-            self.further(&access, &proposed, &identity, &tokens, also).await?;
+            self.further(&access, &proposed, &identity, &tokens, also, before.as_ref()).await?;
         }
         Ok(())
     }
@@ -400,7 +471,7 @@ impl Authorizer {
 
     /// Uses a credential that serves the runtime of `access` for those of the ticked runtimes that it can serve as well: the user's own,
     /// at the same provider, without a token or with the one that was replaced. Each repository is probed once, a few at a time, and not for ever: what
-    /// has no answer in time is left out.
+    /// has no answer in time is left out. Then `ending`, what is to become of the one that was replaced, begins.
     pub(crate) async fn further(
         &self,
         access: &Access,
@@ -408,6 +479,21 @@ impl Authorizer {
         identity: &Identity,
         tokens: &Tokens,
         also: &[RuntimeId],
+        ending: Option<&Ending>,
+    ) -> Result<Authorized, AccessError> {
+        let authorized = self.share(access, credential, identity, tokens, also, ending).await;
+        self.end(ending).await;
+        authorized
+    }
+
+    async fn share(
+        &self,
+        access: &Access,
+        credential: &Credential,
+        identity: &Identity,
+        tokens: &Tokens,
+        also: &[RuntimeId],
+        ending: Option<&Ending>,
     ) -> Result<Authorized, AccessError> {
         let mut authorized = Authorized {
             login: identity.owner.login.clone(),
@@ -457,8 +543,10 @@ impl Authorizer {
         }
         if !passed.is_empty() {
             // None if the credential was deleted or replaced meanwhile; the first runtime's row says how it stands.
-            let taken =
-                self.store.share(&credential.user, &credential.id, &passed, before, self.clock.now()).await?;
+            let taken = self
+                .store
+                .share(&credential.user, &credential.id, &passed, before, ending, self.clock.now())
+                .await?;
             let taken = taken.unwrap_or_default();
             for (id, _) in passed {
                 let Some(name) = names.remove(&id) else { continue };

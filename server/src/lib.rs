@@ -49,6 +49,7 @@ pub mod person;
 pub mod provider;
 pub mod random;
 pub mod renew;
+pub mod revoke;
 pub mod scope;
 pub mod seal;
 pub mod secret;

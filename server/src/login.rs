@@ -51,6 +51,8 @@ pub struct LoginAttempt {
     pub runtime: RuntimeId,
     /// Further runtimes to authorize in the same step.
     pub also: Vec<RuntimeId>,
+    /// The token in use so far is to be revoked at the provider, should it be another one.
+    pub revoke: bool,
     /// The PKCE verifier (RFC 7636), sealed.
     pub verifier: Sealed,
     /// When it began.
@@ -146,6 +148,7 @@ impl Logins {
         session: &Fingerprint,
         runtime: &RuntimeId,
         also: Vec<RuntimeId>,
+        revoke: bool,
     ) -> Result<Started, StartError> {
         let Authorizer { store, registry, keys, clock, entropy, .. } = self.authorizer.as_ref();
         let now = clock.now();
@@ -194,6 +197,7 @@ impl Logins {
             oauth_app: app.id.clone(),
             runtime: runtime.clone(),
             also,
+            revoke,
             verifier: Sealed(Vec::new()),
             begun_at: now,
         };
@@ -382,14 +386,17 @@ impl Logins {
             Err(_) => (true, None),
         };
         let first = (attempt.runtime.clone(), push);
-        if store.keep(&new, std::slice::from_ref(&first), now).await?.is_none() {
+        let ending = self.authorizer.before(&access, &new.credential, Some(attempt.revoke), now);
+        if store.keep(&new, std::slice::from_ref(&first), ending.as_ref(), now).await?.is_none() {
             return Err(AccessError::Conflict);
         }
+        let also = if lacking { &[][..] } else { &attempt.also };
+        let further =
+            self.authorizer.further(&access, &new.credential, identity, &tokens, also, ending.as_ref());
+        let authorized = further.await?;
         if lacking {
             return Ok(Outcome::Lacking);
         }
-        let authorized =
-            self.authorizer.further(&access, &new.credential, identity, &tokens, &attempt.also).await?;
         Ok(Outcome::InUse { left_out: authorized.left_out.len() })
     }
 }

@@ -41,6 +41,7 @@ use crate::{
     },
     random::Entropy,
     renew::Renewer,
+    revoke::Revoker,
     seal::{KeyError, KeyRing, RootKey},
     store::{AccessStore, Applied, NewCredential, Store, StoreError, sqlite::SqliteStore},
     watch::{Watch, host::Pace, hosts::Hosts},
@@ -65,6 +66,8 @@ pub struct Site {
     pub checker: Arc<Checker>,
     /// Asks again by itself.
     pub watch: Arc<Watch>,
+    /// Ends at the provider what was deleted here.
+    pub revoker: Arc<Revoker>,
     /// Tells users what happened.
     pub herald: Arc<Herald>,
     /// What open pages hear of.
@@ -229,13 +232,24 @@ impl Site {
             Arc::clone(&entropy),
             paces(&config, &registry),
         );
+        let hosts = Arc::new(hosts);
         let changes = Arc::new(Changes::default());
+        let revoker = Arc::new(Revoker::new(
+            Arc::clone(&store),
+            Arc::clone(&registry),
+            Arc::clone(&keys),
+            Arc::clone(&hosts),
+            Arc::clone(&changes),
+            Arc::clone(&clock),
+            Arc::clone(&entropy),
+            under_way.clone(),
+        ));
         let checker = Arc::new(Checker {
             store: Arc::clone(&store),
             registry: Arc::clone(&registry),
             renewer,
             guard,
-            hosts: Arc::new(hosts),
+            hosts,
             clock: Arc::clone(&clock),
             entropy: Arc::clone(&entropy),
             changes: Arc::clone(&changes),
@@ -251,6 +265,7 @@ impl Site {
             registry: Arc::clone(&registry),
             keys: Arc::clone(&keys),
             checker: Arc::clone(&checker),
+            revoker: Arc::clone(&revoker),
             clock: Arc::clone(&clock),
             entropy: Arc::clone(&entropy),
         });
@@ -283,6 +298,7 @@ impl Site {
             authorizer,
             checker,
             watch,
+            revoker,
             herald,
             changes,
             streams: Arc::default(),
@@ -378,6 +394,7 @@ impl Bound {
         tracing::info!(%address, public_url = %self.site.public_url, "Serving");
         let sweeper = tokio::spawn(sweep(Arc::clone(&self.site)));
         self.site.under_way.spawn(Arc::clone(&self.site.watch).run());
+        self.site.under_way.spawn(Arc::clone(&self.site.revoker).run());
         let herald = tokio::spawn(Arc::clone(&self.site.herald).run());
         self.site.under_way.spawn(Arc::clone(&self.site.courier).run());
         let streams = Arc::clone(&self.site.streams);
@@ -390,6 +407,7 @@ impl Bound {
         sweeper.abort();
         self.site.watch.stop();
         self.site.courier.stop();
+        self.site.revoker.stop();
         self.site.under_way.close();
         self.site.herald.stop();
         if let Err(error) = herald.await {

@@ -207,7 +207,7 @@ async fn people(store: &SqliteStore, account_name: &str, now: Timestamp) {
             sealed: Sealed(b"ghp_canary_of_a_token".to_vec()),
         };
         let runtimes = [(format!("acme.{key}").as_str().into(), None)];
-        assert!(store.keep(&new, &runtimes, now).await.unwrap().is_some());
+        assert!(store.keep(&new, &runtimes, None, now).await.unwrap().is_some());
     }
 }
 

@@ -9,7 +9,7 @@ use std::{error::Error, fmt, io, net::IpAddr, sync::Arc, time::Duration};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
-    header::{ACCEPT, AUTHORIZATION},
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE},
 };
 use serde::de::DeserializeOwned;
 use url::{Host, Url};
@@ -345,6 +345,21 @@ impl Question {
     pub fn headers(mut self, headers: HeaderMap) -> Self {
         self.headers.extend(headers);
         self
+    }
+
+    /// With a JSON body.
+    #[must_use]
+    pub fn json(self, value: &serde_json::Value) -> Self {
+        self.header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .body(value.to_string().into_bytes())
+    }
+
+    /// With a form as its body.
+    #[must_use]
+    pub fn form(self, fields: &[(&str, &str)]) -> Self {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
+        self.header(CONTENT_TYPE, kind).body(body.into_bytes())
     }
 
     /// With a body.

@@ -81,7 +81,17 @@ impl Place {
 
     /// A question to the API.
     pub fn question<'a>(&self, path: impl IntoIterator<Item = &'a str>, label: &'static str) -> Question {
-        Question::new(Method::GET, below(&self.api, path), label)
+        self.request(Method::GET, path, label)
+    }
+
+    /// The same with another verb.
+    pub fn request<'a>(
+        &self,
+        verb: Method,
+        path: impl IntoIterator<Item = &'a str>,
+        label: &'static str,
+    ) -> Question {
+        Question::new(verb, below(&self.api, path), label)
     }
 
     /// Asks the API or a page with a secret, which is shown as `auth` says.
@@ -98,6 +108,16 @@ impl Place {
         let label = question.label();
         let reply = gate.send(question.auth(auth, secret)).await;
         reply.map_err(|fault| ProviderError::Unreachable(fault.evidence(label)))
+    }
+
+    /// Asks the API or a page without showing anything in a header.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub async fn ask_openly(&self, question: Question) -> Result<Reply, ProviderError> {
+        let gate = if self.api_gate.leads_to(&question) { &self.api_gate } else { &self.web_gate };
+        let label = question.label();
+        gate.send(question).await.map_err(|fault| ProviderError::Unreachable(fault.evidence(label)))
     }
 
     /// Asks Git whether a token may push. `path` leads to the repository, without `.git`.

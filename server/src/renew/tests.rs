@@ -189,6 +189,10 @@ impl Provider for Rotating {
         panic!("nobody authorizes")
     }
 
+    fn revocation_page(&self, _: Method, _: &str) -> url::Url {
+        panic!("nobody revokes")
+    }
+
     async fn refresh(&self, _: &OauthApp, refresh: &Secret) -> Result<Grant, GrantError> {
         locked(&self.asked).push(refresh.expose().to_owned());
         let next = locked(&self.next).pop().unwrap_or(Next::Answers);
@@ -649,7 +653,12 @@ async fn a_grant_that_is_replaced_or_deleted_while_it_is_renewed_stays_so() {
             assert!(contract::keep(world.store.as_ref(), &new, &["acme.production"]).await);
         } else {
             let runtime = contract::runtime("acme.production");
-            world.store.delete(&contract::id("alice"), &runtime, world.clock.now()).await.unwrap().unwrap();
+            world
+                .store
+                .delete(&contract::id("alice"), &runtime, None, world.clock.now())
+                .await
+                .unwrap()
+                .unwrap();
         }
         world.provider.go_on.notify_one();
         let got = renewing.await.unwrap();
@@ -716,7 +725,7 @@ async fn in_use(store: &SqliteStore) -> Option<NewCredential> {
 async fn walk(world: &World, schedule: &[Step]) {
     let store = world.store.as_ref();
     let runtime = contract::runtime("acme.production");
-    store.delete(&contract::id("alice"), &runtime, contract::NOW).await.unwrap();
+    store.delete(&contract::id("alice"), &runtime, None, contract::NOW).await.unwrap();
     let first = contract::grant("alice", "alice", "octocat");
     assert!(contract::keep(store, &first, &["acme.production"]).await);
     let name =
@@ -758,7 +767,7 @@ async fn walk(world: &World, schedule: &[Step]) {
                 store.release_refresh(id, *generation, *until, Some(now)).await.unwrap();
             }
             Step::Delete => {
-                let deleted = store.delete(&contract::id("alice"), &runtime, now).await.unwrap();
+                let deleted = store.delete(&contract::id("alice"), &runtime, None, now).await.unwrap();
                 assert_eq!(deleted.is_some(), kept.is_some(), "{schedule:?}");
                 kept = None;
             }

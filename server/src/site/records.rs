@@ -201,7 +201,9 @@ runtime = [{ name = "production", provider = "github" }]
         let at = origin(&site.registry, &credential.provider);
         let sealed = site.keys.seal_tokens(&credential, &at, &tokens, entropy.as_ref()).unwrap();
         let new = NewCredential { credential, sealed };
-        assert!(site.store.keep(&new, &[("acme.production".into(), None)], now).await.unwrap().is_some());
+        assert!(
+            site.store.keep(&new, &[("acme.production".into(), None)], None, now).await.unwrap().is_some()
+        );
         assert_eq!(site.verify().await.unwrap(), Verified { total: 1, broken: vec![] });
         site.store.close().await;
 

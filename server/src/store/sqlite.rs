@@ -34,6 +34,7 @@ mod login;
 mod notice;
 mod person;
 mod refusal;
+mod revocation;
 mod row;
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::host::{Host, Incident, Pace, Signal, Turn};
+use super::host::{Gate, Host, Incident, Pace, Signal, Turn};
 use crate::{
     clock::{Clock, Timestamp},
     id::CredentialId,
@@ -47,6 +47,14 @@ impl Hosts {
     /// [`StoreError`].
     pub async fn limited(&self, host: &str) -> Result<Option<Timestamp>, StoreError> {
         Ok(self.store.host(host).await?.0.limited(self.clock.now()))
+    }
+
+    /// What may be asked of a host now.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn gate(&self, host: &str) -> Result<Gate, StoreError> {
+        Ok(self.store.host(host).await?.0.gate(self.clock.now()))
     }
 
     /// Takes up to `want` questions out of a host's budget; none while it wants to be left alone.

@@ -233,6 +233,10 @@ impl Provider for Simulated {
         panic!("nobody authorizes")
     }
 
+    fn revocation_page(&self, _: Method, _: &str) -> url::Url {
+        panic!("nobody revokes")
+    }
+
     async fn exchange(&self, _: &OauthApp, _: &Secret, _: &Secret) -> Result<Grant, GrantError> {
         panic!("nobody authorizes")
     }
@@ -367,7 +371,7 @@ impl World {
         let sealed = self.keys.seal_tokens(&credential, &origin, &tokens, &SystemEntropy).unwrap();
         let new = NewCredential { credential, sealed };
         let runtime = RuntimeId(format!("a{user}.r{number}"));
-        assert!(self.store.keep(&new, &[(runtime, None)], now).await.unwrap().is_some());
+        assert!(self.store.keep(&new, &[(runtime, None)], None, now).await.unwrap().is_some());
     }
 
     /// Time passes, in such steps.
@@ -665,7 +669,7 @@ async fn a_grant_is_renewed_before_it_ends_without_anybody_using_it() {
     let renew_at = world.clock.now().plus(HOUR * 7);
     let id = CredentialId(token(0, 0));
     let runtime = RuntimeId::from("a0.r0");
-    world.store.delete(&"u0".into(), &runtime, world.clock.now()).await.unwrap().unwrap();
+    world.store.delete(&"u0".into(), &runtime, None, world.clock.now()).await.unwrap().unwrap();
     world
         .give(0, 0, |credential| {
             credential.method = Method::Oauth2;
@@ -690,7 +694,7 @@ async fn a_grant_is_renewed_before_it_ends_without_anybody_using_it() {
 #[tokio::test]
 async fn a_token_whose_end_is_known_is_asked_more_often_before_it_and_never_after() {
     let world = World::of(&[1]).await;
-    world.store.delete(&"u0".into(), &"a0.r0".into(), world.clock.now()).await.unwrap().unwrap();
+    world.store.delete(&"u0".into(), &"a0.r0".into(), None, world.clock.now()).await.unwrap().unwrap();
     let end = world.clock.now().plus(HOUR * 6);
     world
         .give(0, 0, |credential| {
@@ -712,10 +716,10 @@ async fn a_repository_is_asked_about_once_however_many_runtimes_commit_there() {
     let world = World::with(&[4], repository, None).await;
     let runtimes: Vec<_> = (1..4).map(|number| (RuntimeId(format!("a0.r{number}")), None)).collect();
     let first = CredentialId(token(0, 0));
-    world.store.assign(&"u0".into(), &first, &runtimes[..1], world.clock.now()).await.unwrap().unwrap();
+    world.store.assign(&"u0".into(), &first, &runtimes[..1], None, world.clock.now()).await.unwrap().unwrap();
     for runtime in &runtimes[1..] {
         let one = std::slice::from_ref(runtime);
-        world.store.assign(&"u0".into(), &first, one, world.clock.now()).await.unwrap().unwrap();
+        world.store.assign(&"u0".into(), &first, one, None, world.clock.now()).await.unwrap().unwrap();
     }
     world.clock.advance(HOUR);
     assert_eq!(world.round().await, 1, "one token for all four");
@@ -758,7 +762,7 @@ async fn a_token_that_does_not_open_costs_nobody_else_anything() {
     let mut kept = world.store.sealed(&CredentialId(token(0, 0))).await.unwrap().unwrap();
     kept.credential.generation += 1;
     kept.sealed.0.reverse();
-    let served = world.store.keep(&kept, &[("a0.r0".into(), None)], world.clock.now()).await.unwrap();
+    let served = world.store.keep(&kept, &[("a0.r0".into(), None)], None, world.clock.now()).await.unwrap();
     assert!(served.is_some());
     world.pass(HOUR * 3, MINUTE).await;
     assert_eq!((world.host.calls_of(&token(0, 0)), world.invalid().await), (0, 0));

@@ -34,11 +34,12 @@ pub async fn start(
     let Some(Extension(signed)) = signed else {
         return Redirect::to(&path::sign_in_then(&page(&runtime))).into_response();
     };
+    let revoke = url::form_urlencoded::parse(&form).any(|(key, value)| key == "revoke" && value == "true");
     let also = url::form_urlencoded::parse(&form)
         .filter(|(key, _)| key.starts_with("also["))
         .map(|(_, value)| RuntimeId(value.into_owned()))
         .collect();
-    match site.logins.start(&signed.user.id, &signed.session.id, &runtime, also).await {
+    match site.logins.start(&signed.user.id, &signed.session.id, &runtime, also, revoke).await {
         Ok(started) => forward(&started.provider, started.url.as_str()),
         Err(StartError::NotFound) => Redirect::to(&page(&runtime)).into_response(),
         Err(StartError::NotOffered) => problem(OauthProblem::NotSetUp, Some(&runtime)),

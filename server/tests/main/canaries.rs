@@ -321,7 +321,7 @@ impl Watch {
         mara.call("part", &[("part", "Course"), ("id", runtime)]).await.assert_ok();
         let (folder, backup) = (site.folder().to_owned(), site.folder().join("backup.sqlite3"));
         site.site.backup(&backup).await.unwrap();
-        mara.call("token/delete", &[("runtime", delete)]).await.assert_ok();
+        mara.call("token/delete", &[("runtime", delete), ("revoke", "true")]).await.assert_ok();
         let log = listening.end();
 
         for code in &codes {

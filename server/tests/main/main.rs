@@ -17,6 +17,7 @@
 //! - [`tokens`]: tokens are given, reused, replaced, deleted
 //! - [`login`]: to the provider's sign-in and back, and all the ways in which that fails
 //! - [`renewal`]: grants that are renewed
+//! - [`revocation`]: tokens that are deleted or replaced end at the provider
 //! - [`watch`]: what happens while nobody clicks
 //! - [`bitbucket`]: all of that at Bitbucket Cloud
 //! - [`verdicts`]: what a provider's answers mean over time
@@ -46,6 +47,7 @@ mod kinds;
 mod login;
 mod owners;
 mod renewal;
+mod revocation;
 mod sessions;
 mod stream;
 mod tokens;

@@ -115,7 +115,11 @@ pub(crate) async fn renewing_what_was_deleted_brings_nothing_back(bench: &Bench)
     let store = &*bench.store;
     let first = granted(store).await;
     assert!(leased(store, &g(), 1, NOW, NOW.plus(MINUTE)).await);
-    store.delete(&id("alice"), &runtime("acme.production"), NOW).await.expect("an answer").expect("a token");
+    store
+        .delete(&id("alice"), &runtime("acme.production"), None, NOW)
+        .await
+        .expect("an answer")
+        .expect("a token");
     assert!(!store.renew(&next(&first)).await.expect("an answer"));
     assert!(!exists(store, "g").await);
 }

@@ -24,7 +24,7 @@ use crate::{
     id::{AccountId, CredentialId, OauthAppId, ProviderId, RuntimeId, UserId},
     notice::Kind,
     secret::Fingerprint,
-    store::{AccessStore, Applied, Deleted, Lease, NewCredential, StoreError},
+    store::{AccessStore, Applied, Deleted, Ending, Lease, NewCredential, StoreError},
 };
 
 /// How long an attempt lives.
@@ -171,6 +171,7 @@ impl AccessStore for SqliteStore {
         &self,
         new: &NewCredential,
         runtimes: &[(RuntimeId, Option<Push>)],
+        before: Option<&Ending>,
         now: Timestamp,
     ) -> Result<Option<Vec<RuntimeId>>, StoreError> {
         const DOING: &str = "keep a credential";
@@ -191,7 +192,7 @@ impl AccessStore for SqliteStore {
                 let login = Some(new.credential.owner.login.clone());
                 notice::own(&mut step, user, runtime, Kind::Replaced, login, now, DOING).await?;
             }
-            credential::forget_unused(&mut step, user).await.doing(DOING)?;
+            credential::forget_unused(&mut step, user, before).await.doing(DOING)?;
             failpoint::reached("keep.forgotten");
             step.commit().await.doing(DOING)?;
             failpoint::reached("keep.committed");
@@ -205,9 +206,10 @@ impl AccessStore for SqliteStore {
         user: &UserId,
         credential: &CredentialId,
         runtimes: &[(RuntimeId, Option<Push>)],
+        before: Option<&Ending>,
         now: Timestamp,
     ) -> Result<Option<Vec<RuntimeId>>, StoreError> {
-        self.use_known(user, credential, runtimes, Take::FIRST, now).await
+        self.use_known(user, credential, runtimes, Take::FIRST, before, now).await
     }
 
     async fn share(
@@ -216,9 +218,10 @@ impl AccessStore for SqliteStore {
         credential: &CredentialId,
         runtimes: &[(RuntimeId, Option<Push>)],
         instead: Option<&CredentialId>,
+        before: Option<&Ending>,
         now: Timestamp,
     ) -> Result<Option<Vec<RuntimeId>>, StoreError> {
-        self.use_known(user, credential, runtimes, Take { first: false, instead }, now).await
+        self.use_known(user, credential, runtimes, Take { first: false, instead }, before, now).await
     }
 
     async fn propose(
@@ -248,7 +251,7 @@ impl AccessStore for SqliteStore {
         .await
         .doing(DOING)?;
         forget_attempts(&mut step, user, runtime).await.doing(DOING)?;
-        credential::forget_unused(&mut step, user).await.doing(DOING)?;
+        credential::forget_unused(&mut step, user, None).await.doing(DOING)?;
         notice::mark(&mut step, user.as_str(), runtime.as_str()).await.doing(DOING)?;
         step.commit().await.doing(DOING)?;
         self.stirred.notify_one();
@@ -260,6 +263,7 @@ impl AccessStore for SqliteStore {
         user: &UserId,
         runtime: &RuntimeId,
         take: bool,
+        before: Option<&Ending>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         const DOING: &str = "settle a proposed credential";
@@ -305,7 +309,7 @@ impl AccessStore for SqliteStore {
         } else {
             notice::mark(&mut step, user.as_str(), runtime.as_str()).await.doing(DOING)?;
         }
-        credential::forget_unused(&mut step, user).await.doing(DOING)?;
+        credential::forget_unused(&mut step, user, before).await.doing(DOING)?;
         step.commit().await.doing(DOING)?;
         self.stirred.notify_one();
         Ok(true)
@@ -315,6 +319,7 @@ impl AccessStore for SqliteStore {
         &self,
         user: &UserId,
         runtime: &RuntimeId,
+        ending: Option<&Ending>,
         now: Timestamp,
     ) -> Result<Option<Deleted>, StoreError> {
         const DOING: &str = "delete a token";
@@ -332,7 +337,7 @@ impl AccessStore for SqliteStore {
         let Some(row) = deleted.first() else { return Ok(None) };
         failpoint::reached("delete.unassigned");
         let credential: CredentialId = Columns::new(row).id("assignments.credential_id")?;
-        credential::forget_unused(&mut step, user).await.doing(DOING)?;
+        credential::forget_unused(&mut step, user, ending).await.doing(DOING)?;
         failpoint::reached("delete.forgotten");
         let left = sqlx::query("SELECT 1 FROM credentials WHERE id = $1")
             .bind(credential.as_str())
@@ -488,6 +493,7 @@ impl SqliteStore {
         credential: &CredentialId,
         runtimes: &[(RuntimeId, Option<Push>)],
         take: Take<'_>,
+        before: Option<&Ending>,
         now: Timestamp,
     ) -> Result<Option<Vec<RuntimeId>>, StoreError> {
         const DOING: &str = "use a credential for further runtimes";
@@ -502,7 +508,7 @@ impl SqliteStore {
         let provider = Columns::new(&row).id("credentials.provider_id")?;
         let served = use_for(&mut step, user, &provider, credential, runtimes, take, now, DOING).await?;
         if served.is_some() {
-            credential::forget_unused(&mut step, user).await.doing(DOING)?;
+            credential::forget_unused(&mut step, user, before).await.doing(DOING)?;
             step.commit().await.doing(DOING)?;
             self.stirred.notify_one();
         }
@@ -601,7 +607,7 @@ pub(super) async fn drop_undecided(
         users.insert(user);
     }
     for user in users {
-        credential::forget_unused(step, &user).await.doing(doing)?;
+        credential::forget_unused(step, &user, None).await.doing(doing)?;
     }
     Ok(())
 }

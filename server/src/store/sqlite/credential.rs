@@ -8,7 +8,7 @@ use sqlx::{
 };
 
 use super::{
-    Doing, SqliteStore, notice,
+    Doing, SqliteStore, notice, revocation,
     row::{Columns, json, micros, optional_json, parse},
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     credential::{Credential, Method, ProviderAccount, Standing, Trouble},
     id::{CredentialId, OauthAppId, ProviderId, UserId},
     seal::Sealed,
-    store::{LONGEST_RENEWAL, Lease, NewCredential, StoreError},
+    store::{Ending, LONGEST_RENEWAL, Lease, NewCredential, StoreError},
 };
 
 /// What [`read`] reads, of `credentials c`.
@@ -195,8 +195,10 @@ impl SqliteStore {
         until: Timestamp,
         lost_at: Option<Timestamp>,
     ) -> Result<(), StoreError> {
+        const DOING: &str = "end the lease to renew a credential";
+        let mut step = self.step(DOING).await?;
         // Its end tells whose lease it is: who comes later has a later one.
-        sqlx::query(
+        let ended = sqlx::query(
             "UPDATE credentials SET lease_until = NULL, renewal_lost_at = COALESCE(renewal_lost_at, $4)
              WHERE id = $1 AND generation = $2 AND lease_until = $3",
         )
@@ -204,22 +206,29 @@ impl SqliteStore {
         .bind(generation)
         .bind(until.micros())
         .bind(micros(lost_at))
-        .execute(&self.writer)
+        .execute(&mut *step)
         .await
-        .doing("end the lease to renew a credential")?;
-        Ok(())
+        .doing(DOING)?;
+        if ended.rows_affected() == 0 {
+            revocation::not_renewed(&mut step, id, generation, until).await.doing(DOING)?;
+        }
+        step.commit().await.doing(DOING)
     }
 
     pub(super) async fn write_renewed(&self, new: &NewCredential) -> Result<bool, StoreError> {
         const DOING: &str = "keep a renewed credential";
         let mut step = self.step(DOING).await?;
-        if !replace(&mut step, new, DOING).await? {
-            return Ok(false);
+        let replaced = replace(&mut step, new, DOING).await?;
+        if replaced {
+            notice::mark_users_of(&mut step, &new.credential.id).await.doing(DOING)?;
+        } else {
+            revocation::renewed(&mut step, new).await.doing(DOING)?;
         }
-        notice::mark_users_of(&mut step, &new.credential.id).await.doing(DOING)?;
         step.commit().await.doing(DOING)?;
-        self.stirred.notify_one();
-        Ok(true)
+        if replaced {
+            self.stirred.notify_one();
+        }
+        Ok(replaced)
     }
 }
 
@@ -350,8 +359,15 @@ fn unless_taken(written: Result<SqliteQueryResult, sqlx::Error>) -> Result<bool,
     }
 }
 
-/// Deletes what no runtime of the user uses, nor is asked to use. SQLite overwrites it (`secure_delete`).
-pub(super) async fn forget_unused(step: &mut SqliteConnection, user: &UserId) -> Result<(), sqlx::Error> {
+/// Deletes what no runtime of the user uses, nor is asked to use; `ending` says what becomes of one of them. SQLite overwrites it (`secure_delete`).
+pub(super) async fn forget_unused(
+    step: &mut SqliteConnection,
+    user: &UserId,
+    ending: Option<&Ending>,
+) -> Result<(), sqlx::Error> {
+    if let Some(ending) = ending {
+        revocation::begin(step, user, ending).await?;
+    }
     sqlx::query(
         "DELETE FROM credentials WHERE user_id = $1
          AND NOT EXISTS (SELECT 1 FROM assignments a WHERE a.credential_id = credentials.id)
@@ -391,22 +407,25 @@ fn bind<'q>(query: Statement<'q>, credential: &'q Credential) -> Result<Statemen
         .bind(micros(credential.due_at)))
 }
 
+/// How it was given.
+pub(super) fn method(word: &str) -> Result<Method, StoreError> {
+    match word {
+        "token" => Ok(Method::Token),
+        "oauth2" => Ok(Method::Oauth2),
+        _ => Err(StoreError::Unreadable {
+            column: "credentials.method",
+            problem: "neither `token` nor `oauth2`".to_owned(),
+        }),
+    }
+}
+
 /// What `credential_columns!` selects.
 fn read(columns: &mut Columns<'_>) -> Result<Credential, StoreError> {
     Ok(Credential {
         id: columns.id("credentials.id")?,
         user: columns.id("credentials.user_id")?,
         provider: columns.id("credentials.provider_id")?,
-        method: match columns.read("credentials.method")? {
-            "token" => Method::Token,
-            "oauth2" => Method::Oauth2,
-            _ => {
-                return Err(StoreError::Unreadable {
-                    column: "credentials.method",
-                    problem: "neither `token` nor `oauth2`".to_owned(),
-                });
-            }
-        },
+        method: method(columns.read("credentials.method")?)?,
         kind: columns.read("credentials.kind")?,
         oauth_app: columns.optional_id("credentials.oauth_app")?,
         generation: columns.read("credentials.generation")?,
