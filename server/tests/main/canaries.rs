@@ -516,7 +516,6 @@ async fn what_leaves_by_webhook_holds_no_secret_and_neither_do_the_log_and_the_f
         scanner.add("random secret", secret);
     }
     mara.sign_in("mara", PASSWORD).await.assert_ok();
-    mara.sign_in("mara", PASSWORD).await.assert_ok();
     mara.get("/notifications/settings").await.assert_ok();
     for (name, content) in files(&site.folder().join("data")) {
         scanner.assert_clean(&name, &content);
