@@ -440,7 +440,7 @@ async fn what_is_replaced_while_it_is_looked_at_is_looked_at_again() {
     let mut new = NewCredential { credential: old.credential, sealed: old.sealed };
     new.credential.id = "new".into();
     new.credential.standing.invalid = false;
-    assert!(store.keep(&new, &[(runtime(0, 0), None)], now).await.unwrap().is_some());
+    assert!(store.keep(&new, &[(runtime(0, 0), None)], None, now).await.unwrap().is_some());
     assert_eq!(store.tell(&looks, now).await.unwrap(), [false]);
     herald.round().await.unwrap();
     assert_eq!(told(&world).await, [], "its user has replaced it already");
@@ -452,7 +452,7 @@ async fn two_runtimes_of_one_token_are_two_notices() {
     let world = World::of(&[2]).await;
     let store = &world.store;
     let (first, now) = (world.credential(0, 0).await.id, world.clock.now());
-    assert!(store.assign(&user(0), &first, &[(runtime(0, 1), None)], now).await.unwrap().is_some());
+    assert!(store.assign(&user(0), &first, &[(runtime(0, 1), None)], None, now).await.unwrap().is_some());
     let herald = settle(&world).await;
     record(&world, 0, 0, |credential| credential.standing.invalid = true).await;
     herald.round().await.unwrap();
@@ -490,7 +490,9 @@ async fn whatever_the_user_does_is_in_the_timeline_and_no_notice() {
     new.credential.id = "new".into();
     assert!(store.keep(&new, &[(runtime(0, 0), Some(Push::Denied))], None, now).await.unwrap().is_some());
     herald.round().await.unwrap();
-    assert!(store.assign(&user(0), &"new".into(), &[(runtime(0, 1), None)], now).await.unwrap().is_some());
+    assert!(
+        store.assign(&user(0), &"new".into(), &[(runtime(0, 1), None)], None, now).await.unwrap().is_some()
+    );
     herald.round().await.unwrap();
     for number in [0, 1] {
         store.delete(&user(0), &runtime(0, number), None, now).await.unwrap().unwrap();
