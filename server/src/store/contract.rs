@@ -379,7 +379,7 @@ pub(crate) fn attempt(number: u8, session: u8, user: &str, runtime: &str) -> Log
         oauth_app: "github-app".into(),
         runtime: runtime.into(),
         also: vec!["acme.staging".into()],
-        revoke: number % 2 == 0,
+        revoke: number.is_multiple_of(2),
         verifier: Sealed(vec![1, 2, 3, number]),
         begun_at: NOW,
     }
