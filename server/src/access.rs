@@ -319,7 +319,7 @@ impl Authorizer {
         let ending =
             access.credential.as_ref().and_then(|gone| self.ending(gone, runtime, Some(revoke), now));
         let deleted = self.store.delete(user, runtime, ending.as_ref(), now).await?;
-        self.end(ending.as_ref()).await;
+        self.end(user, ending.as_ref()).await;
         Ok(deleted.is_some())
     }
 
@@ -358,9 +358,9 @@ impl Authorizer {
     }
 
     /// Now that nothing uses it any more.
-    async fn end(&self, ending: Option<&Ending>) {
+    async fn end(&self, user: &UserId, ending: Option<&Ending>) {
         if let Some(Ending { credential, revoke_until: Some(_), .. }) = ending {
-            self.revoker.first_try(credential).await;
+            self.revoker.first_try(user, credential).await;
         }
     }
 
@@ -482,7 +482,7 @@ impl Authorizer {
         ending: Option<&Ending>,
     ) -> Result<Authorized, AccessError> {
         let authorized = self.share(access, credential, identity, tokens, also, ending).await;
-        self.end(ending).await;
+        self.end(&credential.user, ending).await;
         authorized
     }
 

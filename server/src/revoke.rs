@@ -27,6 +27,8 @@ use crate::{
 pub const GIVES_UP_AFTER: Duration = Duration::from_hours(24);
 /// Whoever deletes a token waits so long for the provider's answer; then they are told that there is none yet.
 const PATIENCE: Duration = Duration::from_secs(4);
+/// Meanwhile, how often it is looked whether somebody else has the answer.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// A lease outlasts the longest answers.
 const LEASE: Duration = Duration::from_secs(60);
 /// The first pause between two tries; each further one is twice as long …
@@ -180,16 +182,31 @@ impl Revoker {
 
     /// Asks about one that its user has just taken away, and waits a moment for the answer. Whatever comes of it is
     /// noted; whether the user waits or not changes nothing.
-    pub async fn first_try(self: &Arc<Self>, credential: &CredentialId) {
-        let (revoker, credential) = (Arc::clone(self), credential.clone());
+    pub async fn first_try(self: &Arc<Self>, user: &UserId, credential: &CredentialId) {
+        let (revoker, user, credential) = (Arc::clone(self), user.clone(), credential.clone());
         let trying = self.under_way.spawn(async move {
-            if let Err(error) = revoker.take(Some(&credential), false).await {
+            if let Err(error) = revoker.try_now(&user, &credential).await {
                 let error = &error as &dyn std::error::Error;
                 tracing::error!(error, "A revocation could not be begun; it will be tried again");
             }
         });
         // That there is no answer in time is what the page then says.
         let _in_time = tokio::time::timeout(PATIENCE, trying).await.is_ok();
+    }
+
+    async fn try_now(&self, user: &UserId, credential: &CredentialId) -> Result<(), StoreError> {
+        let mut waited = Duration::ZERO;
+        while self.take(Some(credential), false).await? == 0 && waited < PATIENCE {
+            // It is over, or never began; or whoever looks for what is due was faster, here or in another process; or a
+            // renewal that is under way ends in a moment.
+            let all = self.store.revocations(user, self.clock.now()).await?;
+            if !all.iter().any(|one| one.credential == *credential && one.ended.is_none()) {
+                break;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+            waited += LOOK_EVERY;
+        }
+        Ok(())
     }
 
     /// Goes on until it is stopped.
