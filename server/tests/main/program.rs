@@ -8,10 +8,11 @@ use std::{
         Mutex,
         mpsc::{Receiver, TryRecvError, channel},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use server::failpoint;
+use tokio::time::Instant;
 
 fn gitward(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gitward"));
@@ -91,9 +92,14 @@ impl Running {
 
     /// Waits until it has come to where it was to stop.
     pub async fn until_stopped(&self) {
-        while let Err(TryRecvError::Empty) = self.stopped.lock().unwrap().try_recv() {
+        // The lock is not held while it waits.
+        while self.is_on_its_way() {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
+    }
+
+    fn is_on_its_way(&self) -> bool {
+        self.stopped.lock().unwrap().try_recv() == Err(TryRecvError::Empty)
     }
 
     /// As the power goes.
