@@ -93,6 +93,9 @@ async fn execute(connection: &mut SqliteConnection, statement: &'static str) {
 /// As the first version of Gitward left it.
 async fn age(machine: &Machine) {
     let mut connection = machine.connect().await;
+    execute(&mut connection, "DROP TABLE revocations").await;
+    execute(&mut connection, "ALTER TABLE login_attempts DROP COLUMN revoke").await;
+    execute(&mut connection, "ALTER TABLE credentials DROP COLUMN renewal_lost_at").await;
     execute(&mut connection, "DROP TABLE deliveries").await;
     execute(&mut connection, "DROP TABLE account_webhooks").await;
     execute(&mut connection, "DROP TABLE webhooks").await;
