@@ -19,7 +19,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build run test lint rust-test journeys dev bench clean-demo tools tools-lint tools-mail site
+.PHONY: help build run test lint rust-test journeys dev bench soak clean-demo tools tools-lint tools-mail site
 
 NATIVE := --workspace --exclude client --locked
 SITE := $(CURDIR)/target/site
@@ -71,6 +71,10 @@ dev: tools ## The demo, rebuilt and reloaded at every change of a file
 bench: tools site end2end/node_modules/.package-lock.json ## Measure the release build
 	cargo build --release --bins --examples $(NATIVE)
 	GITWARD_BIN=$(BUILT)/release/gitward FORGE_BIN=$(BUILT)/release/forge BARE_BIN=$(BUILT)/release/examples/bare node end2end/bench.mjs $(ARGS)
+
+soak: ## The long forms of the figures that `make test` proves in short: half an hour
+	cargo build --all-targets $(NATIVE)
+	cargo test --no-fail-fast $(NATIVE) -- --ignored --nocapture --test-threads 1 soak_
 
 clean-demo: ## Forget the demo's data
 	rm -rf .demo

@@ -56,6 +56,7 @@ async function main() {
   // Hashing the password took memory for a moment; what stays is what counts.
   await idle(gitward);
   await throughput(gitward, cookie, page);
+  checks();
   if (!quick) await lighthouse(gitward, cookie);
 }
 
@@ -129,6 +130,21 @@ async function throughput(gitward, cookie, page) {
   await wrkAsync(`${gitward.url}/tokens`, 200, seconds, cookie);
   clearInterval(watch);
   figure('resident memory under 200 connections, peak', peak.toFixed(1), 'MiB', peak <= 64, '≤ 64 MiB');
+}
+
+/** What checks in the background cost: an hour of them on a clock that is moved, against a host that counts. */
+function checks() {
+  const tokens = quick ? 10_000 : 100_000;
+  const only = 'watch::tests::soak_a_hundred_thousand_tokens_are_asked_about_within_the_hour';
+  const args = ['test', '--release', '--workspace', '--exclude', 'client', '--locked', '--lib', '--', '--ignored', '--nocapture', '--exact', only];
+  const out = execFileSync('cargo', args, { cwd: tree, encoding: 'utf8', env: { ...process.env, GITWARD_SOAK_TOKENS: `${tokens}` } });
+  const found = /(\d+) of \d+ asked about in an hour; ([\d.]+) of a core; (-?\d+) KiB more in memory; (\d+) checks a second/.exec(out);
+  if (!found) throw new Error(`no figures of checks in: ${out}`);
+  const [asked, core, kib, rate] = found.slice(1).map(Number);
+  note('checks of one process, as fast as it goes', `${rate} a second`);
+  figure(`tokens asked about within the hour, of ${tokens}`, asked, '', asked >= 0.99 * tokens, '≥ 99 %');
+  figure('processor time of that', core.toFixed(3), 'core', core <= 0.2, '≤ 0.2 core');
+  figure('memory of that', (kib / 1024).toFixed(1), 'MiB', kib <= 32 * 1024, '≤ 32 MiB');
 }
 
 function wrkArgs(url, connections, time, cookie, script) {

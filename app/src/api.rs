@@ -58,11 +58,13 @@ mod backend {
             runtime: String,
             credential: String,
             also: Vec<String>,
+            revoke: bool,
         ) -> Result<Added, ApiError>;
         /// Answers "another person's account than before": take it, or keep the old one.
         async fn settle_account(&self, runtime: String, take: bool) -> Result<(), ApiError>;
-        /// Deletes the visitor's token of one runtime.
-        async fn delete_token(&self, runtime: String) -> Result<(), ApiError>;
+        /// Deletes the visitor's token of one runtime, and revokes it at the provider if that is wanted and nothing else
+        /// here uses it.
+        async fn delete_token(&self, runtime: String, revoke: bool) -> Result<(), ApiError>;
         /// Asks the provider again, now.
         async fn check_again(&self, runtime: String) -> Result<(), ApiError>;
         /// Hides or shows the notifications about one runtime.

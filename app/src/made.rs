@@ -14,6 +14,7 @@ pub(crate) mod notices;
 pub(crate) mod once;
 pub(crate) mod password;
 pub(crate) mod refusal;
+pub(crate) mod revocation;
 pub(crate) mod sign_in;
 pub(crate) mod table;
 

@@ -410,11 +410,78 @@ async fn deleting_names_what_stops_and_what_stays() {
         "For you alone, sandbox stops working with its Git repositories, Git Sources and other resources.",
         "The runtime itself stays",
         "The same token serves labels: there it stays.",
-        "At Bitbucket Cloud the token stays valid until it is revoked there.",
     ] {
         page.says(sentence);
     }
     get(&Fake::new(every_state()), "/tokens/r15/delete").await.says("changed or deleted in the meantime");
+}
+
+fn revoking(possible: bool, usual: bool) -> Option<Revoking> {
+    Some(Revoking { possible, usual, link: "https://bitbucket.example/tokens".into() })
+}
+
+#[tokio::test]
+async fn deleting_says_what_becomes_of_the_token_at_its_provider() {
+    let fake = Fake::new(every_state());
+    let there = "At Bitbucket Cloud the token stays valid until it is revoked there.";
+    *fake.revoking.lock().unwrap() = revoking(true, true);
+    let page = get(&fake, "/tokens/r14/delete").await;
+    page.says(there);
+    assert!(!page.html.contains("name=\"revoke\""), "others still use it");
+
+    fake.alone.store(true, Ordering::Relaxed);
+    let box_of = async |usual| {
+        *fake.revoking.lock().unwrap() = revoking(true, usual);
+        let page = get(&fake, "/tokens/r14/delete").await;
+        page.says(there);
+        page.says("Also revoke it at Bitbucket Cloud");
+        let (_, rest) = page.html.split_once("name=\"revoke\"").unwrap();
+        rest.split('>').next().unwrap().contains("checked")
+    };
+    assert!(box_of(true).await, "nobody else has it");
+    assert!(!box_of(false).await, "others may use it elsewhere");
+
+    *fake.revoking.lock().unwrap() = revoking(false, false);
+    let page = get(&fake, "/tokens/r14/delete").await;
+    page.says("Gitward can't do that for you. Nobody needs it any more? Then revoke it at Bitbucket Cloud");
+    assert!(page.html.contains("href=\"https://bitbucket.example/tokens\""));
+    assert!(!page.html.contains("name=\"revoke\""));
+
+    *fake.revoking.lock().unwrap() = None;
+    let page = get(&fake, "/tokens/r14/delete").await;
+    assert!(!page.text().contains("stays valid"), "it is over there anyway");
+}
+
+#[tokio::test]
+async fn what_became_of_a_token_is_said_in_the_list_and_at_its_runtime() {
+    let fake = Fake::new(every_state());
+    for (state, sentence) in [
+        (RevocationState::Revoked, "The old token of sandbox: Revoked at Bitbucket Cloud."),
+        (
+            RevocationState::InUse { by: vec!["labels".into(), "canary".into()] },
+            "Not revoked at Bitbucket Cloud: labels and canary still use it.",
+        ),
+        (RevocationState::ByHand, "Forgotten here; revoke it at Bitbucket Cloud"),
+        (
+            RevocationState::Waiting { until: moment("23 Nov 2026", "in 24 hours") },
+            "Bitbucket Cloud has not answered yet; Gitward will try again until 23 Nov 2026, 09:00 UTC.",
+        ),
+        (RevocationState::Doubted, "Gitward asks once more, to be sure."),
+        (RevocationState::GivenUp, "did not answer for a day. Forgotten here; revoke it at Bitbucket Cloud"),
+    ] {
+        *fake.revocations.lock().unwrap() = vec![Revocation {
+            runtime: "sandbox".into(),
+            provider: "Bitbucket Cloud".into(),
+            kind: "API token".into(),
+            login: "mara-lind".into(),
+            link: "https://bitbucket.example/tokens".into(),
+            at: moment("22 Nov 2026", "3 minutes ago"),
+            state,
+        }];
+        for place in ["/tokens", "/tokens/r14"] {
+            get(&fake, place).await.says(sentence);
+        }
+    }
 }
 
 #[tokio::test]

@@ -144,6 +144,15 @@ for (const at of hosts) {
   });
 }
 
+test('Gitward asks what the description has to revoke a pasted token', async ({ gitward, forge }) => {
+  expect(await adds(gitward, 'github-any', await forge.token())).toBe(200);
+  const runtime = runtimeId('github-any');
+  expect((await sends(gitward, '/api/token/delete', { runtime, revoke: 'true' })).status).toBe(200);
+  expect(violations(forge)).toEqual([]);
+  expect(operations(forge)).toEqual(['GET /user 200', 'POST /credentials/revoke 202']);
+  expect((await forge.tokens()).filter(({ works }) => works)).toEqual([]);
+});
+
 test('Gitward asks what the description has after an authorization', async ({ gitward, forge }) => {
   const forward = await sends(gitward, `/connect/${runtimeId('oauth')}`, {});
   const [, address] = forward.text.replaceAll('&amp;', '&').match(/url=([^"']+)/);
@@ -156,6 +165,10 @@ test('Gitward asks what the description has after an authorization', async ({ gi
   expect(back.headers.get('location')).toContain('did=added');
   expect(violations(forge)).toEqual([]);
   expect(operations(forge)).toEqual(['GET /user 200']);
+  expect((await sends(gitward, '/api/token/delete', { runtime: runtimeId('oauth'), revoke: 'true' })).status).toBe(200);
+  expect(violations(forge)).toEqual([]);
+  expect(operations(forge)).toEqual(['DELETE /applications/{client_id}/grant 204', 'GET /user 200']);
+  expect((await forge.tokens()).filter(({ works }) => works)).toEqual([]);
 });
 
 /** Each way in which the simulated host answers, and the status that it answers with. */

@@ -103,7 +103,7 @@ try {
     7. Delete a token at its host and let Gitward check it; replace it; hide notifications; delete it.
     8. Let a host misbehave: ${github.url}/_forge
     9. Be told: press "Take the right to push away" on the demo's desk, "Check again" at berlin-production, and
-       watch the bell; or give edge-archive the desk's token that ends in a minute and a half, and lean back.
+       watch the bell; or give harbor-eu the desk's token that ends in a minute and a half, and lean back.
        Two windows side by side hear it at once. Mail and webhooks: the bell, Settings.
    10. Switch JavaScript off and do it all again.
 

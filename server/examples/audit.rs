@@ -3,10 +3,7 @@
 //! Prints entries per second, and how long one waited, in milliseconds.
 #![expect(clippy::expect_used, reason = "a measurement that can't be made has nothing else to say")]
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use server::{
     audit::{Action, Actor, Audit, Entry},
@@ -15,6 +12,7 @@ use server::{
     seal::{KeyRing, RootKey},
     store::{Store, sqlite::SqliteStore},
 };
+use tokio::time::Instant;
 
 #[tokio::main]
 async fn main() {
@@ -27,8 +25,7 @@ async fn main() {
     let database = folder.path().join("gitward.sqlite3");
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&database).await.expect("a database"));
     let keys = KeyRing::open(&root, store.as_ref(), &SystemClock, entropy.as_ref()).await.expect("keys");
-    let audit =
-        Audit::open(Arc::<dyn Store>::clone(&store), Arc::new(keys), Arc::new(SystemClock), entropy);
+    let audit = Audit::open(Arc::<dyn Store>::clone(&store), Arc::new(keys), Arc::new(SystemClock), entropy);
     let end = Instant::now() + Duration::from_secs(seconds);
     let mut writing = Vec::new();
     for _ in 0..at_once {

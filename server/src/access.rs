@@ -12,19 +12,22 @@ use futures_util::StreamExt;
 use time::{Date, format_description::BorrowedFormatItem, macros::format_description};
 
 use crate::{
+    audit::{Action, Audit, AuditError, Entry},
     check::{Asked, CheckError, Checker},
     clock::{Clock, Timestamp},
     credential::{Access, Credential, Method, Push, Standing, Tokens},
+    failpoint,
     health::needed,
     id::{CredentialId, RuntimeId, UserId},
     moment::moment,
     provider::{Age, Identity, Presented, Provider, ProviderError, Registry, Shape, TokenExpiry},
     random::{Entropy, NoEntropy, new_id},
     renew::TokensError,
+    revoke::{GIVES_UP_AFTER, Revoker},
     scope::ScopeSet,
     seal::{KeyRing, SealError},
     secret::Secret,
-    store::{NewCredential, Store, StoreError},
+    store::{Ending, NewCredential, Store, StoreError},
     watch::due,
 };
 
@@ -84,6 +87,9 @@ pub enum AccessError {
     /// Tokens that are kept could not be had.
     #[error(transparent)]
     Tokens(#[from] TokensError),
+    /// It could not be written down, so it was not done.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
 }
 
 /// What was authorized, by runtime names.
@@ -127,6 +133,8 @@ pub struct Pasted<'a> {
     pub end: &'a str,
     /// Ask even if it looks like another provider's.
     pub sure: bool,
+    /// The token in use so far is to be revoked at the provider.
+    pub revoke: bool,
 }
 
 /// What stands before the colon (RFC 7617 §2): no colon, nothing that a header can't hold.
@@ -163,6 +171,10 @@ pub struct Authorizer {
     pub keys: Arc<KeyRing>,
     /// Asks about what is kept.
     pub checker: Arc<Checker>,
+    /// Ends at the provider what is not used any more.
+    pub revoker: Arc<Revoker>,
+    /// Writes down what is given, before it is.
+    pub audit: Audit,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Ids and nonces.
@@ -174,6 +186,7 @@ type Passed = (RuntimeId, Option<Push>);
 
 impl Authorizer {
     /// Asks the provider about a pasted token, and keeps it for the runtime and for those of `also` that it can serve.
+    /// `by`: whose request that is.
     ///
     /// # Errors
     /// As [`AccessError`] says; then the token in use, if any, is untouched.
@@ -183,6 +196,7 @@ impl Authorizer {
         runtime: &RuntimeId,
         pasted: &Pasted<'_>,
         also: &[RuntimeId],
+        by: &Entry,
     ) -> Result<Authorized, AccessError> {
         let now = self.clock.now();
         let access = self.store.access(user, runtime, now).await?.ok_or(AccessError::NotFound)?;
@@ -209,12 +223,13 @@ impl Authorizer {
             Err(error) => return Err(AccessError::Refused(refusal(error, &access, provider, now))),
         };
         let expires_at = match identity.expiry {
-            TokenExpiry::At(at) if at <= now => {
+            TokenExpiry::At(at) if provider.place().is_over(at, now) => {
                 return Err(AccessError::Refused(Refusal::Expired { at: moment(at, now) }));
             }
             TokenExpiry::At(at) => Some(at),
             TokenExpiry::Never | TokenExpiry::Unknown => None,
         };
+        failpoint::reached("give.identified");
         let shown = Presented { kind: Some(&identity.kind), ..shown };
         let push = self.passes(&access, provider, &identity, &shown).await.map_err(AccessError::Refused)?;
         let mut credential = Credential {
@@ -233,6 +248,7 @@ impl Authorizer {
             noted_end: noted_end.filter(|_| identity.expiry == TokenExpiry::Unknown),
             renew_at: None,
             secret_ends_at: None,
+            renewal_lost_at: None,
             standing: Standing::good(now, identity.evidence.clone()),
             due_at: None,
             created_at: now,
@@ -246,11 +262,15 @@ impl Authorizer {
             }
             return Err(AccessError::Refused(Refusal::AnotherAccount { before, now: identity.owner.login }));
         }
+        failpoint::reached("give.sealed");
         let first = (runtime.clone(), push);
-        if self.store.keep(&new, std::slice::from_ref(&first), now).await?.is_none() {
+        let before = self.before(&access, &new.credential, Some(pasted.revoke), now);
+        let entry = self.record(by, &access, &new.credential, "pasted").await?;
+        if self.store.keep(&new, std::slice::from_ref(&first), before.as_ref(), now).await?.is_none() {
+            self.overtaken(entry).await;
             return Err(AccessError::Conflict);
         }
-        self.further(&access, &new.credential, &identity, &tokens, also).await
+        self.further(&access, &new.credential, &identity, &tokens, also, before.as_ref()).await
     }
 
     /// Uses a credential that already serves another runtime, after asking the provider about it again.
@@ -263,6 +283,8 @@ impl Authorizer {
         runtime: &RuntimeId,
         credential: &CredentialId,
         also: &[RuntimeId],
+        revoke: bool,
+        by: &Entry,
     ) -> Result<Authorized, AccessError> {
         let now = self.clock.now();
         let access = self.store.access(user, runtime, now).await?.ok_or(AccessError::NotFound)?;
@@ -285,10 +307,97 @@ impl Authorizer {
             return Err(AccessError::Refused(Refusal::AnotherAccount { before, now: identity.owner.login }));
         }
         let first = (runtime.clone(), push);
-        if self.store.assign(user, credential, std::slice::from_ref(&first), now).await?.is_none() {
+        let before = self.before(&access, &known, Some(revoke), now);
+        let entry = self.record(by, &access, &known, "reused").await?;
+        let taken =
+            self.store.assign(user, credential, std::slice::from_ref(&first), before.as_ref(), now).await?;
+        if taken.is_none() {
+            self.overtaken(entry).await;
             return Err(AccessError::Gone);
         }
-        self.further(&access, &known, &identity, &tokens, also).await
+        self.further(&access, &known, &identity, &tokens, also, before.as_ref()).await
+    }
+
+    /// Deletes the token of one runtime: here at once, and at the provider if that is wanted. `false` if there is none.
+    ///
+    /// # Errors
+    /// [`AccessError::Store`]; then nothing was deleted.
+    pub async fn delete(
+        &self,
+        user: &UserId,
+        runtime: &RuntimeId,
+        revoke: bool,
+    ) -> Result<bool, AccessError> {
+        let now = self.clock.now();
+        let Some(access) = self.store.access(user, runtime, now).await? else { return Ok(false) };
+        let ending =
+            access.credential.as_ref().and_then(|gone| self.ending(gone, runtime, Some(revoke), now));
+        let deleted = self.store.delete(user, runtime, ending.as_ref(), now).await?;
+        self.end(user, ending.as_ref()).await;
+        Ok(deleted.is_some())
+    }
+
+    /// Writes down that a runtime is about to use a credential.
+    pub(crate) async fn record(
+        &self,
+        by: &Entry,
+        access: &Access,
+        new: &Credential,
+        how: &str,
+    ) -> Result<Entry, AuditError> {
+        let replaces = access.credential.is_some();
+        let action = if replaces { Action::TokenReplaced } else { Action::TokenAdded };
+        let entry = Entry { action, ..by.clone() }.at(&access.account.id, &access.runtime.id);
+        let detail = format!("{how}, account {} at {}", new.owner.login, new.provider);
+        let entry = entry.object(new.id.to_string()).detail(detail);
+        self.audit.record(entry.clone()).await?;
+        Ok(entry)
+    }
+
+    /// What was written down did not happen: somebody was faster.
+    pub(crate) async fn overtaken(&self, entry: Entry) {
+        self.audit.note(entry.refused("overtaken")).await;
+    }
+
+    /// What is to become of the credential that a runtime used before another one.
+    pub(crate) fn before(
+        &self,
+        access: &Access,
+        new: &Credential,
+        revoke: Option<bool>,
+        now: Timestamp,
+    ) -> Option<Ending> {
+        let before = access.credential.as_ref().filter(|before| before.id != new.id)?;
+        self.ending(before, &access.runtime.id, revoke, now)
+    }
+
+    /// What is to become of a credential that is taken from a runtime. Where its user did not want it revoked, nothing;
+    /// where nobody could ask for that, or the provider can't, its owner should know that it lives on there.
+    fn ending(
+        &self,
+        credential: &Credential,
+        runtime: &RuntimeId,
+        revoke: Option<bool>,
+        now: Timestamp,
+    ) -> Option<Ending> {
+        let Credential { id, provider, method, kind, oauth_app, expires_at, .. } = credential;
+        if expires_at.is_some_and(|at| at <= now) {
+            return None;
+        }
+        let can = self.revoker.can_revoke(provider, *method, kind, oauth_app.as_ref());
+        let revoke_until = match (can, revoke) {
+            (true, Some(false)) => return None,
+            (true, Some(true)) => Some(now.plus(GIVES_UP_AFTER)),
+            (true, None) | (false, _) => None,
+        };
+        Some(Ending { credential: id.clone(), runtime: runtime.clone(), revoke_until, at: now })
+    }
+
+    /// Now that nothing uses it any more.
+    async fn end(&self, user: &UserId, ending: Option<&Ending>) {
+        if let Some(Ending { credential, revoke_until: Some(_), .. }) = ending {
+            self.revoker.first_try(user, credential).await;
+        }
     }
 
     /// Answers "another person's account than before", for this runtime and those of `also`. To take it, the provider is asked again: it may have lain here
@@ -302,6 +411,7 @@ impl Authorizer {
         runtime: &RuntimeId,
         take: bool,
         also: &[RuntimeId],
+        by: &Entry,
     ) -> Result<(), AccessError> {
         let now = self.clock.now();
         let access = self.store.access(user, runtime, now).await?.ok_or(AccessError::NotFound)?;
@@ -311,14 +421,27 @@ impl Authorizer {
         } else {
             None
         };
-        if !self.store.settle(user, runtime, take, now).await? {
+        let before = taken.as_ref().and_then(|(proposed, ..)| self.before(&access, proposed, None, now));
+        let mut entry = None;
+        if let Some(proposed) = &access.proposed {
+            let settled = Entry { action: Action::TokenSettled, ..by.clone() }
+                .at(&access.account.id, runtime)
+                .object(proposed.id.to_string());
+            let settled = settled.detail(if take { "taken" } else { "dropped" });
+            self.audit.record(settled.clone()).await?;
+            entry = Some(settled);
+        }
+        if !self.store.settle(user, runtime, take, before.as_ref(), now).await? {
+            if let Some(entry) = entry {
+                self.overtaken(entry).await;
+            }
             return Err(AccessError::Gone);
         }
         if let Some((proposed, tokens, identity, push)) = taken {
             if let Some(push) = push {
                 self.store.record_push(&proposed.id, runtime, &push).await?;
             }
-            self.further(&access, &proposed, &identity, &tokens, also).await?;
+            self.further(&access, &proposed, &identity, &tokens, also, before.as_ref()).await?;
         }
         Ok(())
     }
@@ -397,7 +520,7 @@ impl Authorizer {
 
     /// Uses a credential that serves the runtime of `access` for those of the ticked runtimes that it can serve as well: the user's own,
     /// at the same provider, without a token or with the one that was replaced. Each repository is probed once, a few at a time, and not for ever: what
-    /// has no answer in time is left out.
+    /// has no answer in time is left out. Then `ending`, what is to become of the one that was replaced, begins.
     pub(crate) async fn further(
         &self,
         access: &Access,
@@ -405,6 +528,21 @@ impl Authorizer {
         identity: &Identity,
         tokens: &Tokens,
         also: &[RuntimeId],
+        ending: Option<&Ending>,
+    ) -> Result<Authorized, AccessError> {
+        let authorized = self.share(access, credential, identity, tokens, also, ending).await;
+        self.end(&credential.user, ending).await;
+        authorized
+    }
+
+    async fn share(
+        &self,
+        access: &Access,
+        credential: &Credential,
+        identity: &Identity,
+        tokens: &Tokens,
+        also: &[RuntimeId],
+        ending: Option<&Ending>,
     ) -> Result<Authorized, AccessError> {
         let mut authorized = Authorized {
             login: identity.owner.login.clone(),
@@ -454,8 +592,10 @@ impl Authorizer {
         }
         if !passed.is_empty() {
             // None if the credential was deleted or replaced meanwhile; the first runtime's row says how it stands.
-            let taken =
-                self.store.share(&credential.user, &credential.id, &passed, before, self.clock.now()).await?;
+            let taken = self
+                .store
+                .share(&credential.user, &credential.id, &passed, before, ending, self.clock.now())
+                .await?;
             let taken = taken.unwrap_or_default();
             for (id, _) in passed {
                 let Some(name) = names.remove(&id) else { continue };

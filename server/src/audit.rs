@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     clock::{Clock, Timestamp},
+    credential::{Access, Credential, Evidence},
     id::{AccountId, RuntimeId, UserId},
     person::Name,
     random::Entropy,
@@ -99,6 +100,12 @@ actions! {
     TokenDeleted = "token.deleted",
     /// Another person's account than before was confirmed or dropped.
     TokenSettled = "token.settled",
+    /// A grant was renewed: its secrets are others now.
+    TokenRenewed = "token.renewed",
+    /// A token that was deleted or replaced has come to its end at the provider, or not.
+    TokenRevoked = "token.revoked",
+    /// Somebody decided what they are told, and where.
+    NoticesChanged = "notices.changed",
     /// What the provider said changed what is believed of a credential.
     VerdictChanged = "verdict.changed",
     /// A user's secret left for a runtime, or was refused to it.
@@ -188,6 +195,22 @@ impl Entry {
             request: None,
             address: None,
         }
+    }
+
+    /// What is believed of a credential has changed.
+    pub fn verdict(credential: &Credential) -> Self {
+        let standing = &credential.standing;
+        let verdict = if standing.invalid { "invalid" } else { "valid" };
+        let scopes =
+            credential.scopes.as_ref().map_or("not visible".to_owned(), |scopes| scopes.to_vec().join(" "));
+        let Evidence { request, answer } = &standing.evidence;
+        Self::by_gitward(credential, Action::VerdictChanged)
+            .detail(format!("{verdict}, scopes {scopes}, {request}: {answer}"))
+    }
+
+    /// Gitward did something by itself to a credential.
+    pub fn by_gitward(credential: &Credential, action: Action) -> Self {
+        Self::new(Actor::Gitward, action).about(&credential.user).object(credential.id.to_string())
     }
 
     /// It was refused.
@@ -334,6 +357,14 @@ impl Audit {
             answer.await.map_err(|_| AuditError::Closed)?
         };
         tokio::time::timeout(self.longest, recorded).await.map_err(|_| AuditError::Late)?
+    }
+
+    /// The same as [`Audit::note`], for each of a user's runtimes that use a credential.
+    pub async fn note_for_each(&self, entry: Entry, accesses: &[Access], credential: &Credential) {
+        let uses = |access: &&Access| access.credential.as_ref().is_some_and(|used| used.id == credential.id);
+        for access in accesses.iter().filter(uses) {
+            self.note(entry.clone().at(&access.account.id, &access.runtime.id)).await;
+        }
     }
 
     /// Writes an entry about something that has happened and that nobody should be kept from. Says so in the server's

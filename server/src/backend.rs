@@ -18,8 +18,8 @@ use app::{
         person::{LinkPurpose, Visitor},
         token::{
             AccountRows, Added, AlsoRuntime, Counts, Evidence, Expiry, Fetched, Guide, Health, NewToken,
-            ProviderLabel, Refusal, Reusable, RuntimeAccess, RuntimeRow, Show, TokenPage, TokenQuery,
-            TokenSummary, UserNameField,
+            ProviderLabel, Refusal, Reusable, Revocation, RevocationState, Revoking, RuntimeAccess,
+            RuntimeRow, Show, TokenPage, TokenQuery, TokenSummary, UserNameField,
         },
     },
     error::{self, ApiError},
@@ -34,7 +34,7 @@ use crate::{
     audit::Action,
     check::CheckError,
     clock::Timestamp,
-    credential::{Access, Credential},
+    credential::{Access, Credential, Method as GivenBy},
     health::{Seen, health, needed},
     id::{CredentialId, ProviderId, RuntimeId},
     moment::moment,
@@ -42,6 +42,7 @@ use crate::{
     provider::{self, Provider},
     release::version,
     renew::TokensError,
+    revoke,
     secret::Secret,
     site::Site,
     store::{LONGEST_CHECK, StoreError, runtime::Holding},
@@ -57,6 +58,9 @@ mod recorded;
 const ROWS_PER_PAGE: usize = 50;
 /// A refusal is shown again for so long.
 const REFUSAL_SHOWN: std::time::Duration = std::time::Duration::from_secs(10 * 60);
+/// What became of a token is shown for so long after it is over: in the list, and on the runtime's own page.
+const REVOCATION_SHOWN: std::time::Duration = std::time::Duration::from_secs(10 * 60);
+const REVOCATION_SHOWN_THERE: std::time::Duration = std::time::Duration::from_hours(24);
 /// Pastes that a provider refused, per user and window: providers ban an address that guesses.
 const REFUSED_PASTES: u32 = 20;
 const REFUSED_PASTES_WINDOW_SECONDS: u32 = 5 * 60;
@@ -169,6 +173,67 @@ impl Visit {
         let late = shown.into_iter().filter_map(|access| access.credential.as_ref());
         let late = late.filter(|credential| credential.due_at.is_some_and(|at| at <= now));
         self.site.watch.want(late.map(|credential| (credential.provider.clone(), credential.id.clone())));
+    }
+
+    /// What became of the visitor's tokens, if it goes on or ended no longer ago than that.
+    async fn revocations(
+        &self,
+        accesses: &[Access],
+        shown: std::time::Duration,
+    ) -> Result<Vec<(RuntimeId, Revocation)>, ApiError> {
+        let (signed, now) = (self.signed()?, self.now());
+        let all = self.site.store.revocations(&signed.user.id, now.minus(shown)).await;
+        let all = all.map_err(broken("read what became of tokens"))?;
+        let shown = all.into_iter().filter_map(|one| {
+            let access = accesses.iter().find(|access| access.runtime.id == one.runtime)?;
+            let provider = self.site.registry.provider(&one.provider)?;
+            let state = match one.ended {
+                None if one.unknown_since.is_some() => RevocationState::Doubted,
+                None => RevocationState::Waiting { until: moment(one.give_up_at, now) },
+                Some((revoke::Outcome::Revoked, _)) => RevocationState::Revoked,
+                Some((revoke::Outcome::ByHand, _)) => RevocationState::ByHand,
+                Some((revoke::Outcome::GivenUp, _)) => RevocationState::GivenUp,
+                Some((revoke::Outcome::InUse, _)) => {
+                    let uses = |other: &&Access| {
+                        other.credential.as_ref().is_some_and(|used| used.id == one.credential)
+                    };
+                    let by: Vec<String> =
+                        accesses.iter().filter(uses).map(|other| other.runtime.name.clone()).collect();
+                    if by.is_empty() {
+                        return None;
+                    }
+                    RevocationState::InUse { by }
+                }
+            };
+            Some((
+                one.runtime,
+                Revocation {
+                    runtime: access.runtime.name.clone(),
+                    provider: provider.name().to_owned(),
+                    kind: provider.kind_label(&one.kind).to_owned(),
+                    login: one.owner.login,
+                    link: provider.revocation_page(one.method, &one.kind).into(),
+                    at: moment(one.asked_at, now),
+                    state,
+                },
+            ))
+        });
+        Ok(shown.collect())
+    }
+
+    /// Whether a token can be revoked at its provider; `None` if it is over there anyway.
+    fn revoking(&self, credential: &Credential, provider: &dyn Provider, now: Timestamp) -> Option<Revoking> {
+        if credential.expires_at.is_some_and(|at| at <= now) {
+            return None;
+        }
+        let Credential { method, kind, oauth_app, .. } = credential;
+        let revoker = &self.site.revoker;
+        Some(Revoking {
+            possible: revoker.can_revoke(provider.id(), *method, kind, oauth_app.as_ref()),
+            // What was pasted may be in use elsewhere as well.
+            usual: *method == GivenBy::Oauth2,
+            link: provider.revocation_page(*method, kind).into(),
+        })
     }
 
     /// What to say where there is nothing to act on: the runtime is there and only its token is gone, or it is not the
@@ -414,9 +479,11 @@ impl Backend for Visit {
             shown.push(access);
         }
         self.want_newer(shown, now);
+        let revocations = self.revocations(&accesses, REVOCATION_SHOWN).await?;
         let in_trouble = self.in_trouble(&accesses, now).await?;
         Ok(TokenPage {
             in_trouble,
+            revocations: revocations.into_iter().map(|(_, revocation)| revocation).collect(),
             counts,
             accounts: accounts.into_iter().map(|(_, rows)| rows).collect(),
             matching: as_u32(matching),
@@ -490,7 +557,11 @@ impl Backend for Visit {
             Some(typed) if !typed.is_empty() => typed.clone(),
             _ => self.last_user_name(&access.runtime.provider).await?,
         };
+        let mut revocations = self.revocations(&accesses, REVOCATION_SHOWN_THERE).await?;
+        revocations.retain(|(of, _)| *of == runtime);
         Ok(RuntimeAccess {
+            revoking: access.credential.as_ref().and_then(|used| self.revoking(used, provider, now)),
+            revocations: revocations.into_iter().map(|(_, revocation)| revocation).collect(),
             row,
             account: access.account.name.clone(),
             oauth: access.runtime.oauth_app.as_ref().is_some_and(|app| self.site.registry.app(app).is_some()),
@@ -529,9 +600,15 @@ impl Backend for Visit {
             end: new.end,
         };
         let token = zeroize::Zeroizing::new(new.token);
-        let before = self.before(&runtime).await?;
-        let pasted = Pasted { token: &token, user_name: &typed.user_name, end: &typed.end, sure: new.sure };
-        let outcome = self.site.authorizer.give(&signed.user.id, &runtime, &pasted, &typed.also).await;
+        let pasted = Pasted {
+            token: &token,
+            user_name: &typed.user_name,
+            end: &typed.end,
+            sure: new.sure,
+            revoke: new.revoke,
+        };
+        let by = self.by(&signed.user);
+        let outcome = self.site.authorizer.give(&signed.user.id, &runtime, &pasted, &typed.also, &by).await;
         if !matches!(outcome, Err(AccessError::Refused(Refusal::Unknown))) {
             // No guess: what was counted beforehand is taken back.
             self.site
@@ -539,9 +616,6 @@ impl Backend for Visit {
                 .take_back_failure(&bucket, self.now())
                 .await
                 .map_err(broken("take back a count"))?;
-        }
-        if outcome.is_ok() {
-            self.record_token(before.as_ref(), &runtime, "pasted").await?;
         }
         self.added(runtime, typed, outcome).await
     }
@@ -551,17 +625,16 @@ impl Backend for Visit {
         runtime: String,
         credential: String,
         also: Vec<String>,
+        revoke: bool,
     ) -> Result<Added, ApiError> {
         let signed = self.signed()?;
         let runtime = RuntimeId(runtime);
         let also: Vec<RuntimeId> = also.into_iter().map(RuntimeId).collect();
         let credential = CredentialId(credential);
         self.may_ask(&format!("ask {}", signed.user.id), QUESTIONS, QUESTIONS_WINDOW_SECONDS).await?;
-        let before = self.before(&runtime).await?;
-        let outcome = self.site.authorizer.reuse(&signed.user.id, &runtime, &credential, &also).await;
-        if outcome.is_ok() {
-            self.record_token(before.as_ref(), &runtime, "reused").await?;
-        }
+        let by = self.by(&signed.user);
+        let authorizer = &self.site.authorizer;
+        let outcome = authorizer.reuse(&signed.user.id, &runtime, &credential, &also, revoke, &by).await;
         self.added(runtime, Typed { also, ..Typed::default() }, outcome).await
     }
 
@@ -573,8 +646,8 @@ impl Backend for Visit {
         }
         // What was ticked when the question came up.
         let also = self.kept_refusal(&runtime).await?.map(|kept| kept.typed.also).unwrap_or_default();
-        let before = self.before(&runtime).await?;
-        match self.site.authorizer.settle(&signed.user.id, &runtime, take, &also).await {
+        let by = self.by(&signed.user);
+        match self.site.authorizer.settle(&signed.user.id, &runtime, take, &also, &by).await {
             Ok(()) => {}
             Err(AccessError::Refused(refusal)) => {
                 return Err(self.refused(&runtime, Some(refusal), Typed::default()).await);
@@ -584,20 +657,19 @@ impl Backend for Visit {
             }
             Err(error) => return Err(internal("settle an account", &error)),
         }
-        self.record_settled(before.as_ref(), &runtime, take).await?;
         let forgotten = self.site.store.forget_refusal(&signed.session.id, &runtime).await;
         forgotten.map_err(broken("forget a refusal"))
     }
 
-    async fn delete_token(&self, runtime: String) -> Result<(), ApiError> {
+    async fn delete_token(&self, runtime: String, revoke: bool) -> Result<(), ApiError> {
         let signed = self.signed()?;
         let runtime = RuntimeId(runtime);
         let before = self.before(&runtime).await?;
-        let deleted = self.site.store.delete(&signed.user.id, &runtime, self.now()).await;
-        if deleted.map_err(broken("delete a token"))?.is_some() {
-            return self.note_deleted(before.as_ref(), &runtime).await;
+        match self.site.authorizer.delete(&signed.user.id, &runtime, revoke).await {
+            Ok(true) => self.note_deleted(before.as_ref(), &runtime, revoke).await,
+            Ok(false) => Err(self.gone(signed, &runtime).await?),
+            Err(error) => Err(internal("delete a token", &error)),
         }
-        Err(self.gone(signed, &runtime).await?)
     }
 
     async fn check_again(&self, runtime: String) -> Result<(), ApiError> {
@@ -639,7 +711,8 @@ impl Backend for Visit {
 
     async fn tell_me(&self, on: bool) -> Result<(), ApiError> {
         let user = &self.signed()?.user.id;
-        self.site.store.set_wants_notices(user, on).await.map_err(broken("change a setting"))
+        self.site.store.set_wants_notices(user, on).await.map_err(broken("change a setting"))?;
+        self.note_notices(if on { "told" } else { "not told" }).await
     }
 
     async fn set_mail(&self, mode: MailMode, hour: u8) -> Result<(), ApiError> {

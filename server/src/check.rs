@@ -4,15 +4,15 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use crate::{
-    audit::{Action, Actor, Audit, Entry},
+    audit::{Audit, Entry},
     clock::{Clock, Timestamp},
-    credential::{Access, Credential, Evidence, Push, Standing, Tokens, Trouble},
+    credential::{Credential, Evidence, Push, Standing, Tokens, Trouble},
     guard::{Answer, Guard},
     herald::Changes,
     id::{RuntimeId, UserId},
     provider::{Age, Identity, Provider, ProviderError, Registry, TokenExpiry},
     random::Entropy,
-    renew::{Renewer, Setback, TokensError},
+    renew::{Renewer, Setback, TokensError, Why},
     store::{Store, StoreError},
     watch::{
         due,
@@ -41,6 +41,9 @@ pub struct Witness {
     pub in_trouble: bool,
     /// When it last came out of trouble: what it said before does not count.
     pub well_since: Option<Timestamp>,
+    /// What time it is there, where its clock differs from ours: how long a refusal lasts is counted by it, so that a
+    /// clock of ours that jumps condemns nobody.
+    pub there: Option<Timestamp>,
 }
 
 /// What the provider's answer makes of a standing.
@@ -55,8 +58,9 @@ pub fn judge(
         // A provider says what a token lacks only of one that it knows.
         Err(ProviderError::Insufficient { evidence, .. }) => Standing::good(now, evidence.clone()),
         Err(ProviderError::Rejected(evidence)) => {
-            let since = rejected_since(before, now, witness.well_since);
-            let lasted = now.since(since);
+            let there = witness.there.unwrap_or(now);
+            let since = rejected_since(before, there, witness.well_since);
+            let lasted = there.since(since);
             let refusals = before.refusals.saturating_add(1);
             let believed = !witness.in_trouble
                 && ((lasted >= TWO_REFUSALS_APART && witness.another_passed)
@@ -277,7 +281,8 @@ impl Checker {
         let provider = self.registry.provider(&known.provider).ok_or(CheckError::NothingThere)?.as_ref();
         let host = provider.host();
         let asked_at = self.clock.now();
-        let renewed = self.renewer.tokens(&known.id).await;
+        let renewed =
+            self.renewer.tokens(&known.id, Why::Check).await.map(|handed| (handed.credential, handed.tokens));
         let (mut credential, mut tokens) = self.or_weighed(known, &host, asked_at, renewed).await?;
         let age = if credential.generation == known.generation {
             Age::Settled
@@ -355,12 +360,14 @@ impl Checker {
             another_passed: false,
             in_trouble: host.in_trouble(),
             well_since: host.well_since().filter(|since| *since <= now),
+            there: Some(provider.place().there(now)),
         };
         if matches!(outcome, Err(ProviderError::Rejected(_)))
             && credential.standing.rejected_since.is_some()
             && !host.doubted()
         {
-            let since = rejected_since(&credential.standing, now, witness.well_since);
+            let there = provider.place().there(now);
+            let since = rejected_since(&credential.standing, there, witness.well_since);
             witness.another_passed = self.store.another_passed(provider.id(), &credential.id, since).await?;
         }
         let believed = (credential.standing.invalid, credential.scopes.clone());
@@ -376,32 +383,13 @@ impl Checker {
         credential.due_at = due::next(credential, now, self.entropy.as_ref());
         let noted = self.store.record(credential).await?;
         if noted && believed != (credential.standing.invalid, credential.scopes.clone()) {
-            self.record_verdict(credential).await?;
+            let accesses = self.store.accesses(&credential.user, now).await?;
+            self.audit.note_for_each(Entry::verdict(credential), &accesses, credential).await;
         }
         if !noted {
             tracing::info!(credential = %credential.id, "A check came too late: the credential was replaced meanwhile");
         }
         Ok(noted)
-    }
-
-    /// Another verdict than before, for each runtime that uses the credential.
-    async fn record_verdict(&self, credential: &Credential) -> Result<(), StoreError> {
-        let standing = &credential.standing;
-        let verdict = if standing.invalid { "invalid" } else { "valid" };
-        let scopes =
-            credential.scopes.as_ref().map_or("not visible".to_owned(), |scopes| scopes.to_vec().join(" "));
-        let Evidence { request, answer } = &standing.evidence;
-        let detail = format!("{verdict}, scopes {scopes}, {request}: {answer}");
-        let entry = Entry::new(Actor::Gitward, Action::VerdictChanged)
-            .about(&credential.user)
-            .object(credential.id.to_string())
-            .detail(detail);
-        let accesses = self.store.accesses(&credential.user, self.clock.now()).await?;
-        let uses = |access: &&Access| access.credential.as_ref().is_some_and(|used| used.id == credential.id);
-        for access in accesses.iter().filter(uses) {
-            self.audit.note(entry.clone().at(&access.account.id, &access.runtime.id)).await;
-        }
-        Ok(())
     }
 }
 
@@ -522,7 +510,7 @@ mod tests {
 
     #[test]
     fn nothing_is_believed_of_a_host_in_trouble_however_long_it_lasts() {
-        let trouble = Witness { another_passed: true, in_trouble: true, well_since: None };
+        let trouble = Witness { another_passed: true, in_trouble: true, ..Witness::default() };
         let mut standing = good();
         for minutes in (0..24 * 60).step_by(10) {
             standing = judge(&standing, &rejected(), after_minutes(minutes), trouble);
@@ -548,6 +536,17 @@ mod tests {
         assert_eq!((second.invalid, second.rejected_since), (false, Some(after_minutes(0))));
         assert!(!judge(&second, &rejected(), after_minutes(9), witness(true)).invalid);
         assert!(judge(&second, &rejected(), after_minutes(10), witness(true)).invalid);
+    }
+
+    #[test]
+    fn a_clock_that_jumps_ahead_makes_no_refusal_older() {
+        let first = judge(&good(), &rejected(), after_minutes(0), witness(false));
+        let a_year_ahead = after_minutes(60 * 24 * 365 + 1);
+        let there = Witness { there: Some(after_minutes(1)), ..witness(true) };
+        let second = judge(&first, &rejected(), a_year_ahead, there);
+        assert_eq!((second.invalid, second.rejected_since), (false, Some(after_minutes(0))));
+        let there = Witness { there: Some(after_minutes(10)), ..witness(true) };
+        assert!(judge(&second, &rejected(), a_year_ahead, there).invalid, "but ten minutes are ten minutes");
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicI64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde::{Deserialize, Serialize};
@@ -68,6 +68,8 @@ impl From<OffsetDateTime> for Timestamp {
 pub trait Clock: Send + Sync {
     /// Now.
     fn now(&self) -> Timestamp;
+    /// How much time has passed since some moment, whatever is done to the clock meanwhile.
+    fn steady(&self) -> Duration;
 }
 
 /// The machine's clock.
@@ -79,26 +81,34 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         Timestamp::from(OffsetDateTime::now_utc())
     }
+
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
+    fn steady(&self) -> Duration {
+        static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+        BEGAN.elapsed()
+    }
 }
 
-/// A clock that tests move.
+/// A clock that tests move: what it shows, and how much time has passed, in microseconds.
 #[derive(Clone, Debug)]
-pub struct TestClock(Arc<AtomicI64>);
+pub struct TestClock(Arc<[AtomicI64; 2]>);
 
 impl TestClock {
     /// Starts at noon of 22 November 2026, UTC.
     pub fn new() -> Self {
-        Self(Arc::new(AtomicI64::new(1_795_348_800_000_000)))
+        Self(Arc::new([AtomicI64::new(1_795_348_800_000_000), AtomicI64::new(0)]))
     }
 
-    /// Moves forward.
+    /// Time passes.
     pub fn advance(&self, span: Duration) {
-        self.0.fetch_add(i64::try_from(span.as_micros()).unwrap_or(i64::MAX), Ordering::SeqCst);
+        for moved in self.0.iter() {
+            moved.fetch_add(i64::try_from(span.as_micros()).unwrap_or(i64::MAX), Ordering::SeqCst);
+        }
     }
 
-    /// Jumps, also backwards.
+    /// It is set, also back: no time passes.
     pub fn set(&self, now: Timestamp) {
-        self.0.store(now.micros(), Ordering::SeqCst);
+        self.0[0].store(now.micros(), Ordering::SeqCst);
     }
 }
 
@@ -110,6 +120,10 @@ impl Default for TestClock {
 
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
-        Timestamp(self.0.load(Ordering::SeqCst))
+        Timestamp(self.0[0].load(Ordering::SeqCst))
+    }
+
+    fn steady(&self) -> Duration {
+        Duration::from_micros(u64::try_from(self.0[1].load(Ordering::SeqCst)).unwrap_or(0))
     }
 }

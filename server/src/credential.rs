@@ -92,6 +92,9 @@ pub struct Credential {
     /// When the access token of a grant ends, renewed or not; `None` if never, or for a pasted token, whose end is
     /// `expires_at`.
     pub secret_ends_at: Option<Timestamp>,
+    /// Since when it is known that the answer to the last renewal was lost: whether the provider has renewed it is
+    /// unknown, so that what renews it may be used up. Ends with the next generation.
+    pub renewal_lost_at: Option<Timestamp>,
     /// What the provider last said.
     pub standing: Standing,
     /// When it is asked about again by itself; `None` if only when its user does something.

@@ -47,8 +47,15 @@ pub fn health(access: &Access, provider: &dyn Provider, now: Timestamp) -> Seen 
     };
     let standing = &credential.standing;
     // A known end needs no call, and nothing the provider said before it counts any more.
-    if let Some(at) = credential.expires_at.filter(|at| *at <= now) {
+    let place = provider.place();
+    if let Some(at) = credential.expires_at.filter(|at| place.is_over(*at, now)) {
         return Seen { health: Health::Expired { at: moment(at, now) }, since: at };
+    }
+    if standing.invalid
+        && let Some(since) = credential.renewal_lost_at
+    {
+        let health = Health::RenewalLost { since: moment(since, now), refused: true };
+        return Seen { health, since: standing.rejected_since.unwrap_or(since) };
     }
     if standing.invalid {
         let since = standing.rejected_since.unwrap_or(standing.checked_at);
@@ -72,6 +79,11 @@ pub fn health(access: &Access, provider: &dyn Provider, now: Timestamp) -> Seen 
             let until = until.map(|until| moment(until, now));
             return Seen { health: Health::RateLimited { until }, since };
         }
+        _ if credential.renewal_lost_at.is_some() => {
+            let since = credential.renewal_lost_at.unwrap_or(standing.checked_at);
+            let health = Health::RenewalLost { since: moment(since, now), refused: false };
+            return Seen { health, since };
+        }
         Some((Trouble::Unreachable, since)) => {
             let health = Health::Unreachable {
                 since: moment(since, now),
@@ -82,9 +94,10 @@ pub fn health(access: &Access, provider: &dyn Provider, now: Timestamp) -> Seen 
         _ => {}
     }
     // What the user noted is believed until it is over; then only the provider knows.
-    let end = credential.expires_at.or(credential.noted_end.filter(|at| *at > now));
-    if let Some(at) = end.filter(|at| *at <= now.plus(WARNED_BEFORE)) {
-        return Seen { health: Health::Expiring { at: moment(at, now) }, since: at.minus(WARNED_BEFORE) };
+    let there = place.there(now);
+    let end = credential.expires_at.or(credential.noted_end.filter(|at| *at > there));
+    if let Some(at) = end.filter(|at| *at <= there.plus(WARNED_BEFORE)) {
+        return Seen { health: Health::Expiring { at: moment(at, there) }, since: at.minus(WARNED_BEFORE) };
     }
     Seen { health: Health::Valid { scopes_visible: credential.scopes.is_some() }, since: standing.checked_at }
 }

@@ -27,6 +27,7 @@
 //! - [`store`]: databases, one folder per engine
 //! - [`web`]: routes, cookies, headers
 //! - [`wire`]: what runtimes and Gitward say to each other
+//! - [`failpoint`]: where tests kill it
 //! - [`config`], [`cli`], [`site`]: how it is told what to do, and how it is put together
 
 pub mod access;
@@ -39,6 +40,7 @@ pub mod clock;
 pub mod config;
 pub mod credential;
 pub mod deliver;
+pub mod failpoint;
 pub mod git_url;
 pub mod guard;
 pub mod happening;
@@ -54,6 +56,7 @@ pub mod provider;
 pub mod random;
 pub mod release;
 pub mod renew;
+pub mod revoke;
 pub mod runtime_key;
 pub mod scope;
 pub mod seal;

@@ -15,6 +15,7 @@ use url::Url;
 
 use crate::{
     access::{AccessError, Authorizer, another_account},
+    audit::Entry,
     clock::Timestamp,
     credential::{Access, Credential, Method, Push, Standing, Tokens},
     health::needed,
@@ -51,6 +52,8 @@ pub struct LoginAttempt {
     pub runtime: RuntimeId,
     /// Further runtimes to authorize in the same step.
     pub also: Vec<RuntimeId>,
+    /// The token in use so far is to be revoked at the provider, should it be another one.
+    pub revoke: bool,
     /// The PKCE verifier (RFC 7636), sealed.
     pub verifier: Sealed,
     /// When it began.
@@ -146,6 +149,7 @@ impl Logins {
         session: &Fingerprint,
         runtime: &RuntimeId,
         also: Vec<RuntimeId>,
+        revoke: bool,
     ) -> Result<Started, StartError> {
         let Authorizer { store, registry, keys, clock, entropy, .. } = self.authorizer.as_ref();
         let now = clock.now();
@@ -194,6 +198,7 @@ impl Logins {
             oauth_app: app.id.clone(),
             runtime: runtime.clone(),
             also,
+            revoke,
             verifier: Sealed(Vec::new()),
             begun_at: now,
         };
@@ -212,7 +217,7 @@ impl Logins {
         Ok(Started { url, provider: provider.name().to_owned() })
     }
 
-    /// Finishes an authorization: for the user and session that are here now.
+    /// Finishes an authorization: for the user and session that are here now. `by`: whose request that is.
     ///
     /// # Errors
     /// As [`Failed`] says; the token in use, if any, is untouched.
@@ -222,6 +227,7 @@ impl Logins {
         session: &Fingerprint,
         provider: &ProviderId,
         callback: Callback,
+        by: &Entry,
     ) -> Result<Finished, Failed> {
         let nobodys = |problem| Failed { problem, runtime: None };
         let state = callback.state.as_ref().ok_or_else(|| nobodys(OauthProblem::NotYours))?;
@@ -232,7 +238,7 @@ impl Logins {
                 attempt.user == *user && attempt.session == *session && attempt.provider == *provider
             })
             .ok_or_else(|| nobodys(OauthProblem::NotYours))?;
-        let finished = self.finish_attempt(&attempt, callback).await;
+        let finished = self.finish_attempt(&attempt, callback, by).await;
         if let Err(problem) = finished
             && problem == OauthProblem::Denied
             && let Err(error) =
@@ -249,6 +255,7 @@ impl Logins {
         &self,
         attempt: &LoginAttempt,
         callback: Callback,
+        by: &Entry,
     ) -> Result<Outcome, OauthProblem> {
         let Authorizer { registry, keys, clock, .. } = self.authorizer.as_ref();
         if clock.now().since(attempt.begun_at) >= ATTEMPT_LIVES {
@@ -278,7 +285,9 @@ impl Logins {
             let problem = match &error {
                 GrantError::Refused(_) => OauthProblem::CodeRefused,
                 GrantError::AppRefused(_) => OauthProblem::AppRefused,
-                GrantError::RateLimited { .. } | GrantError::Unreachable(_) => OauthProblem::Unreachable,
+                GrantError::RateLimited { .. } | GrantError::Unreachable(_) | GrantError::Lost(_) => {
+                    OauthProblem::Unreachable
+                }
             };
             tracing::warn!(provider = %attempt.provider, ?error, "A code could not be exchanged");
             problem
@@ -295,7 +304,7 @@ impl Logins {
         // RFC 6749 §5.1: what the token endpoint says, where the provider shows nothing later.
         let identity = Identity { scopes: identity.scopes.or_else(|| grant.scopes.clone()), ..identity };
         for _ in 0..TRIES {
-            match self.keep(attempt, app, provider.as_ref(), &grant, &identity, sent_at).await {
+            match self.keep(attempt, app, provider.as_ref(), &grant, &identity, sent_at, by).await {
                 Err(AccessError::Conflict) => {}
                 Err(AccessError::NotFound) => return Err(OauthProblem::NotYours),
                 Err(AccessError::Refused(_)) => return Err(OauthProblem::TooLittle),
@@ -309,6 +318,7 @@ impl Logins {
     ///
     /// A grant that may do too little is kept only where nothing better would be lost: a token that works goes on
     /// working, for this runtime and for those that share the grant.
+    #[expect(clippy::too_many_arguments, reason = "called once, with all that came of one authorization")]
     async fn keep(
         &self,
         attempt: &LoginAttempt,
@@ -317,6 +327,7 @@ impl Logins {
         grant: &Grant,
         identity: &Identity,
         sent_at: Timestamp,
+        by: &Entry,
     ) -> Result<Outcome, AccessError> {
         let Authorizer { store, clock, entropy, .. } = self.authorizer.as_ref();
         let now = clock.now();
@@ -345,7 +356,8 @@ impl Logins {
             Some(before) => (before.id, before.generation + 1, before.created_at),
             None => (CredentialId(new_id(entropy.as_ref())?), 1, now),
         };
-        let Dates { renew_at, secret_ends_at, user_acts_at: expires_at } = dates(grant, sent_at);
+        let Dates { renew_at, secret_ends_at, user_acts_at: expires_at } =
+            dates(grant, provider.place().there(sent_at));
         let mut credential = Credential {
             id,
             user: attempt.user.clone(),
@@ -362,6 +374,7 @@ impl Logins {
             noted_end: None,
             renew_at,
             secret_ends_at,
+            renewal_lost_at: None,
             standing: Standing::good(now, identity.evidence.clone()),
             due_at: None,
             created_at,
@@ -380,14 +393,19 @@ impl Logins {
             Err(_) => (true, None),
         };
         let first = (attempt.runtime.clone(), push);
-        if store.keep(&new, std::slice::from_ref(&first), now).await?.is_none() {
+        let ending = self.authorizer.before(&access, &new.credential, Some(attempt.revoke), now);
+        let entry = self.authorizer.record(by, &access, &new.credential, "oauth2").await?;
+        if store.keep(&new, std::slice::from_ref(&first), ending.as_ref(), now).await?.is_none() {
+            self.authorizer.overtaken(entry).await;
             return Err(AccessError::Conflict);
         }
+        let also = if lacking { &[][..] } else { &attempt.also };
+        let further =
+            self.authorizer.further(&access, &new.credential, identity, &tokens, also, ending.as_ref());
+        let authorized = further.await?;
         if lacking {
             return Ok(Outcome::Lacking);
         }
-        let authorized =
-            self.authorizer.further(&access, &new.credential, identity, &tokens, &attempt.also).await?;
         Ok(Outcome::InUse { left_out: authorized.left_out.len() })
     }
 }

@@ -515,7 +515,7 @@ fn state(settled: &Access, provider: &dyn Provider, now: Timestamp) -> (State, D
             State::NoToken
         }
         Health::Expired { .. } => State::Expired,
-        Health::Revoked { .. } => State::Invalid,
+        Health::Revoked { .. } | Health::RenewalLost { refused: true, .. } => State::Invalid,
         Health::ScopesMissing { missing } => {
             (detail.lack, detail.scopes) = (Some(Lack::Scopes), missing.clone());
             State::ScopesMissing { missing }
@@ -539,6 +539,7 @@ fn state(settled: &Access, provider: &dyn Provider, now: Timestamp) -> (State, D
         // The rest is a verdict that stands.
         Health::Valid { .. }
         | Health::Checking { .. }
+        | Health::RenewalLost { refused: false, .. }
         | Health::Unreachable { .. }
         | Health::RateLimited { .. }
         | Health::AnotherAccount { .. } => State::Good,

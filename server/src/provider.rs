@@ -5,7 +5,13 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use url::Url;
 
-use self::{grant::Dialect, http::Outgoing, place::Place, shape::Family};
+use self::{
+    grant::Dialect,
+    http::Outgoing,
+    place::Place,
+    revoke::{Revoke, RevokeError, Revoked},
+    shape::Family,
+};
 use crate::{
     clock::{Clock, Timestamp},
     credential::{Evidence, Method, ProviderAccount, Push},
@@ -26,9 +32,11 @@ pub mod http;
 pub mod limit;
 pub mod place;
 pub mod repository;
+pub mod revoke;
 pub mod shape;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod time;
 
 /// Why the provider gave no verdict, or a bad one. The distinction is the point: a fault is never a refusal.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -84,8 +92,10 @@ pub enum GrantError {
         /// What came back.
         evidence: Evidence,
     },
-    /// As [`ProviderError::Unreachable`].
+    /// As [`ProviderError::Unreachable`], and it certainly was not done.
     Unreachable(Evidence),
+    /// It was asked, and the answer was lost, or makes no sense: it may have been done, and used up what it takes.
+    Lost(Evidence),
 }
 
 /// Who a token belongs to, what it may do and when it ends.
@@ -326,6 +336,20 @@ pub trait Provider: Send + Sync {
     /// As [`GrantError`] says.
     async fn refresh(&self, app: &OauthApp, refresh: &Secret) -> Result<Grant, GrantError> {
         grant::refresh(&self.place().token_endpoint(self.dialect()), app, refresh).await
+    }
+
+    /// Whether it can be asked to end such a token. Where nobody knows before it was asked: yes.
+    fn can_revoke(&self, _method: Method, _kind: &str) -> bool {
+        false
+    }
+    /// Its page on which the owner of such a token can end it.
+    fn revocation_page(&self, method: Method, kind: &str) -> Url;
+    /// Ends a token there, for good. Asking again does no harm.
+    ///
+    /// # Errors
+    /// As [`RevokeError`] says.
+    async fn revoke(&self, _what: &Revoke<'_>) -> Result<Revoked, RevokeError> {
+        Err(RevokeError::no_way())
     }
 }
 

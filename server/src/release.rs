@@ -19,14 +19,14 @@ use crate::{
     catalogue::Runtime,
     check::{CheckError, Checker},
     clock::{Clock, Timestamp},
-    credential::{Access, Credential, Method, Tokens},
+    credential::{Access, Credential, Method, Tokens, Trouble},
     git_url::{self, NotOurs},
     health::health,
     holding::Holdings,
     id::{CredentialId, RuntimeId},
     person::Name,
     provider::{Auth, Provider, Registry},
-    renew::{Renewer, Setback, TokensError},
+    renew::{Handed, Renewer, Setback, TokensError, Why},
     store::{
         Store, StoreError,
         runtime::{Fetched, RuntimeUser},
@@ -39,7 +39,7 @@ use crate::{
 
 /// What is handed out lives at least so long.
 pub const LEAST_LIFE: Duration = Duration::from_secs(60);
-/// A grant that could not be renewed is not tried again by the next that asks, for so long.
+/// A grant that has ended and could not be renewed is not tried again by the next that asks, for so long.
 const REST: Duration = Duration::from_secs(15);
 /// Reports that a provider refused a credential have it asked so many times per window at most.
 const REPORTS: u32 = 6;
@@ -146,8 +146,8 @@ pub struct Releases {
     pub clock: Arc<dyn Clock>,
     /// Checks after reports.
     pub under_way: TaskTracker,
-    /// Grants that could not be renewed lately, until when to leave them alone, and why.
-    pub resting: Mutex<HashMap<CredentialId, (Timestamp, Setback)>>,
+    /// Grants that have ended and could not be renewed lately, until when to leave them alone.
+    pub resting: Mutex<HashMap<CredentialId, Timestamp>>,
     /// The number of the last news, and when it was looked for.
     pub news: tokio::sync::Mutex<Option<(tokio::time::Instant, i64)>>,
     /// The process is about to end: nobody waits any longer.
@@ -174,9 +174,14 @@ fn secret_ends_at(credential: &Credential) -> Option<Timestamp> {
     }
 }
 
+/// Whether a secret has at least [`LEAST_LIFE`], by the clock of the provider that ends it.
+fn lives(ends_at: Option<Timestamp>, provider: &dyn Provider, now: Timestamp) -> bool {
+    ends_at.is_none_or(|at| at >= provider.place().there(now).plus(LEAST_LIFE))
+}
+
 /// Why a credential would not be handed out, as far as can be told without asking anybody.
-fn known_not_to_work(credential: &Credential, now: Timestamp) -> Option<Withheld> {
-    if credential.expires_at.is_some_and(|at| at <= now) {
+fn known_not_to_work(credential: &Credential, provider: &dyn Provider, now: Timestamp) -> Option<Withheld> {
+    if credential.expires_at.is_some_and(|at| provider.place().is_over(at, now)) {
         return Some(Withheld::Expired);
     }
     if credential.standing.invalid {
@@ -185,7 +190,7 @@ fn known_not_to_work(credential: &Credential, now: Timestamp) -> Option<Withheld
     // A grant that is renewed gets a new secret before that; what can't be renewed ends.
     let ends_at =
         if credential.renew_at.is_some() { credential.expires_at } else { secret_ends_at(credential) };
-    ends_at.is_some_and(|at| at < now.plus(LEAST_LIFE)).then_some(Withheld::EndsSoon)
+    (!lives(ends_at, provider, now)).then_some(Withheld::EndsSoon)
 }
 
 impl Releases {
@@ -224,17 +229,16 @@ impl Releases {
         let access = &user.access;
         let known = access.credential.as_ref().ok_or(Withheld::NoToken)?;
         let now = self.clock.now();
-        if let Some(withheld) = known_not_to_work(known, now) {
+        if let Some(withheld) = known_not_to_work(known, provider, now) {
             return Err(withheld);
         }
-        let (credential, tokens) = self.tokens(&known.id).await?;
+        let (credential, tokens) = self.tokens(&known.id, provider).await?;
         // Renewing may have taken its time, and have brought a verdict.
         let now = self.clock.now();
-        if let Some(withheld) = known_not_to_work(&credential, now) {
+        if let Some(withheld) = known_not_to_work(&credential, provider, now) {
             return Err(withheld);
         }
-        let ends_at = secret_ends_at(&credential);
-        if ends_at.is_some_and(|at| at < now.plus(LEAST_LIFE)) {
+        if !lives(secret_ends_at(&credential), provider, now) {
             return Err(Withheld::EndsSoon);
         }
         let version = version(&caller.runtime.id, &credential);
@@ -360,7 +364,10 @@ impl Releases {
         let mut hash = Sha256::new();
         let mut held = Vec::new();
         for user in self.store.runtime_users(runtime, now).await? {
-            let works = user.access.credential.filter(|known| known_not_to_work(known, now).is_none());
+            let provider = self.registry.provider(&user.access.runtime.provider);
+            let works = user.access.credential.filter(|known| {
+                provider.is_some_and(|provider| known_not_to_work(known, provider.as_ref(), now).is_none())
+            });
             let version = works.map(|credential| version(runtime, &credential));
             let name = user.name.to_string();
             for part in [name.as_str(), version.as_deref().unwrap_or_default()] {
@@ -425,52 +432,62 @@ impl Releases {
 
     /// Tokens with at least [`LEAST_LIFE`], renewed where needed; those that are due and could not be renewed, while
     /// they live.
-    async fn tokens(&self, id: &CredentialId) -> Result<(Credential, Tokens), Withheld> {
+    async fn tokens(
+        &self,
+        id: &CredentialId,
+        provider: &dyn Provider,
+    ) -> Result<(Credential, Tokens), Withheld> {
+        let setback = match self.renewed(id, Why::Use).await? {
+            Ok(had) => return Ok(had),
+            Err(setback) => setback,
+        };
+        let (credential, tokens) = self.renewer.as_kept(id).await.map_err(withheld)?;
         let now = self.clock.now();
-        let setback = match self.rests(id, now) {
-            Some(setback) => setback,
-            None => match self.renewer.tokens(id).await {
-                Ok(had) => return Ok(had),
-                Err(TokensError::NotRenewed(setback)) => setback,
-                Err(TokensError::Gone) => return Err(Withheld::NoToken),
-                Err(TokensError::Store(error)) => return Err(error.into()),
-                Err(error) => return Err(Withheld::Tokens(error)),
-            },
-        };
-        let (credential, tokens) = match self.renewer.as_kept(id).await {
-            Ok(kept) => kept,
-            Err(TokensError::Gone) => return Err(Withheld::NoToken),
-            Err(TokensError::Store(error)) => return Err(error.into()),
-            Err(error) => return Err(Withheld::Tokens(error)),
-        };
         if credential.standing.invalid {
             return Err(Withheld::Revoked);
         }
-        // From here on it is not the user's fault. The next one that asks need not wait for the provider as well.
-        self.rest(id, now, setback);
-        if secret_ends_at(&credential).is_some_and(|at| at >= self.clock.now().plus(LEAST_LIFE)) {
+        // From here on it is not the user's fault.
+        if lives(secret_ends_at(&credential), provider, now) {
             return Ok((credential, tokens));
         }
-        Err(match setback {
-            Setback::Limited { until } => Withheld::ProviderLimiting { until },
-            Setback::Refused | Setback::Unreachable | Setback::NotAsked => Withheld::ProviderDown,
-        })
-    }
-
-    fn rests(&self, id: &CredentialId, now: Timestamp) -> Option<Setback> {
-        let resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
-        let (until, setback) = resting.get(id)?;
-        // Not for ever, where the clock was set back.
-        (*until > now && *until <= now.plus(REST)).then_some(*setback)
-    }
-
-    fn rest(&self, id: &CredentialId, now: Timestamp, setback: Setback) {
-        let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
-        if resting.get(id).is_some_and(|(until, _)| *until > now && *until <= now.plus(REST)) {
-            return;
+        if let Some((Trouble::RateLimited { until }, _)) = credential.standing.trouble
+            && until.is_none_or(|until| until > now)
+        {
+            return Err(Withheld::ProviderLimiting { until });
         }
-        resting.retain(|_, (until, _)| *until > now);
-        resting.insert(id.clone(), (now.plus(REST), setback));
+        // Whoever waits for it waits for the provider: it is asked before it is due, but not once for each that asks.
+        if self.rest(id, now)
+            && setback == Setback::NotAsked
+            && let Ok(had) = self.renewed(id, Why::Check).await?
+        {
+            return Ok(had);
+        }
+        Err(Withheld::ProviderDown)
+    }
+
+    /// What stood in its way if it is due and could not be renewed.
+    async fn renewed(
+        &self,
+        id: &CredentialId,
+        why: Why,
+    ) -> Result<Result<(Credential, Tokens), Setback>, Withheld> {
+        match self.renewer.tokens(id, why).await {
+            Ok(Handed { credential, tokens, .. }) => Ok(Ok((credential, tokens))),
+            Err(TokensError::NotRenewed(setback)) => Ok(Err(setback)),
+            Err(error) => Err(withheld(error)),
+        }
+    }
+
+    /// From now on it rests. `false` if it already does.
+    fn rest(&self, id: &CredentialId, now: Timestamp) -> bool {
+        let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
+        // Not for ever, where the clock was set back.
+        resting.retain(|_, until| *until > now && *until <= now.plus(REST));
+        if resting.contains_key(id) {
+            return false;
+        }
+        resting.insert(id.clone(), now.plus(REST));
+        true
     }
 
     fn entry(&self, caller: &Caller, action: Action, user: Option<&RuntimeUser>) -> Entry {
@@ -482,6 +499,14 @@ impl Releases {
             Some(user) => entry.about(&user.id),
             None => entry,
         }
+    }
+}
+
+fn withheld(error: TokensError) -> Withheld {
+    match error {
+        TokensError::Gone => Withheld::NoToken,
+        TokensError::Store(error) => error.into(),
+        error => Withheld::Tokens(error),
     }
 }
 
@@ -508,7 +533,7 @@ fn answer(
         login: credential.owner.login.clone(),
         scopes: credential.scopes.as_ref().map(crate::scope::ScopeSet::to_vec),
         expires_at: ends_at.and_then(written),
-        expires_in: ends_at.map(|at| at.since(now).as_secs()),
+        expires_in: ends_at.map(|at| at.since(provider.place().there(now)).as_secs()),
         health: word(access, provider, now),
     }
 }
@@ -545,14 +570,14 @@ fn word(access: &Access, provider: &dyn Provider, now: Timestamp) -> Health {
             Health::NoToken
         }
         Page::Expired { .. } => Health::Expired,
-        Page::Revoked { .. } => Health::Revoked,
+        Page::Revoked { .. } | Page::RenewalLost { refused: true, .. } => Health::Revoked,
         Page::Checking { .. } => Health::Checking,
         Page::ScopesMissing { .. } => Health::ScopesMissing,
         Page::CannotPush { .. } => Health::CannotPush,
         Page::RepositoryHidden { .. } => Health::RepositoryHidden,
         Page::NeedsSso { .. } => Health::NeedsSso,
         Page::AnotherAccount { .. } => Health::AnotherAccount,
-        Page::Unreachable { .. } => Health::ProviderUnreachable,
+        Page::Unreachable { .. } | Page::RenewalLost { refused: false, .. } => Health::ProviderUnreachable,
         Page::RateLimited { .. } => Health::ProviderLimiting,
     }
 }

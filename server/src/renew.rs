@@ -1,33 +1,46 @@
 //! A grant whose access token is about to end is renewed when it is used. The order is the point: one at a time per
 //! credential, a lease, then the provider, then **keep what came back before anything else can fail**.
+//!
+//! The lease is also the mark that the provider was asked. Where its answer is lost (the process died, the connection
+//! broke, the disk was full) nobody knows whether the refresh token is used up: the *outcome is unknown*. It is then tried
+//! once more with the same one. If that works, all is well; if it is refused, the credential is dead for that reason and
+//! no other, and is not tried again by itself.
 
 use std::{
     collections::HashMap,
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
 
+use futures_util::FutureExt;
+
 use crate::{
+    audit::{Action, Audit, Entry},
     clock::{Clock, Timestamp},
     credential::{Credential, Evidence, Standing, Tokens, Trouble},
+    failpoint,
     id::CredentialId,
     provider::{Grant, GrantError, OauthApp, Registry},
     random::Entropy,
     seal::{KeyRing, SealError},
-    store::{NewCredential, Store, StoreError},
+    secret::Secret,
+    store::{LONGEST_RENEWAL, Lease, NewCredential, Store, StoreError},
     watch::due,
 };
 use tokio_util::task::TaskTracker;
 
 /// A lease is longer than any answer of a provider may take, so that nobody takes over a refresh that still runs.
-const LEASE: Duration = Duration::from_secs(60);
+const LEASE: Duration = LONGEST_RENEWAL;
+/// Tokens with less left are handed out as such.
+const SOON: Duration = Duration::from_secs(60);
 /// A grant that the provider has refused is tried again no sooner.
 const DEAD_REST: Duration = Duration::from_secs(30);
 /// How often somebody else's refresh is looked at, in another process.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// What a refresh brought is the only copy of it: a database that is busy or full for a moment is asked again, for less
 /// than the lease.
-const KEEP_TRIES: u32 = 8;
+const KEEP_TRIES: u32 = 6;
 const KEEP_PAUSE: Duration = Duration::from_millis(150);
 
 /// Why there are no usable tokens.
@@ -71,7 +84,7 @@ impl From<&GrantError> for Setback {
         match error {
             GrantError::Refused(_) | GrantError::AppRefused(_) => Self::Refused,
             GrantError::RateLimited { until, .. } => Self::Limited { until: *until },
-            GrantError::Unreachable(_) => Self::Unreachable,
+            GrantError::Unreachable(_) | GrantError::Lost(_) => Self::Unreachable,
         }
     }
 }
@@ -105,6 +118,26 @@ pub fn dates(grant: &Grant, sent_at: Timestamp) -> Dates {
     }
 }
 
+/// Why somebody wants tokens.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Why {
+    /// To use them, however often. Where the provider gave no new ones, it is asked again when the credential is due,
+    /// not sooner: thousands of readers of one dead grant are no reason to ask thousands of times.
+    Use,
+    /// To see how the credential is: because it is due, or because its user wants to know.
+    Check,
+}
+
+/// Tokens to use now.
+pub struct Handed {
+    /// Whose.
+    pub credential: Credential,
+    /// The secrets.
+    pub tokens: Tokens,
+    /// Less than a minute may be left of them, as far as their end is known: too little for what takes its time.
+    pub ends_soon: bool,
+}
+
 /// Hands out tokens that work, renewing them where needed.
 pub struct Renewer {
     store: Arc<dyn Store>,
@@ -112,6 +145,7 @@ pub struct Renewer {
     keys: Arc<KeyRing>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+    audit: Audit,
     /// One lock per credential that is being renewed in this process; forgotten with its last holder. Keyed by the
     /// credential's id, never by a token: two users must never share an answer.
     in_flight: Mutex<HashMap<CredentialId, Weak<tokio::sync::Mutex<()>>>>,
@@ -127,21 +161,26 @@ impl Renewer {
         keys: Arc<KeyRing>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
+        audit: Audit,
         under_way: TaskTracker,
     ) -> Self {
-        Self { store, registry, keys, clock, entropy, in_flight: Mutex::default(), under_way }
+        Self { store, registry, keys, clock, entropy, audit, in_flight: Mutex::default(), under_way }
     }
 
-    /// A credential with tokens that are good for now.
+    /// A credential with tokens that are good for now, or said not to be for long.
     ///
     /// # Errors
     /// As [`TokensError`] says.
-    pub async fn tokens(self: &Arc<Self>, id: &CredentialId) -> Result<(Credential, Tokens), TokensError> {
+    pub async fn tokens(self: &Arc<Self>, id: &CredentialId, why: Why) -> Result<Handed, TokensError> {
         let (credential, tokens) = self.open(id).await?;
         if !self.due(&credential) {
-            return Ok((credential, tokens));
+            return Ok(self.hand(credential, tokens));
         }
-        self.on_its_own(id, None).await
+        if why == Why::Use && rests(&credential, self.clock.now()) {
+            return Err(TokensError::NotRenewed(Setback::NotAsked));
+        }
+        let (credential, tokens) = self.on_its_own(id, credential.generation, false).await?;
+        Ok(self.hand(credential, tokens))
     }
 
     /// A credential with its tokens as they are, due or not.
@@ -161,24 +200,38 @@ impl Renewer {
         id: &CredentialId,
         generation: i64,
     ) -> Result<(Credential, Tokens), TokensError> {
-        self.on_its_own(id, Some(generation)).await
+        self.on_its_own(id, generation, true).await
     }
 
     /// On a task of its own: whoever asked may go away, but what the provider answers must be kept.
     async fn on_its_own(
         self: &Arc<Self>,
         id: &CredentialId,
-        refused: Option<i64>,
+        seen: i64,
+        refused: bool,
     ) -> Result<(Credential, Tokens), TokensError> {
         let (renewer, id) = (Arc::clone(self), id.clone());
         self.under_way
-            .spawn(async move { renewer.renew(&id, refused).await })
+            .spawn(async move { renewer.renew(&id, seen, refused).await })
             .await
             .map_err(|_| TokensError::Stopped)?
     }
 
+    /// What time it is at the credential's provider.
+    fn there(&self, credential: &Credential) -> Timestamp {
+        let now = self.clock.now();
+        self.registry.provider(&credential.provider).map_or(now, |provider| provider.place().there(now))
+    }
+
     fn due(&self, credential: &Credential) -> bool {
-        credential.renew_at.is_some_and(|at| at <= self.clock.now())
+        credential.renew_at.is_some_and(|at| at <= self.there(credential))
+    }
+
+    fn hand(&self, credential: Credential, tokens: Tokens) -> Handed {
+        // What is due again right after it was renewed lives for minutes at most.
+        let soon = self.there(&credential).plus(SOON);
+        let ends_soon = self.due(&credential) || credential.expires_at.is_some_and(|end| end < soon);
+        Handed { credential, tokens, ends_soon }
     }
 
     async fn open(&self, id: &CredentialId) -> Result<(Credential, Tokens), TokensError> {
@@ -199,24 +252,27 @@ impl Renewer {
         lock
     }
 
-    /// `refused`: the generation whose access token the provider refused.
+    /// `seen`: the generation that was found to be due, or whose access token the provider `refused`.
     async fn renew(
         self: &Arc<Self>,
         id: &CredentialId,
-        refused: Option<i64>,
+        seen: i64,
+        refused: bool,
     ) -> Result<(Credential, Tokens), TokensError> {
         let lock = self.lock(id);
         let _one_at_a_time = lock.lock().await;
         let mut waited = Duration::ZERO;
         loop {
-            // Whoever held the lock, here or in another process, may have renewed it already.
-            let (credential, tokens) = self.open(id).await?;
-            let wanted = self.due(&credential) || refused == Some(credential.generation);
+            // Whoever held the lock, here or in another process, may have renewed it already. That is good enough,
+            // however short its life: otherwise all who wait would renew it one after the other.
+            let (mut credential, tokens) = self.open(id).await?;
+            let wanted = credential.generation == seen && (refused || self.due(&credential));
             let Some(refresh) = tokens.refresh.clone().filter(|_| wanted) else {
                 return Ok((credential, tokens));
             };
             let now = self.clock.now();
-            if credential.standing.invalid && now.since(credential.standing.checked_at) < DEAD_REST {
+            let checked_at = credential.standing.checked_at;
+            if credential.standing.invalid && checked_at <= now && now.since(checked_at) < DEAD_REST {
                 return Err(TokensError::NotRenewed(Setback::NotAsked));
             }
             let app = credential.oauth_app.as_ref().and_then(|app| self.registry.app(app));
@@ -227,8 +283,12 @@ impl Renewer {
                 return Err(TokensError::NotRenewed(Setback::NotAsked));
             };
             let until = now.plus(LEASE);
-            if self.store.lease_refresh(id, credential.generation, now, until).await? {
-                return self.renew_leased(app, credential, tokens, &refresh, until).await;
+            match self.store.lease_refresh(id, credential.generation, now, until).await? {
+                Lease::Taken { lost_at } => {
+                    credential.renewal_lost_at = lost_at;
+                    return self.renew_leased(app, credential, tokens, &refresh, until).await;
+                }
+                Lease::Refused => {}
             }
             if waited >= LEASE {
                 return Err(TokensError::NotRenewed(Setback::NotAsked));
@@ -243,23 +303,38 @@ impl Renewer {
         app: &OauthApp,
         credential: Credential,
         tokens: Tokens,
-        refresh: &crate::secret::Secret,
+        refresh: &Secret,
         until: Timestamp,
     ) -> Result<(Credential, Tokens), TokensError> {
+        failpoint::reached("renew.leased");
         let provider = self.registry.provider(&credential.provider).ok_or(TokensError::Gone)?;
-        let sent_at = self.clock.now();
-        let problem = match provider.refresh(app, refresh).await {
-            Ok(grant) => return self.keep(credential, tokens, grant, sent_at, &provider.origin()).await,
-            Err(problem) => problem,
+        let began = self.clock.steady();
+        // What breaks off in here breaks off this renewal alone: the lease is ended, and the next one is heard.
+        let answer = AssertUnwindSafe(provider.refresh(app, refresh)).catch_unwind().await;
+        failpoint::reached("renew.answered");
+        let problem = match answer {
+            Ok(Ok(grant)) => {
+                // By the provider's clock, as its answer has it: that is the one that ends the token.
+                let took = self.clock.steady().saturating_sub(began);
+                let sent_at = self.there(&credential).minus(took);
+                return self.keep(credential, tokens, grant, sent_at, &provider.origin()).await;
+            }
+            Ok(Err(problem)) => problem,
+            Err(_panic) => GrantError::Lost(Evidence::new("renewal", "broken off on our side")),
         };
         // Somebody else may have won the race and used the refresh token up; then the answer says nothing.
-        let (now_kept, its_tokens) = self.open(&credential.id).await?;
+        let (mut now_kept, its_tokens) = self.open(&credential.id).await?;
         if now_kept.generation != credential.generation {
             return Ok((now_kept, its_tokens));
         }
+        let lost_at = matches!(problem, GrantError::Lost(_)).then(|| self.clock.now());
+        now_kept.renewal_lost_at = now_kept.renewal_lost_at.or(lost_at);
         let setback = Setback::from(&problem);
+        // First: what is noted without it would look like a lease whose holder died.
+        self.store.release_refresh(&credential.id, credential.generation, until, lost_at).await?;
+        failpoint::reached("renew.released");
         self.note(now_kept, problem).await?;
-        self.store.release_refresh(&credential.id, credential.generation, until).await?;
+        failpoint::reached("renew.noted");
         Err(TokensError::NotRenewed(setback))
     }
 
@@ -279,6 +354,7 @@ impl Renewer {
             generation: credential.generation + 1,
             renew_at,
             secret_ends_at,
+            renewal_lost_at: None,
             expires_at: user_acts_at.or(credential.expires_at),
             scopes: grant.scopes.clone().or(credential.scopes),
             ..credential
@@ -287,7 +363,10 @@ impl Renewer {
         let tokens = Tokens { access: grant.access, refresh: grant.refresh };
         let sealed = self.keys.seal_tokens(&renewed, origin, &tokens, self.entropy.as_ref())?;
         let new = NewCredential { credential: renewed.clone(), sealed };
+        failpoint::reached("renew.sealed");
         if self.persist(&new).await? {
+            let entry = Entry::by_gitward(&renewed, Action::TokenRenewed);
+            self.tell(entry.detail(format!("generation {}", renewed.generation)), &renewed).await;
             Ok((renewed, tokens))
         } else {
             tracing::warn!(credential = %renewed.id, "A credential was renewed, but replaced or deleted meanwhile");
@@ -309,7 +388,10 @@ impl Renewer {
                     tokio::time::sleep(KEEP_PAUSE * 2_u32.pow(tries)).await;
                     tries += 1;
                 }
-                done => return done,
+                done => {
+                    failpoint::reached("renew.kept");
+                    return done;
+                }
             }
         }
     }
@@ -323,7 +405,7 @@ impl Renewer {
             GrantError::Refused(evidence) => Standing {
                 invalid: true,
                 checked_at: now,
-                evidence,
+                evidence: after_a_loss(evidence, credential.renewal_lost_at),
                 rejected_since: before.rejected_since.or(Some(now)),
                 trouble: None,
                 in_vain: due::once_more_in_vain(&before),
@@ -335,7 +417,9 @@ impl Renewer {
                 trouble: Some((Trouble::RateLimited { until }, trouble_since)),
                 ..before
             },
-            GrantError::AppRefused(evidence) | GrantError::Unreachable(evidence) => Standing {
+            GrantError::AppRefused(evidence)
+            | GrantError::Unreachable(evidence)
+            | GrantError::Lost(evidence) => Standing {
                 checked_at: now,
                 evidence,
                 trouble: Some((Trouble::Unreachable, trouble_since)),
@@ -343,7 +427,44 @@ impl Renewer {
             },
         };
         credential.due_at = due::next(&credential, now, self.entropy.as_ref());
-        self.store.record(&credential).await?;
+        let noted = self.store.record(&credential).await?;
+        if noted && credential.standing.invalid && !before.invalid {
+            self.tell(Entry::verdict(&credential), &credential).await;
+        }
         Ok(())
     }
+
+    /// Writes into the audit log what has happened to a credential. It has: what can't be written changes nothing.
+    async fn tell(&self, entry: Entry, credential: &Credential) {
+        match self.store.accesses(&credential.user, self.clock.now()).await {
+            Ok(accesses) => self.audit.note_for_each(entry, &accesses, credential).await,
+            Err(error) => tracing::error!(
+                error = &error as &dyn std::error::Error,
+                action = entry.action.as_str(),
+                "What happened to a credential could not be written into the audit log"
+            ),
+        }
+    }
 }
+
+/// Whether the last question brought nothing, and it is not yet time for the next.
+fn rests(credential: &Credential, now: Timestamp) -> bool {
+    let standing = &credential.standing;
+    // A time further ahead was written before the clock was set back.
+    let later = |at: Timestamp| now < at && at <= now.plus(due::LONGEST);
+    (standing.invalid || standing.trouble.is_some()) && credential.due_at.is_none_or(later)
+}
+
+/// A refusal that has its reason here.
+fn after_a_loss(evidence: Evidence, lost_at: Option<Timestamp>) -> Evidence {
+    match lost_at {
+        Some(_) => Evidence {
+            answer: format!("{}, after the answer to the last renewal was lost", evidence.answer),
+            ..evidence
+        },
+        None => evidence,
+    }
+}
+
+#[cfg(test)]
+mod tests;

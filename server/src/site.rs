@@ -1,6 +1,7 @@
 //! The composition root: the only place that names engines and kinds of providers, and that reads the configuration.
 
 use std::{
+    collections::HashMap,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -15,7 +16,7 @@ use url::Url;
 
 use crate::{
     access::Authorizer,
-    audit::{Action, Actor, Audit, AuditError, Entry},
+    audit::{Action, Actor, Audit, Entry},
     check::Checker,
     clock::{Clock, Timestamp},
     config::{Config, ProviderKind, ProviderSettings},
@@ -43,6 +44,7 @@ use crate::{
     random::Entropy,
     release::Releases,
     renew::Renewer,
+    revoke::Revoker,
     runtime_key::RuntimeKeys,
     seal::{KeyError, KeyRing, RootKey},
     store::{AccessStore, Applied, NewCredential, Store, StoreError, sqlite::SqliteStore},
@@ -70,6 +72,8 @@ pub struct Site {
     pub checker: Arc<Checker>,
     /// Asks again by itself.
     pub watch: Arc<Watch>,
+    /// Ends at the provider what was deleted here.
+    pub revoker: Arc<Revoker>,
     /// Tells users what happened.
     pub herald: Arc<Herald>,
     /// What open pages hear of.
@@ -132,9 +136,6 @@ pub enum SiteError {
     /// There is nothing to work on.
     #[error("There is no database at {} yet: `gitward serve` makes it", .0.display())]
     NoDatabase(PathBuf),
-    /// The audit log.
-    #[error(transparent)]
-    Audit(#[from] AuditError),
     /// The files for browsers.
     #[error(transparent)]
     Files(#[from] asset::NoFiles),
@@ -237,7 +238,7 @@ impl Site {
         );
         let declaration = config.declaration(|id| origin(&registry, id));
         let applied = store.apply(&declaration, clock.now()).await?;
-        record_start(&audit, &applied).await?;
+        note_start(&audit, &applied).await;
         let under_way = TaskTracker::new();
         let renewer = Arc::new(Renewer::new(
             Arc::clone(&store),
@@ -245,17 +246,35 @@ impl Site {
             Arc::clone(&keys),
             Arc::clone(&clock),
             Arc::clone(&entropy),
+            audit.clone(),
             under_way.clone(),
         ));
         let guard = Arc::new(Guard::new(Arc::clone(&store), &registry, Arc::clone(&clock)));
-        let hosts = Hosts::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&entropy), Pace::default());
+        let hosts = Hosts::new(
+            Arc::clone(&store),
+            Arc::clone(&clock),
+            Arc::clone(&entropy),
+            paces(&config, &registry),
+        );
+        let hosts = Arc::new(hosts);
         let changes = Arc::new(Changes::default());
+        let revoker = Arc::new(Revoker::new(
+            Arc::clone(&store),
+            Arc::clone(&registry),
+            Arc::clone(&keys),
+            Arc::clone(&hosts),
+            Arc::clone(&changes),
+            Arc::clone(&clock),
+            Arc::clone(&entropy),
+            audit.clone(),
+            under_way.clone(),
+        ));
         let checker = Arc::new(Checker {
             store: Arc::clone(&store),
             registry: Arc::clone(&registry),
             renewer: Arc::clone(&renewer),
             guard,
-            hosts: Arc::new(hosts),
+            hosts,
             clock: Arc::clone(&clock),
             entropy: Arc::clone(&entropy),
             changes: Arc::clone(&changes),
@@ -272,6 +291,8 @@ impl Site {
             registry: Arc::clone(&registry),
             keys: Arc::clone(&keys),
             checker: Arc::clone(&checker),
+            revoker: Arc::clone(&revoker),
+            audit: audit.clone(),
             clock: Arc::clone(&clock),
             entropy: Arc::clone(&entropy),
         });
@@ -325,6 +346,7 @@ impl Site {
             authorizer,
             checker,
             watch,
+            revoker,
             herald,
             changes,
             streams: Arc::default(),
@@ -378,18 +400,18 @@ impl Site {
     }
 }
 
-/// A log with a beginning can't be taken away unnoticed by taking all of it.
-async fn record_start(audit: &Audit, applied: &Applied) -> Result<(), AuditError> {
+/// A log with a beginning can't be taken away unnoticed by taking all of it. A disk that is full is no reason not to
+/// serve: pages say how things are, and what takes something away works; nothing is given without its entry.
+async fn note_start(audit: &Audit, applied: &Applied) {
     let version = concat!("version ", env!("CARGO_PKG_VERSION"));
-    audit.record(Entry::new(Actor::Operator, Action::ServerStarted).detail(version)).await?;
+    audit.note(Entry::new(Actor::Operator, Action::ServerStarted).detail(version)).await;
     let Applied { enabled, disabled, changed } = applied;
     for (what, ids) in [("enabled", enabled), ("disabled", disabled), ("changed", changed)] {
         for some in ids.chunks(IDS_PER_ENTRY) {
             let detail = format!("{what}: {}", some.join(", "));
-            audit.record(Entry::new(Actor::Operator, Action::ConfigurationApplied).detail(detail)).await?;
+            audit.note(Entry::new(Actor::Operator, Action::ConfigurationApplied).detail(detail)).await;
         }
     }
-    Ok(())
 }
 
 /// Opens every sealed credential. Sealed to the origins that the database knows: the configuration may have lost a
@@ -438,6 +460,7 @@ impl Bound {
         tracing::info!(%address, public_url = %self.site.public_url, "Serving");
         let sweeper = tokio::spawn(sweep(Arc::clone(&self.site)));
         self.site.under_way.spawn(Arc::clone(&self.site.watch).run());
+        self.site.under_way.spawn(Arc::clone(&self.site.revoker).run());
         let herald = tokio::spawn(Arc::clone(&self.site.herald).run());
         self.site.under_way.spawn(Arc::clone(&self.site.courier).run());
         let streams = Arc::clone(&self.site.streams);
@@ -452,6 +475,7 @@ impl Bound {
         sweeper.abort();
         self.site.watch.stop();
         self.site.courier.stop();
+        self.site.revoker.stop();
         self.site.under_way.close();
         self.site.herald.stop();
         if let Err(error) = herald.await {
@@ -463,6 +487,21 @@ impl Bound {
         self.site.store.close().await;
         served.map_err(SiteError::Serve)
     }
+}
+
+/// How much each host may be asked, where the operator says so.
+fn paces(config: &Config, registry: &Registry) -> HashMap<String, Pace> {
+    let mut paces: HashMap<String, Pace> = HashMap::new();
+    for settings in config.providers() {
+        let (Some(per_second), Some(provider)) =
+            (settings.checks_per_second, registry.provider(&settings.id))
+        else {
+            continue;
+        };
+        let pace = paces.entry(provider.host()).or_insert(Pace::of(per_second));
+        *pace = Pace::of(pace.per_second.min(per_second));
+    }
+    paces
 }
 
 /// The way to the declared mail server.

@@ -19,6 +19,7 @@ use crate::{
     id::{AccountId, CredentialId, OauthAppId, ProviderId, RuntimeId, UserId},
     login::LoginAttempt,
     person::{Name, OneTimeLink, Session, User},
+    revoke::{Outcome, Pending, Revocation},
     seal::{DataKeyRow, Sealed},
     secret::Fingerprint,
     watch::host::{Host, Incident},
@@ -93,6 +94,20 @@ pub struct NewCredential {
 pub struct Deleted {
     /// No other runtime used the credential, so it is gone too.
     pub credential_gone: bool,
+}
+
+/// What is to become of a credential once nothing uses it any more, said with the step that takes it from a runtime.
+/// Without a word it is forgotten.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Ending {
+    /// Which. Nothing happens to it while anything uses it.
+    pub credential: CredentialId,
+    /// The runtime that it is taken from.
+    pub runtime: RuntimeId,
+    /// Its provider is asked to end it, until then at most. `None`: that is left to its owner, and only noted.
+    pub revoke_until: Option<Timestamp>,
+    /// Now.
+    pub at: Timestamp,
 }
 
 /// How the first person's set-up ended.
@@ -182,8 +197,8 @@ pub trait PersonStore: Send + Sync {
     async fn touch_session(&self, id: &Fingerprint, now: Timestamp) -> Result<(), StoreError>;
     /// Ends one session.
     async fn end_session(&self, id: &Fingerprint) -> Result<(), StoreError>;
-    /// Forgets what is over: sessions, links, attempts, refusals, counters, and what was proposed [`UNDECIDED`] ago or
-    /// earlier, with its secrets.
+    /// Forgets what is over: sessions, links, attempts, refusals, counters, what was proposed [`UNDECIDED`] ago or
+    /// earlier, with its secrets, and what became of tokens [`REVOCATIONS_KEPT`] ago or earlier.
     async fn sweep(
         &self,
         now: Timestamp,
@@ -191,6 +206,21 @@ pub trait PersonStore: Send + Sync {
         started_since: Timestamp,
     ) -> Result<(), StoreError>;
 }
+
+/// What became of the wish to refresh a credential.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Lease {
+    /// It is the caller's.
+    Taken {
+        /// The answer to an earlier refresh of this generation was lost, which is known since then.
+        lost_at: Option<Timestamp>,
+    },
+    /// Somebody holds one that has not run out, or the generation has moved.
+    Refused,
+}
+
+/// A lease to refresh lasts no longer. One that claims to was taken before the clock was set back, and is none.
+pub const LONGEST_RENEWAL: Duration = Duration::from_secs(60);
 
 /// What users authorized.
 #[async_trait]
@@ -231,7 +261,7 @@ pub trait AccessStore: Send + Sync {
 
     /// Keeps a credential and uses it for these runtimes of the user, in one step. A credential with the same id is
     /// replaced if its generation is exactly one less; when it was given first stays. What no runtime uses any more is
-    /// deleted.
+    /// deleted, and `before` says what becomes of the one that the first runtime used.
     ///
     /// The first runtime is the one that was asked for: what it used before is replaced. Each further one is taken only
     /// while it uses no other credential of its provider, because nobody was asked about that one. Proposals, refusals
@@ -244,6 +274,7 @@ pub trait AccessStore: Send + Sync {
         &self,
         new: &NewCredential,
         runtimes: &[(RuntimeId, Option<Push>)],
+        before: Option<&Ending>,
         now: Timestamp,
     ) -> Result<Option<Vec<RuntimeId>>, StoreError>;
     /// Uses a credential that the user already has for these runtimes, the first one asked for and the further ones as
@@ -254,17 +285,19 @@ pub trait AccessStore: Send + Sync {
         user: &UserId,
         credential: &CredentialId,
         runtimes: &[(RuntimeId, Option<Push>)],
+        before: Option<&Ending>,
         now: Timestamp,
     ) -> Result<Option<Vec<RuntimeId>>, StoreError>;
     /// Uses a credential for further runtimes. Each is taken only while it uses no credential of that provider, or
-    /// `instead`: nobody was asked about another one. Answers which were taken, in their order. `None`, and nothing has
-    /// changed, where `assign` answers so.
+    /// `instead`: nobody was asked about another one, and `before` is about that one. Answers which were taken, in their
+    /// order. `None`, and nothing has changed, where `assign` answers so.
     async fn share(
         &self,
         user: &UserId,
         credential: &CredentialId,
         runtimes: &[(RuntimeId, Option<Push>)],
         instead: Option<&CredentialId>,
+        before: Option<&Ending>,
         now: Timestamp,
     ) -> Result<Option<Vec<RuntimeId>>, StoreError>;
     /// Keeps a credential aside for one runtime: the one in use stays. As `keep` does for a credential that exists.
@@ -281,6 +314,7 @@ pub trait AccessStore: Send + Sync {
         user: &UserId,
         runtime: &RuntimeId,
         take: bool,
+        before: Option<&Ending>,
         now: Timestamp,
     ) -> Result<bool, StoreError>;
     /// Deletes the user's token of one runtime, and what was proposed in its place; attempts that would bring one back
@@ -289,6 +323,7 @@ pub trait AccessStore: Send + Sync {
         &self,
         user: &UserId,
         runtime: &RuntimeId,
+        ending: Option<&Ending>,
         now: Timestamp,
     ) -> Result<Option<Deleted>, StoreError>;
     /// The user name that went with the user's last token at this provider, if it wants one.
@@ -314,24 +349,28 @@ pub trait AccessStore: Send + Sync {
         since: Timestamp,
     ) -> Result<bool, StoreError>;
 
-    /// Takes the lease to refresh a credential of this generation, until `until`. `false` if somebody holds one that
-    /// has not run out at `now`, or the generation has moved.
+    /// Takes the lease to refresh a credential of this generation, until `until`, at most [`LONGEST_RENEWAL`] after
+    /// `now`. It is written before the provider is asked: whoever takes one that ran out without having been ended knows
+    /// that its holder's answer was lost, and so does everybody from then on.
     async fn lease_refresh(
         &self,
         id: &CredentialId,
         generation: i64,
         now: Timestamp,
         until: Timestamp,
-    ) -> Result<bool, StoreError>;
-    /// Keeps what a refresh brought, if the credential is there and its generation exactly one less; ends the lease.
+    ) -> Result<Lease, StoreError>;
+    /// Keeps what a refresh brought, if the credential is there and its generation exactly one less; ends the lease. If
+    /// it is gone and to be revoked, then what came back is (`false` all the same).
     async fn renew(&self, new: &NewCredential) -> Result<bool, StoreError>;
     /// Ends the lease that was taken until `until`, without a result. One that somebody else took after it had run out
-    /// goes on.
+    /// goes on. `lost_at`: the provider was asked and may have done it, but its answer was lost, then; that was so
+    /// before stays so.
     async fn release_refresh(
         &self,
         id: &CredentialId,
         generation: i64,
         until: Timestamp,
+        lost_at: Option<Timestamp>,
     ) -> Result<(), StoreError>;
 
     /// Keeps why the last attempt for a runtime did not end well, for this session, if it is not over. The text is the
@@ -427,6 +466,49 @@ pub trait WatchStore: Send + Sync {
     async fn incidents(&self, since: Timestamp) -> Result<Vec<Incident>, StoreError>;
 }
 
+/// A lease to revoke lasts no longer. One that claims to was taken before the clock was set back, and is none.
+pub const LONGEST_REVOCATION: Duration = Duration::from_secs(5 * 60);
+/// A revocation waits no longer until it is tried again. One that is to was put off before the clock was set back.
+pub const LONGEST_WAIT: Duration = Duration::from_hours(3);
+/// What became of tokens is kept for so long.
+pub const REVOCATIONS_KEPT: Duration = Duration::from_hours(7 * 24);
+
+/// What became of credentials that nothing uses any more. Those that are to be ended at their provider are shared by
+/// several processes on one database.
+#[async_trait]
+pub trait RevocationStore: Send + Sync {
+    /// Takes the lease to revoke what is due, up to `most` or `only` that one, until `until`, and counts the try. Nobody
+    /// else gets one of them before that.
+    async fn take_revocations(
+        &self,
+        only: Option<&CredentialId>,
+        now: Timestamp,
+        until: Timestamp,
+        most: u32,
+    ) -> Result<Vec<Pending>, StoreError>;
+    /// Ends the lease that was taken until `lease`, without a result; it is due again then.
+    async fn postpone_revocation(
+        &self,
+        id: &CredentialId,
+        lease: Timestamp,
+        due_at: Timestamp,
+        unknown_since: Option<Timestamp>,
+    ) -> Result<(), StoreError>;
+    /// Notes how it ended, under the lease that was taken until `lease`, and forgets the secrets for good. `false`, and
+    /// nothing has changed, if that lease is over: somebody else has it, or there are new secrets to revoke.
+    async fn end_revocation(
+        &self,
+        id: &CredentialId,
+        lease: Timestamp,
+        outcome: Outcome,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
+    /// What became of a user's credentials, if it goes on or ended at or after `since`; the latest first.
+    async fn revocations(&self, user: &UserId, since: Timestamp) -> Result<Vec<Revocation>, StoreError>;
+    /// Whether anybody here has a grant of that account at a provider.
+    async fn has_grant(&self, provider: &ProviderId, owner_id: &str) -> Result<bool, StoreError>;
+}
+
 /// The keys that seal, themselves wrapped by the root key.
 #[async_trait]
 pub trait KeyStore: Send + Sync {
@@ -486,6 +568,7 @@ pub trait Store:
     + AccessStore
     + LoginStore
     + WatchStore
+    + RevocationStore
     + NoticeStore
     + DeliveryStore
     + KeyStore

@@ -239,7 +239,8 @@ impl Watch {
         let Some(watched) = store.watched(id).await? else { return Ok(()) };
         let (credential, now) = (&watched.credential, clock.now());
         let later = now.plus(due::HOUR).plus(due::jitter(entropy.as_ref(), due::HOUR / 10));
-        if due::is_over(credential, now) {
+        let place = self.checker.registry.provider(&credential.provider).map(|provider| provider.place());
+        if place.is_some_and(|place| credential.expires_at.is_some_and(|end| place.is_over(end, now))) {
             // Everybody knows what the provider would say.
             let due_at = due::next(credential, now, entropy.as_ref()).unwrap_or(later);
             return Ok(store.postpone(id, credential.generation, due_at).await?);

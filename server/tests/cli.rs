@@ -93,6 +93,22 @@ async fn execute(connection: &mut SqliteConnection, statement: &'static str) {
 /// As the first version of Gitward left it.
 async fn age(machine: &Machine) {
     let mut connection = machine.connect().await;
+    execute(&mut connection, "DROP TRIGGER news_of_assignment_added").await;
+    execute(&mut connection, "DROP TRIGGER news_of_assignment_changed").await;
+    execute(&mut connection, "DROP TRIGGER news_of_assignment_removed").await;
+    execute(&mut connection, "DROP TRIGGER news_of_credential").await;
+    execute(&mut connection, "DROP TRIGGER news_of_user").await;
+    execute(&mut connection, "DROP TRIGGER news_of_member_added").await;
+    execute(&mut connection, "DROP TRIGGER news_of_member").await;
+    execute(&mut connection, "DROP TABLE news").await;
+    execute(&mut connection, "DROP TABLE audit").await;
+    execute(&mut connection, "DROP TABLE audit_head").await;
+    execute(&mut connection, "DROP TABLE holdings").await;
+    execute(&mut connection, "DROP TABLE runtime_keys").await;
+    execute(&mut connection, "ALTER TABLE credentials DROP COLUMN secret_ends_at").await;
+    execute(&mut connection, "DROP TABLE revocations").await;
+    execute(&mut connection, "ALTER TABLE login_attempts DROP COLUMN revoke").await;
+    execute(&mut connection, "ALTER TABLE credentials DROP COLUMN renewal_lost_at").await;
     execute(&mut connection, "DROP TABLE deliveries").await;
     execute(&mut connection, "DROP TABLE account_webhooks").await;
     execute(&mut connection, "DROP TABLE webhooks").await;

@@ -215,7 +215,7 @@ pub async fn mark_all_read(up_to: i64) -> Result<(), ApiError> {
 
 /// Tells the visitor what happens, or nothing any more.
 #[server(prefix = "/api", endpoint = "notice/tell-me")]
-pub async fn tell_me(#[server(default)] on: bool) -> Result<(), ApiError> {
+pub async fn tell_me(on: bool) -> Result<(), ApiError> {
     let backend = super::backend()?;
     super::answer(backend.tell_me(on).await)?;
     super::then_go(&backend, &settings_after(if on { "told" } else { "untold" }));
@@ -233,7 +233,7 @@ pub async fn set_mail(mode: MailMode, #[server(default)] hour: u8) -> Result<(),
 
 /// Gives an address. It is used once a link that is sent there was followed.
 #[server(prefix = "/api", endpoint = "notice/address")]
-pub async fn give_address(#[server(default)] address: String) -> Result<(), ApiError> {
+pub async fn give_address(address: String) -> Result<(), ApiError> {
     let backend = super::backend()?;
     super::answer(backend.give_address(address).await)?;
     super::then_go(&backend, &settings_after("address-given"));
@@ -260,10 +260,7 @@ pub async fn forget_address() -> Result<(), ApiError> {
 
 /// Sets the visitor's webhook, in place of the one before.
 #[server(prefix = "/api", endpoint = "notice/webhook")]
-pub async fn set_webhook(
-    #[server(default)] url: String,
-    #[server(default)] format: WebhookFormat,
-) -> Result<(), ApiError> {
+pub async fn set_webhook(url: String, #[server(default)] format: WebhookFormat) -> Result<(), ApiError> {
     let backend = super::backend()?;
     super::answer(backend.set_webhook(url, format).await)?;
     super::then_go(&backend, &settings_after("webhook-set"));

@@ -80,6 +80,8 @@ pub struct TokenPage {
     pub page: u32,
     /// How many pages there are, at least 1.
     pub pages: u32,
+    /// What became of tokens that were deleted or replaced a moment ago, or goes on.
+    pub revocations: Vec<Revocation>,
     /// Hosts of the visitor's tokens that are in trouble as a whole.
     pub in_trouble: Vec<HostTrouble>,
 }
@@ -228,6 +230,13 @@ pub enum Health {
         /// Since when.
         since: Moment,
     },
+    /// It was to be renewed, and the provider's answer was lost: what renews it may be used up.
+    RenewalLost {
+        /// Since when that is known.
+        since: Moment,
+        /// It was tried once more, and the provider refused: it is used up. Otherwise that is still to come.
+        refused: bool,
+    },
     /// Valid, but may do too little.
     ScopesMissing {
         /// What is missing.
@@ -298,6 +307,7 @@ impl Health {
         match self {
             Self::Expired { .. }
             | Self::Revoked { .. }
+            | Self::RenewalLost { refused: true, .. }
             | Self::ScopesMissing { .. }
             | Self::CannotPush { .. }
             | Self::RepositoryHidden { .. }
@@ -305,6 +315,7 @@ impl Health {
             | Self::AnotherAccount { .. }
             | Self::AuthorizationDenied { .. } => Tone::Bad,
             Self::Checking { .. }
+            | Self::RenewalLost { refused: false, .. }
             | Self::Expiring { .. }
             | Self::Unreachable { .. }
             | Self::RateLimited { .. }
@@ -349,6 +360,63 @@ pub struct RuntimeAccess {
     pub foreign_shapes: Vec<(String, String)>,
     /// Why the last attempt did not end well.
     pub refusal: Option<Refusal>,
+    /// Whether the token in use can be revoked at the provider. None without one that works there.
+    pub revoking: Option<Revoking>,
+    /// What became of tokens that this runtime used before.
+    pub revocations: Vec<Revocation>,
+}
+
+/// Whether a token can be revoked at its provider.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Revoking {
+    /// Gitward can ask the provider for it.
+    pub possible: bool,
+    /// Nobody but Gitward has it, so that is what people want as a rule.
+    pub usual: bool,
+    /// The provider's page where its owner can do it.
+    pub link: String,
+}
+
+/// What became of a token that was deleted or replaced.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Revocation {
+    /// The runtime that used it, by name.
+    pub runtime: String,
+    /// Where it lives, or lived.
+    pub provider: String,
+    /// What it was.
+    pub kind: String,
+    /// Whose there.
+    pub login: String,
+    /// The provider's page where its owner can revoke it.
+    pub link: String,
+    /// When it was deleted or replaced.
+    pub at: Moment,
+    /// How far it is.
+    pub state: RevocationState,
+}
+
+/// How far a revocation is.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum RevocationState {
+    /// The provider does not take it any more.
+    Revoked,
+    /// Nobody was asked: others still use it.
+    InUse {
+        /// The runtimes, by name.
+        by: Vec<String>,
+    },
+    /// The provider can't be asked for it, or was not.
+    ByHand,
+    /// The provider has not answered yet.
+    Waiting {
+        /// It is asked until then.
+        until: Moment,
+    },
+    /// The provider says that it does not know it, and is asked once more.
+    Doubted,
+    /// The provider never answered.
+    GivenUp,
 }
 
 /// How to get a token at the provider, in the provider's own words.
@@ -489,6 +557,8 @@ pub struct NewToken {
     pub also: Vec<String>,
     /// "Ask all the same", after [`Refusal::LooksForeign`].
     pub sure: bool,
+    /// "Also revoke the old one".
+    pub revoke: bool,
 }
 
 /// What was authorized.
@@ -634,7 +704,8 @@ pub async fn load_list(
     let filter = filter.chars().take(LONGEST_FILTER).collect();
     let query = TokenQuery { filter, show, page: page.max(1) };
     let page = super::answer(super::backend()?.token_page(query.clone()).await)?;
-    Ok(TokenList { counts: page.counts, html: Html(crate::made::table::html(&page, &query)) })
+    let html = [crate::made::revocation::html(&page.revocations), crate::made::table::html(&page, &query)];
+    Ok(TokenList { counts: page.counts, html: Html(html.concat()) })
 }
 
 /// All that the dialog of one runtime shows.
@@ -652,9 +723,10 @@ pub async fn add_token(
     #[server(default)] end: String,
     #[server(default)] also: Vec<String>,
     #[server(default)] sure: bool,
+    #[server(default)] revoke: bool,
 ) -> Result<Added, ApiError> {
     let backend = super::backend()?;
-    let new = NewToken { runtime: runtime.clone(), token, user_name, end, also, sure };
+    let new = NewToken { runtime: runtime.clone(), token, user_name, end, also, sure, revoke };
     let added = super::answer(backend.add_token(new).await)?;
     super::then_go(&backend, &crate::path::row_left("added", &runtime, added.left_out.len()));
     Ok(added)
@@ -666,9 +738,10 @@ pub async fn reuse_token(
     runtime: String,
     credential: String,
     #[server(default)] also: Vec<String>,
+    #[server(default)] revoke: bool,
 ) -> Result<Added, ApiError> {
     let backend = super::backend()?;
-    let added = super::answer(backend.reuse_token(runtime.clone(), credential, also).await)?;
+    let added = super::answer(backend.reuse_token(runtime.clone(), credential, also, revoke).await)?;
     super::then_go(&backend, &crate::path::row_left("added", &runtime, added.left_out.len()));
     Ok(added)
 }
@@ -683,12 +756,12 @@ pub async fn settle_account(runtime: String, #[server(default)] take: bool) -> R
     Ok(())
 }
 
-/// Deletes the visitor's token of one runtime.
+/// Deletes the visitor's token of one runtime, and revokes it at the provider if that is wanted.
 #[server(prefix = "/api", endpoint = "token/delete")]
-pub async fn delete_token(runtime: String) -> Result<(), ApiError> {
+pub async fn delete_token(runtime: String, #[server(default)] revoke: bool) -> Result<(), ApiError> {
     let backend = super::backend()?;
     let place = crate::path::row("deleted", &runtime);
-    super::answer(backend.delete_token(runtime).await)?;
+    super::answer(backend.delete_token(runtime, revoke).await)?;
     super::then_go(&backend, &place);
     Ok(())
 }

@@ -106,6 +106,8 @@ fn quick_form(access: &RuntimeAccess) -> AnyView {
             {reusable}
             {authorize}
             {access.oauth.then(|| also(access, "Authorize these in the same step"))}
+            // A grant is renewed in its place: there is no old one then.
+            {access.revoking.as_ref().filter(|revoking| !revoking.usual).and_then(|_| revoke_box(access))}
         </form>
     }
     .into_any()
@@ -138,6 +140,23 @@ fn boxes(runtimes: &[&AlsoRuntime], legend: &'static str) -> Option<AnyView> {
         }
         .into_any()
     })
+}
+
+/// What is to become of the token that is replaced.
+fn revoke_box(access: &RuntimeAccess) -> Option<AnyView> {
+    let revoking = access.revoking.as_ref().filter(|revoking| revoking.possible)?;
+    Some(
+        view! {
+            <label class="check">
+                <input type="checkbox" name="revoke" value="true" checked=revoking.usual/>
+                <span>
+                    "Also revoke the old token at " {access.row.provider.name.clone()}
+                    <small>"Once the new one is in use, and no runtime uses the old one any more."</small>
+                </span>
+            </label>
+        }
+        .into_any(),
+    )
 }
 
 /// What the label of the field says; where the provider has another word, that stands below it.
@@ -229,6 +248,7 @@ fn paste_form(access: &RuntimeAccess, refusal: Option<&Refusal>) -> AnyView {
             {repository}
             {end_field(access)}
             {also(access, "Use it for these as well")}
+            {revoke_box(access)}
             <div class="buttons">{submit(label.into(), ["Asking ", provider, "…"].concat(), look)}</div>
         </form>
     }

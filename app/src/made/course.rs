@@ -11,6 +11,7 @@ use crate::{
     made::{
         detail,
         health::{ago, day},
+        revocation,
     },
 };
 
@@ -18,6 +19,7 @@ use crate::{
 pub(super) fn html(access: &RuntimeAccess, course: &Course) -> String {
     let row = &access.row;
     view! {
+        {revocation::view(&access.revocations)}
         <section class="sheet padded part">
             <h2>"Details"</h2>
             {detail::view(access, course)}

@@ -2,7 +2,7 @@
 
 use leptos::{prelude::*, server_fn::ServerFn};
 
-use super::{and, form::submit};
+use super::{and, form::submit, refusal::new_tab};
 use crate::{
     api::token::{DeleteToken, RuntimeAccess},
     path,
@@ -29,6 +29,29 @@ pub(super) fn html(access: RuntimeAccess, in_dialog: bool) -> String {
     let shared = (!access.shared_with.is_empty()).then(|| {
         view! { <li>"The same token serves " <b>{and(&access.shared_with)}</b> ": there it stays."</li> }
     });
+    let alone = access.shared_with.is_empty();
+    let possible = access.revoking.clone().filter(|revoking| alone && revoking.possible);
+    let there = access.revoking.map(|revoking| {
+        let by_hand = (alone && !revoking.possible).then(|| {
+            view! { " Gitward can't do that for you. Nobody needs it any more? Then revoke it at " {new_tab(revoking.link, provider.clone())} "." }
+        });
+        view! {
+            <li>"At " {provider.clone()} " the token stays valid until it is revoked there." {by_hand}</li>
+        }
+    });
+    let also_there = possible.map(|revoking| {
+        let hint = if revoking.usual {
+            "Only Gitward has it, so nothing else stops working."
+        } else {
+            "Whatever else uses this token stops working as well, for good."
+        };
+        view! {
+            <label class="check">
+                <input type="checkbox" name="revoke" value="true" checked=revoking.usual/>
+                <span>"Also revoke it at " {provider.clone()} <small>{hint}</small></span>
+            </label>
+        }
+    });
     view! {
         <div class=if in_dialog { "access" } else { "access sheet padded" }>
             {title}
@@ -39,12 +62,11 @@ pub(super) fn html(access: RuntimeAccess, in_dialog: bool) -> String {
                     " stops working with its Git repositories, Git Sources and other resources. The runtime itself stays, and so does everybody else's access."
                 </li>
                 {shared}
-                <li>
-                    "At " {provider.clone()} " the token stays valid until it is revoked there. Nobody needs it any more? Then revoke it at " {provider} "."
-                </li>
+                {there}
             </ul>
             <form method="post" action=DeleteToken::url()>
                 <input type="hidden" name="runtime" value=id/>
+                {also_there}
                 <div class="buttons">
                     {cancel}
                     {submit("Delete Token".into(), "Deleting…".into(), "delete")}

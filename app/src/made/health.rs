@@ -32,6 +32,8 @@ fn label(health: &Health, provider: &str) -> String {
         Health::Expiring { .. } => "Expires soon",
         Health::Expired { .. } => "Expired",
         Health::Revoked { .. } => "Not accepted any more",
+        Health::RenewalLost { refused: true, .. } => "Could not be renewed",
+        Health::RenewalLost { refused: false, .. } => "Being renewed",
         Health::ScopesMissing { missing } if missing.len() == 1 => "Scope missing",
         Health::ScopesMissing { .. } => "Scopes missing",
         Health::CannotPush { .. } => "Can't push",
@@ -51,11 +53,15 @@ fn picture(health: &Health) -> &'static str {
         Health::NoToken => "none",
         Health::Valid { .. } => "ok",
         Health::Checking { .. }
+        | Health::RenewalLost { refused: false, .. }
         | Health::Expiring { .. }
         | Health::RateLimited { .. }
         | Health::AuthorizationPending { .. } => "clock",
         Health::Unreachable { .. } => "cloud",
-        Health::Expired { .. } | Health::Revoked { .. } | Health::AuthorizationDenied { .. } => "cross",
+        Health::Expired { .. }
+        | Health::Revoked { .. }
+        | Health::RenewalLost { refused: true, .. }
+        | Health::AuthorizationDenied { .. } => "cross",
         _ => "mark",
     }
 }
@@ -100,6 +106,17 @@ fn sentence(row: &RuntimeRow) -> AnyView {
         Health::Expired { at } => view! { "Ended on " {day(at)} ". Replace it with a new one." }.into_any(),
         Health::Revoked { since } => view! {
             "Revoked, or unknown to " {provider} ", since " {day(since)} ". Replace it with a new one."
+        }
+        .into_any(),
+        Health::RenewalLost { since, refused: true } => view! {
+            {provider} "'s answer to a renewal was lost " {ago(since)}
+            ", and it renews nothing twice. Authorize again; nothing else is wrong."
+        }
+        .into_any(),
+        Health::RenewalLost { since, refused: false } => view! {
+            {provider} "'s answer to a renewal was lost " {ago(since)}
+            ". It is tried once more by itself in a few minutes."
+            {check_button(row)}
         }
         .into_any(),
         Health::ScopesMissing { missing } => view! {

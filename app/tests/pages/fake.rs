@@ -31,6 +31,12 @@ pub struct Fake {
     pub oauth: AtomicBool,
     /// Nobody is signed in.
     pub stranger: AtomicBool,
+    /// Whether tokens in use can be revoked.
+    pub revoking: Mutex<Option<Revoking>>,
+    /// What became of others.
+    pub revocations: Mutex<Vec<Revocation>>,
+    /// No token serves more than one runtime.
+    pub alone: AtomicBool,
 }
 
 pub fn moment(date: &str, relative: &str) -> Moment {
@@ -140,14 +146,24 @@ pub fn every_state() -> Vec<AccountRows> {
     ]
 }
 
-impl Fake {
-    pub fn new(accounts: Vec<AccountRows>) -> Arc<Self> {
-        Arc::new(Self {
-            accounts: Mutex::new(accounts),
+/// With a runtime in every state.
+impl Default for Fake {
+    fn default() -> Self {
+        Self {
+            accounts: Mutex::new(every_state()),
             refusal: Mutex::new(None),
             oauth: AtomicBool::new(true),
             stranger: AtomicBool::new(false),
-        })
+            revoking: Mutex::new(None),
+            revocations: Mutex::default(),
+            alone: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Fake {
+    pub fn new(accounts: Vec<AccountRows>) -> Arc<Self> {
+        Arc::new(Self { accounts: Mutex::new(accounts), ..Self::default() })
     }
 
     fn change(&self, runtime: &str, change: impl FnOnce(&mut RuntimeRow)) -> Result<(), ApiError> {
@@ -193,9 +209,15 @@ impl Fake {
                 AlsoRuntime { id: "r13".into(), name: "edge-02".into(), shares: false, ticked: false },
                 AlsoRuntime { id: "r08".into(), name: "routing".into(), shares: false, ticked: true },
             ],
-            shared_with: if row.token.is_some() { vec!["labels".into()] } else { vec![] },
+            shared_with: if row.token.is_some() && !self.alone.load(Ordering::Relaxed) {
+                vec!["labels".into()]
+            } else {
+                vec![]
+            },
             foreign_shapes: vec![("glpat-".into(), "GitLab".into())],
             refusal: self.refusal.lock().unwrap().clone(),
+            revoking: self.revoking.lock().unwrap().clone(),
+            revocations: self.revocations.lock().unwrap().clone(),
             row,
         })
     }
@@ -284,6 +306,7 @@ impl Backend for Visit {
             matching,
             page: query.page,
             pages: if matching > 10 { 2 } else { 1 },
+            revocations: self.fake.revocations.lock().unwrap().clone(),
             in_trouble: vec![HostTrouble {
                 provider: ProviderLabel {
                     name: GITLAB.0.into(),
@@ -323,6 +346,7 @@ impl Backend for Visit {
         runtime: String,
         credential: String,
         also: Vec<String>,
+        revoke: bool,
     ) -> Result<Added, ApiError> {
         self.add_token(NewToken {
             runtime,
@@ -331,13 +355,14 @@ impl Backend for Visit {
             end: String::new(),
             also,
             sure: false,
+            revoke,
         })
         .await
     }
     async fn settle_account(&self, runtime: String, _take: bool) -> Result<(), ApiError> {
         self.fake.change(&runtime, |row| row.health = Health::Valid { scopes_visible: true })
     }
-    async fn delete_token(&self, runtime: String) -> Result<(), ApiError> {
+    async fn delete_token(&self, runtime: String, _revoke: bool) -> Result<(), ApiError> {
         self.fake.change(&runtime, |row| {
             row.token = None;
             row.health = Health::NoToken;

@@ -9,6 +9,9 @@ const DATE: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day
 const MILLIS: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
+const HTTP_DATE: &[BorrowedFormatItem<'_>] =
+    format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
+
 /// Tells the time; `POST /_forge/clock` moves it.
 #[derive(Clone, Copy, Default)]
 pub struct Clock {
@@ -55,6 +58,11 @@ pub fn millis(instant: OffsetDateTime) -> String {
     instant.to_offset(time::UtcOffset::UTC).format(MILLIS).unwrap_or_default()
 }
 
+/// `Sun, 22 Nov 2026 12:00:00 GMT`, as the header `Date` has it.
+pub fn http_date(instant: OffsetDateTime) -> String {
+    instant.to_offset(time::UtcOffset::UTC).format(HTTP_DATE).unwrap_or_default()
+}
+
 /// Midnight in UTC, at which this day began.
 pub fn midnight(instant: OffsetDateTime) -> OffsetDateTime {
     instant.to_offset(time::UtcOffset::UTC).date().midnight().assume_utc()
@@ -67,7 +75,7 @@ pub fn parse_date(text: &str) -> Option<OffsetDateTime> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Clock, date, midnight, millis, parse_date, parse_rfc3339};
+    use super::{Clock, date, http_date, midnight, millis, parse_date, parse_rfc3339};
 
     #[test]
     fn a_day_begins_at_midnight_in_utc() {
@@ -76,6 +84,7 @@ mod tests {
         assert_eq!(parse_date("2027-03-30"), parse_rfc3339("2027-03-30T00:00:00Z"));
         assert_eq!(parse_date("2027-03-30"), Some(midnight(instant)));
         assert_eq!(parse_date("2027-3-30"), None);
+        assert_eq!(http_date(instant), "Tue, 30 Mar 2027 20:00:00 GMT");
         assert_eq!(millis(instant), "2027-03-30T20:00:00.000Z");
     }
 

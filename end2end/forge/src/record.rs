@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, PROXY_AUTHORIZATION};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, DATE, HeaderValue, PROXY_AUTHORIZATION};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::auth::Presented;
+use crate::clock;
 use crate::host::{self, SharedHost};
 
 /// The largest body that the host reads.
@@ -51,7 +52,11 @@ pub async fn middleware(State(host): State<SharedHost>, request: Request, next: 
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
     let mut record = describe(&host.state(), &parts.method, &parts.uri, &parts.headers, &body);
-    let response = next.run(Request::from_parts(parts, Body::from(body))).await;
+    let mut response = next.run(Request::from_parts(parts, Body::from(body))).await;
+    // By this host's clock, as everything else that it says.
+    if let Ok(date) = HeaderValue::from_str(&clock::http_date(host.state().now())) {
+        response.headers_mut().insert(DATE, date);
+    }
     let dropped = response.extensions().get::<crate::fault::Drop>().is_some();
     record.status = (!dropped).then(|| response.status().as_u16());
     host.state().record(record);

@@ -262,7 +262,7 @@ fn editing_removing_or_moving_any_one_of_ten_thousand_is_noticed() {
     let mut before = Point { sequence: 0, hash: BEGINNING };
     for (at, record) in records.iter().enumerate() {
         let next = records.get(at + 1..(at + 3).min(records.len())).unwrap_or_default();
-        assert!(!noticed(before, &[&[record.clone()], next].concat()), "untouched {at}");
+        assert!(!noticed(before, &[std::slice::from_ref(record), next].concat()), "untouched {at}");
         let edits: [fn(&mut Record); 8] = [
             |record| record.object = None,
             |record| record.detail = Some("another".into()),

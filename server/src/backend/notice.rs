@@ -141,16 +141,21 @@ impl Visit {
         if !matches!(days, 0 | 1 | 7) {
             return Err(ApiError::BadRequest);
         }
-        if store.access(user, &runtime, now).await.map_err(broken("read a runtime"))?.is_none() {
-            return Err(ApiError::NotFound);
-        }
+        let access = store.access(user, &runtime, now).await.map_err(broken("read a runtime"))?;
+        let access = access.ok_or(ApiError::NotFound)?;
         let hidden = match (hide, days) {
             (true, 1..) => store.hide_until(user, &runtime, Some(now.plus(DAY * days))).await,
             _ => store.mute(user, &runtime, hide).await,
         };
         hidden.map_err(broken("hide notifications"))?;
         self.site.changes.say(user, What::Row(runtime));
-        Ok(())
+        let what = match (hide, days) {
+            (false, _) => "shown",
+            (true, 0) => "hidden",
+            (true, 1) => "hidden for a day",
+            (true, _) => "hidden for a week",
+        };
+        self.note_hidden(&access, what).await
     }
 
     /// The hosts of the visitor's tokens that are in trouble as a whole.
@@ -257,29 +262,33 @@ impl Visit {
         if hour > 23 {
             return Err(ApiError::BadRequest);
         }
-        let mode = match mode {
-            MailMode::Off => deliver::MailMode::Off,
-            MailMode::Each => deliver::MailMode::Each,
-            MailMode::Daily => deliver::MailMode::Daily,
+        let (mode, what) = match mode {
+            MailMode::Off => (deliver::MailMode::Off, "no mail"),
+            MailMode::Each => (deliver::MailMode::Each, "a mail for each"),
+            MailMode::Daily => (deliver::MailMode::Daily, "one mail a day"),
         };
-        self.site.delivery.set_mail(user, mode, hour).await.map_err(broken("set when mail is sent"))
+        self.site.delivery.set_mail(user, mode, hour).await.map_err(broken("set when mail is sent"))?;
+        self.note_notices(what).await
     }
 
     pub(super) async fn mail_to(&self, address: &str) -> Result<(), ApiError> {
         let user = &self.signed()?.user.id;
         let given = self.site.delivery.give_address(user, address).await;
-        given.map(drop).map_err(|error| self.setting(error))
+        given.map_err(|error| self.setting(error))?;
+        self.note_notices("mail address given").await
     }
 
     pub(super) async fn confirm(&self, secret: String) -> Result<(), ApiError> {
         let user = &self.signed()?.user.id;
         let confirmed = self.site.delivery.confirm(user, &Secret::new(secret)).await;
-        confirmed.map_err(broken("confirm an address"))?.map(drop).ok_or(ApiError::AddressLinkSpent)
+        confirmed.map_err(broken("confirm an address"))?.ok_or(ApiError::AddressLinkSpent)?;
+        self.note_notices("mail address confirmed").await
     }
 
     pub(super) async fn mail_nowhere(&self) -> Result<(), ApiError> {
         let user = &self.signed()?.user.id;
-        self.site.delivery.forget_address(user).await.map_err(broken("forget an address"))
+        self.site.delivery.forget_address(user).await.map_err(broken("forget an address"))?;
+        self.note_notices("mail address forgotten").await
     }
 
     pub(super) async fn webhook_to(&self, url: &str, format: WebhookFormat) -> Result<(), ApiError> {
@@ -290,6 +299,7 @@ impl Visit {
         };
         let set = self.site.delivery.set_webhook(&signed.user.id, url, format).await;
         let secret = set.map_err(|error| self.setting(error))?;
+        self.record_notices("webhook set").await?;
         self.site.streams.show_secret(&signed.session.id, secret, self.now());
         Ok(())
     }
@@ -298,7 +308,8 @@ impl Visit {
         let signed = self.signed()?;
         self.site.streams.show_secret(&signed.session.id, None, self.now());
         let removed = self.site.delivery.remove_webhook(&signed.user.id).await;
-        removed.map(drop).map_err(broken("take a webhook away"))
+        removed.map_err(broken("take a webhook away"))?;
+        self.note_notices("webhook removed").await
     }
 
     /// Why a setting was not taken, in the pages' words.

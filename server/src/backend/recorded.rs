@@ -29,6 +29,11 @@ impl Visit {
         self.entry(actor, action)
     }
 
+    /// A request of somebody's, for those who write down what they do for it.
+    pub fn by(&self, user: &User) -> Entry {
+        self.entry_of(user, Action::TokenAdded)
+    }
+
     async fn record(&self, entry: Entry) -> Result<(), ApiError> {
         let recorded = self.site.audit.record(entry).await;
         recorded.map_err(|error| internal("write the audit log", &error))
@@ -70,67 +75,40 @@ impl Visit {
         access.map_err(|error| internal("read a runtime", &error))
     }
 
-    /// All runtimes of the visitor, as they are before something is done.
-    ///
-    /// # Errors
-    /// [`ApiError`].
-    pub async fn all_before(&self) -> Result<Vec<Access>, ApiError> {
-        self.accesses().await
-    }
-
-    /// The visitor gave a token for a runtime.
-    ///
-    /// # Errors
-    /// [`ApiError`] if it could not be recorded.
-    pub async fn record_token(
-        &self,
-        before: Option<&Access>,
-        runtime: &RuntimeId,
-        how: &str,
-    ) -> Result<(), ApiError> {
-        let replaced = before.is_some_and(|access| access.credential.is_some());
-        let action = if replaced { Action::TokenReplaced } else { Action::TokenAdded };
-        let entry = self.about(before, runtime, action)?;
-        let now = self.before(runtime).await?.and_then(|access| access.credential);
-        let entry = match now {
-            Some(credential) => {
-                let detail = format!("{how}, account {} at {}", credential.owner.login, credential.provider);
-                entry.object(credential.id.to_string()).detail(detail)
-            }
-            None => entry.detail(how),
-        };
-        self.record(entry).await
-    }
-
-    /// The visitor decided about another person's account.
-    pub(super) async fn record_settled(
-        &self,
-        before: Option<&Access>,
-        runtime: &RuntimeId,
-        take: bool,
-    ) -> Result<(), ApiError> {
-        let entry = self.about(before, runtime, Action::TokenSettled)?;
-        let proposed = before.and_then(|access| access.proposed.as_ref());
-        let entry = match proposed {
-            Some(proposed) => entry.object(proposed.id.to_string()),
-            None => entry,
-        };
-        self.record(entry.detail(if take { "taken" } else { "dropped" })).await
-    }
-
     /// The visitor deleted a token.
     pub(super) async fn note_deleted(
         &self,
         before: Option<&Access>,
         runtime: &RuntimeId,
+        revoke: bool,
     ) -> Result<(), ApiError> {
         let entry = self.about(before, runtime, Action::TokenDeleted)?;
+        let entry = if revoke { entry.detail("to be revoked at the provider") } else { entry };
         let gone = before.and_then(|access| access.credential.as_ref().or(access.proposed.as_ref()));
         let entry = match gone {
             Some(credential) => entry.object(credential.id.to_string()),
             None => entry,
         };
         self.site.audit.note(entry).await;
+        Ok(())
+    }
+
+    /// The visitor decided what they are told, and where. Without the address: it is theirs, and may hold a secret.
+    pub(super) async fn note_notices(&self, what: &str) -> Result<(), ApiError> {
+        let entry = self.entry_of(&self.signed()?.user, Action::NoticesChanged).detail(what);
+        self.site.audit.note(entry).await;
+        Ok(())
+    }
+
+    /// The same where the visitor gets something for it.
+    pub(super) async fn record_notices(&self, what: &str) -> Result<(), ApiError> {
+        self.record(self.entry_of(&self.signed()?.user, Action::NoticesChanged).detail(what)).await
+    }
+
+    /// The visitor hid the notifications of a runtime, or shows them.
+    pub(super) async fn note_hidden(&self, access: &Access, what: &str) -> Result<(), ApiError> {
+        let entry = self.about(Some(access), &access.runtime.id, Action::NoticesChanged)?;
+        self.site.audit.note(entry.detail(what)).await;
         Ok(())
     }
 

@@ -66,6 +66,9 @@ fn providers(page: &mut String, config: &Config) -> fmt::Result {
         if let Some(ca) = &provider.ca {
             write!(page, ", also trusting {}", ca.file.display())?;
         }
+        if let Some(per_second) = provider.checks_per_second {
+            write!(page, ", at most {per_second} checks per second")?;
+        }
         writeln!(page)?;
     }
     Ok(())

@@ -3,7 +3,7 @@
 use std::{
     borrow::Cow,
     cell::RefCell,
-    ops::Range,
+    ops::{Range, RangeInclusive},
     path::{Path, PathBuf},
 };
 
@@ -186,6 +186,21 @@ impl<'a> Section<'a> {
             return None;
         };
         Some(values.iter().filter_map(|value| self.field(key, value)).collect())
+    }
+
+    /// A whole number that may be left out: `Some(None)` if it is, `None` if it is no such number (which is noted).
+    pub(super) fn number(&self, key: &str, range: RangeInclusive<u32>) -> Option<Option<u32>> {
+        let Some(value) = self.table.get(key) else { return Some(None) };
+        let number = match value.get_ref() {
+            DeValue::Integer(number) => u32::from_str_radix(number.as_str(), number.radix()).ok(),
+            _ => None,
+        };
+        let number = number.filter(|number| range.contains(number));
+        if number.is_none() {
+            let (least, most) = range.into_inner();
+            self.wrong_type(key, value, &format!("a whole number from {least} to {most}"));
+        }
+        number.map(Some)
     }
 
     /// `[key]`

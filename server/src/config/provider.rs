@@ -1,6 +1,6 @@
 //! `[[provider]]` and `[[oauth_app]]`.
 
-use std::{collections::HashMap, path::PathBuf};
+use std::{collections::HashMap, ops::RangeInclusive, path::PathBuf};
 
 use url::Url;
 
@@ -18,10 +18,13 @@ use crate::{
     },
 };
 
-pub(super) const PROVIDER_KEYS: &[&str] = &["id", "kind", "name", "base_url", "api_url", "ca_file", "proxy"];
+pub(super) const PROVIDER_KEYS: &[&str] =
+    &["id", "kind", "name", "base_url", "api_url", "ca_file", "proxy", "checks_per_second"];
 pub(super) const APP_KEYS: &[&str] =
     &["id", "provider", "account", "client_id", "client_secret", "client_secret_file"];
 
+/// One is 3,600 tokens an hour; more than the last, no host of one's own takes.
+const CHECKS_PER_SECOND: RangeInclusive<u32> = 1..=1000;
 /// More certificates than any bundle has.
 const CA_LIMIT: u64 = 4 * 1024 * 1024;
 
@@ -103,6 +106,9 @@ pub struct ProviderSettings {
     pub ca: Option<CaCertificates>,
     /// `proxy`: an HTTP proxy for all requests to this provider. Proxies named by the environment are not used.
     pub proxy: Option<Url>,
+    /// `checks_per_second`: how much is asked there in the background at most, by all Gitward's processes together; 40
+    /// without it. Providers on one host share the least of theirs.
+    pub checks_per_second: Option<u32>,
 }
 
 /// Certificates of a private authority.
@@ -179,6 +185,7 @@ fn provider(section: &Section<'_>, known: &mut Known<Option<ProviderKind>>) -> O
         .and_then(|field| field.parse(address::provider_url));
     let api_url = name::optional(section, "api_url", address::provider_url);
     let proxy = name::optional(section, "proxy", address::proxy);
+    let checks_per_second = section.number("checks_per_second", CHECKS_PER_SECOND);
     let ca = ca(section);
     Some(ProviderSettings {
         id: ProviderId(id?),
@@ -188,6 +195,7 @@ fn provider(section: &Section<'_>, known: &mut Known<Option<ProviderKind>>) -> O
         api_url: api_url?,
         ca: ca?,
         proxy: proxy?,
+        checks_per_second: checks_per_second?,
     })
 }
 

@@ -114,6 +114,7 @@ fn everything_can_be_said() {
         base_url = "https://git.example.com/"
         api_url = "https://git.example.com/api/v3/"
         proxy = "http://proxy.example.com:3128"
+        checks_per_second = 5
         [[oauth_app]]
         id = "work-app"
         provider = "work"
@@ -149,6 +150,8 @@ fn everything_can_be_said() {
     assert_eq!(provider.base_url.as_str(), "https://git.example.com/");
     assert_eq!(provider.api_url.as_ref().map(Url::as_str), Some("https://git.example.com/api/v3"));
     assert_eq!(provider.proxy.as_ref().map(Url::as_str), Some("http://proxy.example.com:3128/"));
+
+    assert_eq!(provider.checks_per_second, Some(5));
 
     let app = &config.apps()[0];
     assert_eq!(app.account, Some("acme".into()));

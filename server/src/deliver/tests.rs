@@ -80,7 +80,7 @@ impl House {
         let store = Arc::new(SqliteStore::open(&folder.path().join("test.sqlite3")).await.unwrap());
         let clock = TestClock::new();
         let entropy = TestEntropy::new(7);
-        let root = RootKey::load_or_create(&folder.path().join("gitward.key"), false, &entropy).unwrap();
+        let root = RootKey::load_or_create(folder.path().join("gitward.key"), false, &entropy).unwrap();
         let keys = Arc::new(KeyRing::open(&root, store.as_ref(), &clock, &entropy).await.unwrap());
         people(&store, plan.account_name.unwrap_or("Acme"), clock.now()).await;
         let (settings, courier) = super::put_together(Parts {
@@ -200,6 +200,7 @@ async fn people(store: &SqliteStore, account_name: &str, now: Timestamp) {
                 noted_end: None,
                 renew_at: None,
                 secret_ends_at: None,
+                renewal_lost_at: None,
                 standing: Standing::good(now, Evidence::new("GET /user", "200")),
                 due_at: None,
                 created_at: now,
@@ -207,7 +208,7 @@ async fn people(store: &SqliteStore, account_name: &str, now: Timestamp) {
             sealed: Sealed(b"ghp_canary_of_a_token".to_vec()),
         };
         let runtimes = [(format!("acme.{key}").as_str().into(), None)];
-        assert!(store.keep(&new, &runtimes, now).await.unwrap().is_some());
+        assert!(store.keep(&new, &runtimes, None, now).await.unwrap().is_some());
     }
 }
 

@@ -109,7 +109,7 @@ async fn a_token_that_dies_is_told_once_and_so_is_its_recovery() {
     world.host.kill(&token(0, 1));
     pass(&world, &herald, HOUR * 30, MINUTE * 5).await;
     let dead = one("u0", "a0.r1", Kind::Invalid);
-    assert_eq!(told(&world).await, [dead.clone()]);
+    assert_eq!(told(&world).await, std::slice::from_ref(&dead));
     world.host.revive(&token(0, 1));
     pass(&world, &herald, DAY, MINUTE * 5).await;
     assert_eq!(told(&world).await, [dead, one("u0", "a0.r1", Kind::Recovered)]);
@@ -302,12 +302,12 @@ async fn shared() -> (World, Vec<Credential>) {
         let of = |other: usize| (runtime(0, other), None);
         let all: Vec<(RuntimeId, Option<Push>)> = (first..first + EACH).map(of).collect();
         let credential = world.credential(0, first).await;
-        let served = world.store.assign(&user(0), &credential.id, &all, world.clock.now()).await;
+        let served = world.store.assign(&user(0), &credential.id, &all, None, world.clock.now()).await;
         // Those that have one of their own are asked about first.
         assert_eq!(served.unwrap().unwrap().len(), 1);
         for one in &all[1..] {
             let one = std::slice::from_ref(one);
-            let taken = world.store.assign(&user(0), &credential.id, one, world.clock.now()).await;
+            let taken = world.store.assign(&user(0), &credential.id, one, None, world.clock.now()).await;
             assert_eq!(taken.unwrap().unwrap().len(), 1);
         }
         credentials.push(credential);
@@ -440,7 +440,7 @@ async fn what_is_replaced_while_it_is_looked_at_is_looked_at_again() {
     let mut new = NewCredential { credential: old.credential, sealed: old.sealed };
     new.credential.id = "new".into();
     new.credential.standing.invalid = false;
-    assert!(store.keep(&new, &[(runtime(0, 0), None)], now).await.unwrap().is_some());
+    assert!(store.keep(&new, &[(runtime(0, 0), None)], None, now).await.unwrap().is_some());
     assert_eq!(store.tell(&looks, now).await.unwrap(), [false]);
     herald.round().await.unwrap();
     assert_eq!(told(&world).await, [], "its user has replaced it already");
@@ -452,7 +452,7 @@ async fn two_runtimes_of_one_token_are_two_notices() {
     let world = World::of(&[2]).await;
     let store = &world.store;
     let (first, now) = (world.credential(0, 0).await.id, world.clock.now());
-    assert!(store.assign(&user(0), &first, &[(runtime(0, 1), None)], now).await.unwrap().is_some());
+    assert!(store.assign(&user(0), &first, &[(runtime(0, 1), None)], None, now).await.unwrap().is_some());
     let herald = settle(&world).await;
     record(&world, 0, 0, |credential| credential.standing.invalid = true).await;
     herald.round().await.unwrap();
@@ -488,12 +488,14 @@ async fn whatever_the_user_does_is_in_the_timeline_and_no_notice() {
     let old = store.sealed(&CredentialId(token(0, 1))).await.unwrap().unwrap();
     let mut new = NewCredential { credential: old.credential, sealed: old.sealed };
     new.credential.id = "new".into();
-    assert!(store.keep(&new, &[(runtime(0, 0), Some(Push::Denied))], now).await.unwrap().is_some());
+    assert!(store.keep(&new, &[(runtime(0, 0), Some(Push::Denied))], None, now).await.unwrap().is_some());
     herald.round().await.unwrap();
-    assert!(store.assign(&user(0), &"new".into(), &[(runtime(0, 1), None)], now).await.unwrap().is_some());
+    assert!(
+        store.assign(&user(0), &"new".into(), &[(runtime(0, 1), None)], None, now).await.unwrap().is_some()
+    );
     herald.round().await.unwrap();
     for number in [0, 1] {
-        store.delete(&user(0), &runtime(0, number), now).await.unwrap().unwrap();
+        store.delete(&user(0), &runtime(0, number), None, now).await.unwrap().unwrap();
         herald.round().await.unwrap();
     }
     assert_eq!(told(&world).await, told_before);
@@ -536,7 +538,7 @@ async fn everything_that_happens_is_in_the_timeline_with_its_evidence_and_no_sec
     other.credential.owner.login = "monalisa".into();
     assert!(store.propose(&other, &runtime(0, 0), now).await.unwrap());
     herald.round().await.unwrap();
-    assert!(store.settle(&user(0), &runtime(0, 0), true, now).await.unwrap());
+    assert!(store.settle(&user(0), &runtime(0, 0), true, None, now).await.unwrap());
     herald.round().await.unwrap();
     let mut renewed = other.clone();
     for _ in 0..3 {
@@ -544,7 +546,7 @@ async fn everything_that_happens_is_in_the_timeline_with_its_evidence_and_no_sec
         assert!(store.renew(&renewed).await.unwrap());
         herald.round().await.unwrap();
     }
-    assert!(store.delete(&user(0), &runtime(0, 0), now).await.unwrap().is_some());
+    assert!(store.delete(&user(0), &runtime(0, 0), None, now).await.unwrap().is_some());
     let timeline = store.timeline(&user(0), &runtime(0, 0), None, 99).await.unwrap();
     let kinds: Vec<Kind> = timeline.iter().rev().map(|event| event.kind).collect();
     assert_eq!(

@@ -302,6 +302,17 @@ impl Provider for Bitbucket {
     fn oauth_scopes(&self, needed: &ScopeSet) -> ScopeSet {
         scopes::of_apps(needed)
     }
+
+    /// It has no way to end a token from outside (<https://jira.atlassian.com/browse/BCLOUD-23192>). Access tokens of
+    /// repositories, projects and workspaces end on a page of those, which is not known here.
+    fn revocation_page(&self, method: Method, kind: &str) -> Url {
+        let api_token = Kind::parse(kind).is_some_and(Kind::is_api_token);
+        match method {
+            Method::Oauth2 => below(&self.place.base, ["account", "settings", "app-authorizations"]),
+            Method::Token if api_token => below(&self.account, ["manage-profile", "security", "api-tokens"]),
+            Method::Token => self.place.base.clone(),
+        }
+    }
 }
 
 /// What a token is, and how it is shown: what once was found out is not tried again.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use http::{HeaderValue, Method as Verb, StatusCode, header::ACCEPT};
 use oauth2::AuthType;
+use url::Url;
 
 use self::answer::{Told, User, WhoAmI};
 use super::{
@@ -257,5 +258,15 @@ impl Provider for BitbucketDataCenter {
 
     fn oauth_scopes(&self, needed: &ScopeSet) -> ScopeSet {
         scopes::to_ask_for(needed)
+    }
+
+    /// No way to end a token by itself is documented: the list of a user's tokens, which tells the number that it takes,
+    /// is open to people who signed in.
+    fn revocation_page(&self, method: Method, _: &str) -> Url {
+        let path: &[&str] = match method {
+            Method::Token => &["plugins", "servlet", "access-tokens", "manage"],
+            Method::Oauth2 => &["plugins", "servlet", "oauth", "users", "access-tokens"],
+        };
+        below(&self.place.base, path.iter().copied())
     }
 }

@@ -17,7 +17,7 @@ use std::{
 use async_trait::async_trait;
 use http::{HeaderValue, Method as Verb, StatusCode, header::CONTENT_TYPE};
 use oauth2::AuthType;
-use url::form_urlencoded;
+use url::{Url, form_urlencoded};
 
 use self::answer::{About, Account, Introspection, Itself};
 use super::{
@@ -29,6 +29,7 @@ use super::{
     http::{OriginError, Question, Reply},
     place::Place,
     repository::RepositoryForm,
+    revoke::{Revoke, RevokeError, Revoked},
     shape::Family,
 };
 use crate::{
@@ -328,6 +329,29 @@ impl Provider for Gitea {
             None => self.granted(app, &grant.access).await,
         };
         Ok(Grant { scopes, ..grant })
+    }
+
+    /// Access tokens, where the version has a page for it; grants in none.
+    fn can_revoke(&self, _: Method, kind: &str) -> bool {
+        kind == Kind::AccessToken.word()
+            && self.place.now().seconds() >= self.tells_nothing_until.load(Ordering::Relaxed)
+    }
+
+    /// Tokens and apps are on one page.
+    fn revocation_page(&self, _: Method, _: &str) -> Url {
+        below(&self.place.base, ["user", "settings", "applications"])
+    }
+
+    /// A token may end itself in newer versions (<https://github.com/go-gitea/gitea/pull/37995>).
+    async fn revoke(&self, what: &Revoke<'_>) -> Result<Revoked, RevokeError> {
+        const LABEL: &str = "DELETE /api/v1/token";
+        if what.presented.method == Method::Oauth2 {
+            return Err(RevokeError::no_way());
+        }
+        let question = self.place.request(Verb::DELETE, ["token"], LABEL);
+        let auth = self.doors(&what.presented).api;
+        let reply = self.place.ask(question, &auth, what.presented.token).await?;
+        answer::ended(LABEL, &reply, self.has_told.load(Ordering::Relaxed), self.place.now())
     }
 }
 

@@ -5,19 +5,22 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::ACCEPT};
+use http::{HeaderMap, HeaderName, HeaderValue, Method as Verb, StatusCode, header::ACCEPT};
 use oauth2::AuthType;
+use serde_json::json;
 use url::Url;
 
 use self::answer::Sso;
 use super::{
-    Age, Auth, Doors, Guide, Identity, OauthEndpoints, Presented, Provider, ProviderError, Settings,
+    Age, Auth, Doors, Guide, Identity, OauthApp, OauthEndpoints, Presented, Provider, ProviderError,
+    Settings,
     address::below,
     git::Advertisement,
     grant::Dialect,
     http::{OriginError, Reply},
     place::Place,
     repository::RepositoryForm,
+    revoke::{Revoke, RevokeError, Revoked},
     shape::Family,
 };
 use crate::{
@@ -80,8 +83,9 @@ const DIALECT: Dialect = Dialect {
 /// GitHub at one address.
 pub struct GitHub {
     place: Place,
-    /// Its page for fine-grained tokens takes what is needed from the address. Enterprise Server's does not.
-    prefills_fine_grained: bool,
+    /// Not Enterprise Server: its page for fine-grained tokens takes what is needed from the address, and it takes
+    /// tokens back from whoever has them.
+    is_dot_com: bool,
     fresh_token_pauses: &'static [Duration],
 }
 
@@ -140,7 +144,7 @@ impl GitHub {
         let place = Place::new(settings, edition.name(), api)?;
         Ok(Self {
             // A host that has its API somewhere else than Enterprise Server is like github.com.
-            prefills_fine_grained: !place.api.path().trim_end_matches('/').ends_with("/api/v3"),
+            is_dot_com: !place.api.path().trim_end_matches('/').ends_with("/api/v3"),
             place,
             fresh_token_pauses: &FRESH_TOKEN_PAUSES,
         })
@@ -308,12 +312,78 @@ impl Provider for GitHub {
             issuer: below(&self.place.base, ["login", "oauth"]).into(),
         }
     }
+
+    fn can_revoke(&self, method: Method, kind: &str) -> bool {
+        let leaked = Kind::ALL.into_iter().any(|known| known.word() == kind && known.is_taken_back());
+        method == Method::Oauth2 || (self.is_dot_com && leaked)
+    }
+
+    fn revocation_page(&self, method: Method, kind: &str) -> Url {
+        let path: &[&str] = match method {
+            Method::Oauth2 if kind == Kind::GithubApp.word() => &["settings", "apps", "authorizations"],
+            Method::Oauth2 => &["settings", "applications"],
+            Method::Token if kind == Kind::FineGrained.word() => &["settings", "personal-access-tokens"],
+            Method::Token => &["settings", "tokens"],
+        };
+        below(&self.place.base, path.iter().copied())
+    }
+
+    /// A grant ends by the app's own word, a pasted token as one that has leaked: whoever has it may give it back, on
+    /// github.com, and its owner gets a mail
+    /// (<https://docs.github.com/en/rest/apps/oauth-applications>, <https://docs.github.com/en/rest/credentials/revoke>).
+    async fn revoke(&self, what: &Revoke<'_>) -> Result<Revoked, RevokeError> {
+        match (what.presented.method, what.app) {
+            (Method::Oauth2, Some(app)) => match self.end_grant(app, what).await {
+                // That access token is over; what renews it may not be.
+                Ok(Revoked::Before) if what.refresh.is_some() => self.give_back(what).await,
+                ended => ended,
+            },
+            (Method::Oauth2, None) if !self.is_dot_com => Err(RevokeError::no_app()),
+            _ => self.give_back(what).await,
+        }
+    }
+}
+
+impl GitHub {
+    /// `DELETE …/grant` ends all that the account ever granted to the app, `DELETE …/token` one token.
+    async fn end_grant(&self, app: &OauthApp, what: &Revoke<'_>) -> Result<Revoked, RevokeError> {
+        let (door, label) = if what.whole_grant {
+            ("grant", "DELETE /applications/{client_id}/grant")
+        } else {
+            ("token", "DELETE /applications/{client_id}/token")
+        };
+        let question = self
+            .place
+            .request(Verb::DELETE, ["applications", &app.client_id, door], label)
+            .headers(HeaderMap::from_iter([(ACCEPT, API_MEDIA_TYPE), API_VERSION]))
+            .json(&json!({ "access_token": what.presented.token.expose() }));
+        let auth = Auth::Basic { user_name: app.client_id.clone() };
+        let reply = self.place.ask(question, &auth, &app.client_secret).await?;
+        answer::ended(label, &reply, self.place.now())
+    }
+
+    /// Sent without credentials: with them it is refused.
+    async fn give_back(&self, what: &Revoke<'_>) -> Result<Revoked, RevokeError> {
+        const LABEL: &str = "POST /credentials/revoke";
+        if !self.is_dot_com {
+            return Err(RevokeError::no_way());
+        }
+        let secrets: Vec<&str> =
+            [Some(what.presented.token), what.refresh].into_iter().flatten().map(Secret::expose).collect();
+        let question = self
+            .place
+            .request(Verb::POST, ["credentials", "revoke"], LABEL)
+            .headers(HeaderMap::from_iter([(ACCEPT, API_MEDIA_TYPE), API_VERSION]))
+            .json(&json!({ "credentials": secrets }));
+        let reply = self.place.ask_openly(question).await?;
+        answer::given_back(LABEL, &reply, self.place.now())
+    }
 }
 
 impl GitHub {
     /// Contents: read and write. The repositories cannot be filled in, only their owner.
     fn fine_grained_link(&self, repository: Option<&str>, note: &str) -> Option<Url> {
-        if !self.prefills_fine_grained {
+        if !self.is_dot_com {
             return None;
         }
         let name: String = note.chars().take(FINE_GRAINED_NAME).collect();
@@ -369,6 +439,11 @@ impl Kind {
     /// Whether an empty list of scopes means that it has none. Of other kinds it means that they are not shown.
     fn has_scopes(self) -> bool {
         matches!(self, Self::Classic | Self::OauthApp | Self::Legacy)
+    }
+
+    /// Whether GitHub takes such tokens back from whoever has them. It tells them by their prefix.
+    fn is_taken_back(self) -> bool {
+        !matches!(self, Self::Legacy | Self::Other)
     }
 
     fn word(self) -> &'static str {

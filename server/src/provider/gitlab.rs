@@ -10,17 +10,19 @@ use std::time::Duration;
 use async_trait::async_trait;
 use http::{Method as Verb, StatusCode};
 use oauth2::AuthType;
+use url::Url;
 
 use self::answer::{GrantInfo, Said, TokenInfo, User};
 use super::{
-    Age, Auth, Doors, Guide, Identity, OauthEndpoints, Presented, Provider, ProviderError, Settings, Shape,
-    TokenExpiry,
+    Age, Auth, Doors, Guide, Identity, OauthApp, OauthEndpoints, Presented, Provider, ProviderError,
+    Settings, Shape, TokenExpiry,
     address::below,
     git::Advertisement,
     grant::Dialect,
     http::{OriginError, Question, Reply},
     place::Place,
     repository::RepositoryForm,
+    revoke::{Revoke, RevokeError, Revoked},
     shape::Family,
 };
 use crate::{
@@ -402,6 +404,71 @@ impl Provider for GitLab {
             token: self.place.token_url(&DIALECT),
             issuer: self.place.own_issuer(),
         }
+    }
+
+    /// A token of OAuth2 that was pasted ends only by the app that got it, which is not ours.
+    fn can_revoke(&self, method: Method, kind: &str) -> bool {
+        method == Method::Oauth2 || kind != Kind::Oauth.word()
+    }
+
+    fn revocation_page(&self, method: Method, kind: &str) -> Url {
+        let page = match method {
+            Method::Token if kind != Kind::Oauth.word() => "personal_access_tokens",
+            _ => "applications",
+        };
+        below(&self.place.base, ["-", "user_settings", page])
+    }
+
+    async fn revoke(&self, what: &Revoke<'_>) -> Result<Revoked, RevokeError> {
+        match (what.presented.method, what.app) {
+            (Method::Token, _) => self.end_token(what).await,
+            (Method::Oauth2, Some(app)) => self.end_grant(app, what).await,
+            (Method::Oauth2, None) => Err(RevokeError::no_app()),
+        }
+    }
+}
+
+impl GitLab {
+    /// A token may end itself, whatever its scopes
+    /// (<https://docs.gitlab.com/api/personal_access_tokens/#revoke-a-personal-access-token>).
+    async fn end_token(&self, what: &Revoke<'_>) -> Result<Revoked, RevokeError> {
+        const LABEL: &str = "DELETE /personal_access_tokens/self";
+        let question = self.place.request(Verb::DELETE, ["personal_access_tokens", "self"], LABEL);
+        let auth = self.doors(&what.presented).api;
+        let reply = self.place.ask(question, &auth, what.presented.token).await?;
+        if reply.status == StatusCode::NO_CONTENT {
+            return Ok(Revoked::Now);
+        }
+        let evidence = |answer: &str| Evidence::new(LABEL, answer);
+        Err(match answer::said(&reply, self.place.now()) {
+            Said::Refused(_) | Said::Ended => return Ok(Revoked::Before),
+            Said::Later { until, answer } => RevokeError::RateLimited { until, evidence: evidence(&answer) },
+            Said::Narrow { .. } => RevokeError::Cannot(evidence("403, it may not end itself")),
+            Said::OfOauth => RevokeError::Cannot(evidence("400, a token of OAuth2")),
+            Said::NoDoor => RevokeError::Cannot(evidence("404")),
+            Said::Blocked { answer, .. } | Said::Nothing(answer) => {
+                RevokeError::Unreachable(evidence(&answer))
+            }
+        })
+    }
+
+    /// RFC 7009, at <https://docs.gitlab.com/api/oauth2/#revoke-a-token>: one of the pair takes the other with it, and one
+    /// that it does not know it says to have ended.
+    async fn end_grant(&self, app: &OauthApp, what: &Revoke<'_>) -> Result<Revoked, RevokeError> {
+        const LABEL: &str = "POST /oauth/revoke";
+        let (token, hint) = match what.refresh {
+            Some(refresh) => (refresh, "refresh_token"),
+            None => (what.presented.token, "access_token"),
+        };
+        let url = below(&self.place.base, ["oauth", "revoke"]);
+        let question = Question::new(Verb::POST, url, LABEL).form(&[
+            ("client_id", &app.client_id),
+            ("client_secret", app.client_secret.expose()),
+            ("token", token.expose()),
+            ("token_type_hint", hint),
+        ]);
+        let reply = self.place.ask_openly(question).await?;
+        answer::ended(LABEL, &reply, self.place.now())
     }
 }
 

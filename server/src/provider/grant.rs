@@ -162,7 +162,17 @@ impl Dialect {
     }
 
     fn senseless(&self) -> GrantError {
-        GrantError::Unreachable(self.evidence("a page that is no JSON, or holds no token"))
+        GrantError::Lost(self.evidence("a page that is no JSON, or holds no token"))
+    }
+
+    /// A status that says nothing about what was asked. What stands in front of the provider may have passed it on all
+    /// the same: gateways answer 502 and 504 for what was done behind them.
+    fn not_answered(&self, status: StatusCode) -> GrantError {
+        let evidence = self.evidence(status.as_str());
+        match status.is_success() || status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT {
+            true => GrantError::Lost(evidence),
+            false => GrantError::Unreachable(evidence),
+        }
     }
 
     /// What an OAuth2 error means. Those that are not known to be lasting are taken for passing.
@@ -181,14 +191,20 @@ impl Dialect {
     pub(super) fn normalise(&self, reply: &Reply) -> Result<HttpResponse, GrantError> {
         // 403 and 5xx come from what stands in front of the provider, whatever they hold.
         if !matches!(reply.status, StatusCode::OK | StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED) {
-            return Err(GrantError::Unreachable(self.evidence(reply.status.as_str())));
+            return Err(self.not_answered(reply.status));
         }
-        let fields = fields(reply).ok_or_else(|| self.senseless())?;
+        let Some(fields) = fields(reply) else {
+            return Err(if reply.status == StatusCode::OK {
+                self.senseless()
+            } else {
+                self.not_answered(reply.status)
+            });
+        };
         if let Some(Value::String(code)) = fields.get("error") {
             return self.respond(StatusCode::BAD_REQUEST, &json!({ "error": code }));
         }
         if reply.status != StatusCode::OK {
-            return Err(GrantError::Unreachable(self.evidence(reply.status.as_str())));
+            return Err(self.not_answered(reply.status));
         }
         let token = |name| token(&fields, name).ok_or_else(|| self.senseless());
         let access = token("access_token")?.ok_or_else(|| self.senseless())?;
@@ -199,7 +215,7 @@ impl Dialect {
             other => other.is_none_or(Value::is_null),
         };
         if !is_bearer {
-            return Err(GrantError::Unreachable(self.evidence("a token of an unknown type")));
+            return Err(GrantError::Lost(self.evidence("a token of an unknown type")));
         }
         let life = seconds(&fields, "expires_in");
         // The pair is there: better kept with the life that is documented than lost.
@@ -251,11 +267,13 @@ impl TokenDoor<'_> {
         let (parts, body) = request.into_parts();
         let question =
             Question::new(Verb::POST, self.url.clone(), self.dialect.label).headers(parts.headers).body(body);
-        let reply = self
-            .gate
-            .send(question)
-            .await
-            .map_err(|fault| Fault(GrantError::Unreachable(fault.evidence(self.dialect.label))))?;
+        let reply = self.gate.send(question).await.map_err(|fault| {
+            let evidence = fault.evidence(self.dialect.label);
+            Fault(match fault.was_sent() {
+                true => GrantError::Lost(evidence),
+                false => GrantError::Unreachable(evidence),
+            })
+        })?;
         if let Some(limit) = (self.dialect.limit)(&reply, self.clock.now()) {
             let evidence = self.dialect.evidence(reply.status.as_str());
             return Err(Fault(GrantError::RateLimited { until: limit.until, evidence }));

@@ -9,7 +9,7 @@ use std::{error::Error, fmt, io, net::IpAddr, sync::Arc, time::Duration};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
-    header::{ACCEPT, AUTHORIZATION},
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE},
 };
 use serde::de::DeserializeOwned;
 use url::{Host, Url};
@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 pub(crate) use self::address::Lookup;
 use self::address::{Forbidden, Guard, SystemLookup, Unknown};
-use super::Auth;
+use super::{Auth, time::TheirClock};
 use crate::{credential::Evidence, scope::ScopeSet, secret::Secret};
 
 pub mod address;
@@ -102,6 +102,7 @@ pub struct Outgoing {
     timeout: Duration,
     body_limit: usize,
     public_only: bool,
+    their_clock: Option<Arc<TheirClock>>,
 }
 
 impl Outgoing {
@@ -148,7 +149,15 @@ impl Outgoing {
             timeout: settings.timeout,
             body_limit: settings.body_limit,
             public_only: settings.public_only,
+            their_clock: None,
         })
+    }
+
+    /// Notes what time it is there.
+    #[must_use]
+    pub fn noting(mut self, their_clock: Arc<TheirClock>) -> Self {
+        self.their_clock = Some(their_clock);
+        self
     }
 
     /// The gate to the origin of `base`; a path is allowed and ignored.
@@ -232,6 +241,9 @@ impl Gate {
             .headers(question.headers)
             .body(question.body);
         let mut response = request.send().await.map_err(|error| self.fault(&error))?;
+        if let Some(their_clock) = &self.outgoing.their_clock {
+            their_clock.note(response.headers());
+        }
         let mut reply = Reply {
             status: response.status(),
             headers: std::mem::take(response.headers_mut()),
@@ -283,7 +295,7 @@ impl Gate {
                 next = cause.get_ref().map(|inner| inner as &(dyn Error + 'static)).or(next);
             }
         }
-        Fault::Dropped
+        if error.is_connect() { Fault::Unconnected } else { Fault::Dropped }
     }
 }
 
@@ -333,6 +345,21 @@ impl Question {
     pub fn headers(mut self, headers: HeaderMap) -> Self {
         self.headers.extend(headers);
         self
+    }
+
+    /// With a JSON body.
+    #[must_use]
+    pub fn json(self, value: &serde_json::Value) -> Self {
+        self.header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .body(value.to_string().into_bytes())
+    }
+
+    /// With a form as its body.
+    #[must_use]
+    pub fn form(self, fields: &[(&str, &str)]) -> Self {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
+        self.header(CONTENT_TYPE, kind).body(body.into_bytes())
     }
 
     /// With a body.
@@ -447,6 +474,8 @@ pub enum Fault {
     Address,
     /// Nobody listens.
     Refused,
+    /// No connection, for another reason.
+    Unconnected,
     /// No TLS, or a certificate that is not trusted.
     Trust,
     /// The connection ended early, or was no HTTP.
@@ -460,6 +489,21 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Whether the question may have arrived.
+    pub const fn was_sent(self) -> bool {
+        match self {
+            Self::Silence(_) | Self::Dropped | Self::TooLarge(_) => true,
+            Self::NoConnection(_)
+            | Self::Name
+            | Self::Address
+            | Self::Refused
+            | Self::Unconnected
+            | Self::Trust
+            | Self::Elsewhere
+            | Self::Unfit => false,
+        }
+    }
+
     /// As evidence.
     pub fn evidence(self, label: impl Into<String>) -> Evidence {
         Evidence::new(label, self.to_string())
@@ -474,6 +518,7 @@ impl fmt::Display for Fault {
             Self::Name => f.write_str("no address for the host's name"),
             Self::Address => f.write_str("the host's address is one that is never connected to"),
             Self::Refused => f.write_str("connection refused"),
+            Self::Unconnected => f.write_str("no connection"),
             Self::Trust => f.write_str("no connection that can be trusted"),
             Self::Dropped => f.write_str("connection lost"),
             Self::TooLarge(limit) => write!(f, "more than {} KiB", limit / 1024),

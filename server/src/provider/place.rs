@@ -11,6 +11,7 @@ use super::{
     git::{self, Advertisement},
     grant::{Dialect, TokenDoor},
     http::{Gate, OriginError, Question, Reply},
+    time::TheirClock,
 };
 use crate::{
     clock::{Clock, Timestamp},
@@ -33,6 +34,7 @@ pub struct Place {
     web_gate: Gate,
     api_gate: Gate,
     clock: Arc<dyn Clock>,
+    their_clock: Arc<TheirClock>,
 }
 
 impl Place {
@@ -42,21 +44,34 @@ impl Place {
     /// If credentials must not go to one of the addresses.
     pub fn new(settings: Settings, default_name: &str, api: Url) -> Result<Self, OriginError> {
         let api = settings.api_url.unwrap_or(api);
+        let their_clock = Arc::new(TheirClock::new(Arc::clone(&settings.clock)));
+        let http = settings.http.noting(Arc::clone(&their_clock));
         Ok(Self {
             id: settings.id,
             name: settings.name.unwrap_or_else(|| default_name.to_owned()),
-            web_gate: settings.http.gate(&settings.base_url)?,
-            api_gate: settings.http.gate(&api)?,
+            web_gate: http.gate(&settings.base_url)?,
+            api_gate: http.gate(&api)?,
             base: settings.base_url,
             api,
             redirect_uri: settings.redirect_uri,
             clock: settings.clock,
+            their_clock,
         })
     }
 
     /// The time.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// What time it is there when it is `now` here: the same, unless the clocks differ by minutes.
+    pub fn there(&self, now: Timestamp) -> Timestamp {
+        self.their_clock.at(now)
+    }
+
+    /// Whether an end has come: here and there, because a token that works must not be called over.
+    pub fn is_over(&self, end: Timestamp, now: Timestamp) -> bool {
+        end <= now && end <= self.there(now)
     }
 
     /// All origins that get to see credentials.
@@ -66,7 +81,17 @@ impl Place {
 
     /// A question to the API.
     pub fn question<'a>(&self, path: impl IntoIterator<Item = &'a str>, label: &'static str) -> Question {
-        Question::new(Method::GET, below(&self.api, path), label)
+        self.request(Method::GET, path, label)
+    }
+
+    /// The same with another verb.
+    pub fn request<'a>(
+        &self,
+        verb: Method,
+        path: impl IntoIterator<Item = &'a str>,
+        label: &'static str,
+    ) -> Question {
+        Question::new(verb, below(&self.api, path), label)
     }
 
     /// Asks the API or a page with a secret, which is shown as `auth` says.
@@ -83,6 +108,16 @@ impl Place {
         let label = question.label();
         let reply = gate.send(question.auth(auth, secret)).await;
         reply.map_err(|fault| ProviderError::Unreachable(fault.evidence(label)))
+    }
+
+    /// Asks the API or a page without showing anything in a header.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub async fn ask_openly(&self, question: Question) -> Result<Reply, ProviderError> {
+        let gate = if self.api_gate.leads_to(&question) { &self.api_gate } else { &self.web_gate };
+        let label = question.label();
+        gate.send(question).await.map_err(|fault| ProviderError::Unreachable(fault.evidence(label)))
     }
 
     /// Asks Git whether a token may push. `path` leads to the repository, without `.git`.

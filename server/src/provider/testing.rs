@@ -16,6 +16,7 @@ use super::{
         HttpSettings, Outgoing,
         tests::{BadDoor, BadServer, Misdeed},
     },
+    revoke::{Revoke, RevokeError, Revoked},
 };
 use crate::{
     clock::{Clock, TestClock, Timestamp},
@@ -135,7 +136,7 @@ impl From<Result<Grant, GrantError>> for Word {
             Err(GrantError::Refused(_)) => Self::Refused,
             Err(GrantError::AppRefused(_)) => Self::AppRefused,
             Err(GrantError::RateLimited { .. }) => Self::Limited,
-            Err(GrantError::Unreachable(_)) => Self::Unreachable,
+            Err(GrantError::Unreachable(_) | GrantError::Lost(_)) => Self::Unreachable,
         }
     }
 }
@@ -541,6 +542,88 @@ pub async fn endure_further<P: Provider>(
     assert!(wrong.is_empty(), "{} of {cells} cells:\n{}", wrong.len(), wrong.join("\n"));
     assert_eq!(elsewhere.connections.load(Ordering::SeqCst), 0, "redirects that were followed");
     cells
+}
+
+/// What came of asking a provider to end a token.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Fate {
+    Revoked,
+    Unknown,
+    Cannot,
+    Limited,
+    Unreachable,
+}
+
+impl From<Result<Revoked, RevokeError>> for Fate {
+    fn from(outcome: Result<Revoked, RevokeError>) -> Self {
+        match outcome {
+            Ok(Revoked::Now) => Self::Revoked,
+            Ok(Revoked::Before) => Self::Unknown,
+            Err(RevokeError::Cannot(_)) => Self::Cannot,
+            Err(RevokeError::RateLimited { .. }) => Self::Limited,
+            Err(RevokeError::Unreachable(_)) => Self::Unreachable,
+        }
+    }
+}
+
+/// A pasted token, or a grant of [`app`], to be revoked with all that the account granted.
+pub fn to_revoke<'a>(
+    presented: Presented<'a>,
+    refresh: Option<&'a Secret>,
+    app: Option<&'a OauthApp>,
+) -> Revoke<'a> {
+    Revoke { presented, refresh, app, whole_grant: true }
+}
+
+/// Asks to end a token and a grant on every day. A day means that it is tried again, unless `but` has another word for
+/// it, for tokens and for grants: nothing counts as revoked, or as impossible, but by the provider's own word. So does a
+/// secret in an address or a redirect that was followed.
+pub async fn endure_revocation<P: Provider>(
+    days: impl FnOnce(&str) -> Vec<Day>,
+    samples: &Samples,
+    at: impl Fn(&str, &Outgoing) -> P,
+    but: &[(&str, Fate, Fate)],
+) {
+    let elsewhere = BadServer::start(Misdeed::HangUp).await;
+    let (patient, hasty) = (outgoing(), hasty(Duration::from_millis(200)));
+    let app = app();
+    let mut wrong = Vec::new();
+    let mut named = 0;
+    for (name, fault, identity, ..) in days(elsewhere.url.as_str()) {
+        let mock = MockServer::start().await;
+        let mount = async |answer: ResponseTemplate| {
+            Mock::given(any()).respond_with(answer).mount(&mock).await;
+            mock.uri()
+        };
+        let (url, http) = match fault {
+            Fault::Answer(answer) => (mount(answer).await, &patient),
+            Fault::TooLate(answer) => (mount(answer.set_delay(Duration::from_secs(2))).await, &hasty),
+            Fault::Misdeed(misdeed) => {
+                let server = BadServer::start(misdeed).await;
+                (server.url.to_string(), &hasty)
+            }
+        };
+        let provider = at(&url, http);
+        let usual = if identity == Word::Limited { Fate::Limited } else { Fate::Unreachable };
+        let expected = but.iter().find(|(day, ..)| *day == name).map(|(_, token, grant)| (*token, *grant));
+        named += usize::from(expected.is_some());
+        let token = Presented { user_name: samples.user_name, ..pasted(&samples.token) };
+        let grant = granted(&samples.access);
+        let outcomes: (Fate, Fate) = (
+            provider.revoke(&to_revoke(token, None, None)).await.into(),
+            provider.revoke(&to_revoke(grant, Some(&samples.refresh), Some(&app))).await.into(),
+        );
+        if outcomes != expected.unwrap_or((usual, usual)) {
+            wrong.push(format!("{name}: {outcomes:?}"));
+        }
+        let requests = mock.received_requests().await.unwrap_or_default();
+        if samples.shows_in_an_address(&requests) {
+            wrong.push(format!("{name}: a secret in an address"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(named, but.len(), "days that there are none of");
+    assert_eq!(elsewhere.connections.load(Ordering::SeqCst), 0, "redirects that were followed");
 }
 
 pub fn sent(request: &Request, name: &str) -> String {

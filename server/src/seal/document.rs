@@ -6,7 +6,9 @@ use zeroize::Zeroizing;
 use super::{KeyRing, Place, Purpose, SealError, Sealed};
 use crate::{
     credential::{Credential, Method, Tokens},
+    id::{CredentialId, ProviderId, UserId},
     random::Entropy,
+    revoke::Revocation,
     secret::Secret,
 };
 
@@ -53,22 +55,24 @@ impl KeyRing {
         let longest = 64 + 6 * (written.access.len() + written.refresh.map_or(0, str::len));
         let mut document = Zeroizing::new(Vec::with_capacity(longest));
         serde_json::to_writer(&mut *document, &written).map_err(|_| SealError::Malformed)?;
-        let kind = kind(credential);
-        self.seal(Purpose::Credentials, &place(credential, origin, &kind), &document, entropy)
+        let whose = Whose::from(credential);
+        let kind = whose.kind();
+        self.seal(Purpose::Credentials, &whose.place(origin, &kind), &document, entropy)
     }
 
-    /// Opens a credential's tokens.
+    /// Opens a credential's tokens, also of one that is to be revoked.
     ///
     /// # Errors
     /// As [`KeyRing::unseal`]; [`SealError::Malformed`] also if there is something else inside.
-    pub fn unseal_tokens(
+    pub fn unseal_tokens<'a>(
         &self,
-        credential: &Credential,
+        whose: impl Into<Whose<'a>>,
         origin: &str,
         sealed: &Sealed,
     ) -> Result<Tokens, SealError> {
-        let kind = kind(credential);
-        let document = self.unseal(Purpose::Credentials, &place(credential, origin, &kind), sealed)?;
+        let whose = whose.into();
+        let kind = whose.kind();
+        let document = self.unseal(Purpose::Credentials, &whose.place(origin, &kind), sealed)?;
         let read: Read = serde_json::from_slice(&document).map_err(|_| SealError::Malformed)?;
         if read.v != VERSION {
             return Err(SealError::Malformed);
@@ -77,24 +81,51 @@ impl KeyRing {
     }
 }
 
-/// `token/classic`, `oauth2/user`. The first word is one of ours and has no stroke, so no two kinds look alike.
-fn kind(credential: &Credential) -> String {
-    let method = match credential.method {
-        Method::Token => "token",
-        Method::Oauth2 => "oauth2",
-    };
-    format!("{method}/{}", credential.kind)
+/// What a credential's tokens are sealed to, besides the origin.
+#[derive(Clone, Copy)]
+pub struct Whose<'a> {
+    id: &'a CredentialId,
+    user: &'a UserId,
+    provider: &'a ProviderId,
+    method: Method,
+    kind: &'a str,
+    generation: i64,
 }
 
-fn place<'a>(credential: &'a Credential, origin: &'a str, kind: &'a str) -> Place<'a> {
-    Place {
-        table: "credentials",
-        column: "sealed",
-        row: credential.id.as_str(),
-        owner: credential.user.as_str(),
-        provider: credential.provider.as_str(),
-        origin,
-        kind,
-        generation: credential.generation,
+impl<'a> From<&'a Credential> for Whose<'a> {
+    fn from(credential: &'a Credential) -> Self {
+        let Credential { id, user, provider, method, kind, generation, .. } = credential;
+        Self { id, user, provider, method: *method, kind, generation: *generation }
+    }
+}
+
+impl<'a> From<&'a Revocation> for Whose<'a> {
+    fn from(revocation: &'a Revocation) -> Self {
+        let Revocation { credential, user, provider, method, kind, generation, .. } = revocation;
+        Self { id: credential, user, provider, method: *method, kind, generation: *generation }
+    }
+}
+
+impl<'a> Whose<'a> {
+    /// `token/classic`, `oauth2/user`. The first word is one of ours and has no stroke, so no two kinds look alike.
+    fn kind(self) -> String {
+        let method = match self.method {
+            Method::Token => "token",
+            Method::Oauth2 => "oauth2",
+        };
+        format!("{method}/{}", self.kind)
+    }
+
+    fn place(self, origin: &'a str, kind: &'a str) -> Place<'a> {
+        Place {
+            table: "credentials",
+            column: "sealed",
+            row: self.id.as_str(),
+            owner: self.user.as_str(),
+            provider: self.provider.as_str(),
+            origin,
+            kind,
+            generation: self.generation,
+        }
     }
 }

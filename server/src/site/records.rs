@@ -270,6 +270,7 @@ runtime = [{ name = "production", provider = "github" }]
             user_name: None,
             renew_at: None,
             secret_ends_at: None,
+            renewal_lost_at: None,
             standing: Standing::good(now, Evidence { request: "GET /user".into(), answer: "200".into() }),
             due_at: None,
             created_at: now,
@@ -278,7 +279,9 @@ runtime = [{ name = "production", provider = "github" }]
         let at = origin(&site.registry, &credential.provider);
         let sealed = site.keys.seal_tokens(&credential, &at, &tokens, entropy.as_ref()).unwrap();
         let new = NewCredential { credential, sealed };
-        assert!(site.store.keep(&new, &[("acme.production".into(), None)], now).await.unwrap().is_some());
+        assert!(
+            site.store.keep(&new, &[("acme.production".into(), None)], None, now).await.unwrap().is_some()
+        );
         assert_eq!(site.verify().await.unwrap(), Verified { total: 1, broken: vec![] });
         site.store.close().await;
 

@@ -32,6 +32,7 @@ pub(crate) mod login;
 pub(crate) mod notice;
 pub(crate) mod person;
 pub(crate) mod refresh;
+pub(crate) mod revocation;
 pub(crate) mod runtime;
 pub(crate) mod watch;
 
@@ -133,6 +134,9 @@ macro_rules! suite {
                 a_released_lease_can_be_taken_at_once,
                 releasing_a_lease_that_ran_out_leaves_the_next_holders,
                 renewing_what_was_deleted_brings_nothing_back,
+                an_answer_is_lost_with_a_lease_that_nobody_ended,
+                an_answer_is_lost_when_its_holder_says_so,
+                a_lease_of_a_clock_that_was_ahead_holds_up_nobody,
             ],
             watch: [
                 nothing_is_taken_before_it_is_due_nor_at_another_provider,
@@ -150,6 +154,24 @@ macro_rules! suite {
                 due_times_of_a_clock_that_was_set_back_are_brought_back_once,
                 how_a_host_is_is_kept_by_whoever_read_it_last,
                 an_incident_is_kept_for_ninety_days_after_its_end,
+            ],
+            revocation: [
+                a_deleted_token_that_is_to_be_revoked_is_nothing_else_any_more,
+                without_a_word_nothing_is_left_of_a_deleted_token,
+                what_its_owner_has_to_revoke_is_noted_without_its_secret,
+                a_token_that_still_serves_another_runtime_is_not_revoked,
+                a_replaced_token_is_revoked_when_its_last_runtime_has_the_new_one,
+                fifty_take_a_revocation_at_once_and_one_has_it,
+                two_stores_on_one_database_revoke_nothing_twice,
+                a_lease_to_revoke_ends_by_itself,
+                what_was_put_off_is_due_then_and_only_one_can_be_asked_for,
+                due_times_of_a_clock_that_was_ahead_do_not_count,
+                a_revocation_that_is_over_keeps_no_secret_and_comes_to_an_end_once,
+                a_renewal_that_meets_a_delete_is_revoked_and_resurrects_nothing,
+                a_renewal_that_comes_after_the_revocation_is_revoked_again,
+                a_renewal_that_brings_nothing_holds_no_revocation_up,
+                authorizing_anew_is_told_from_the_grant_that_is_to_go,
+                revocations_are_for_their_user_and_are_forgotten_after_a_week,
             ],
             delivery: [
                 a_notice_makes_a_delivery_for_each_way_its_user_wants,
@@ -335,6 +357,7 @@ pub(crate) fn token(id: &str, user: &str, provider: &str) -> NewCredential {
             user_name: None,
             renew_at: None,
             secret_ends_at: None,
+            renewal_lost_at: None,
             standing: Standing::good(NOW, evidence("200")),
             due_at: None,
             created_at: NOW,
@@ -380,6 +403,7 @@ pub(crate) fn attempt(number: u8, session: u8, user: &str, runtime: &str) -> Log
         oauth_app: "github-app".into(),
         runtime: runtime.into(),
         also: vec!["acme.staging".into()],
+        revoke: number.is_multiple_of(2),
         verifier: Sealed(vec![1, 2, 3, number]),
         begun_at: NOW,
     }
@@ -390,7 +414,7 @@ pub(crate) fn on(runtimes: &[&str]) -> Vec<(RuntimeId, Option<Push>)> {
 }
 
 pub(crate) async fn keep(store: &dyn Store, new: &NewCredential, runtimes: &[&str]) -> bool {
-    store.keep(new, &on(runtimes), NOW).await.expect("an answer").is_some()
+    store.keep(new, &on(runtimes), None, NOW).await.expect("an answer").is_some()
 }
 
 pub(crate) async fn look(store: &dyn Store, user: &str, runtime: &str) -> Access {

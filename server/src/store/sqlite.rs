@@ -35,6 +35,7 @@ mod login;
 mod notice;
 mod person;
 mod refusal;
+mod revocation;
 mod row;
 mod runtime;
 #[cfg(test)]
@@ -136,6 +137,13 @@ impl SqliteStore {
     /// Whether there is a database at `path`.
     pub fn exists(path: &Path) -> bool {
         path.metadata().is_ok_and(|file| file.is_file() && file.len() > 0)
+    }
+
+    /// From now on every write fails, as with a full disk; or no longer.
+    #[cfg(test)]
+    pub(crate) async fn refuse_writes(&self, refuse: bool) {
+        let statement = if refuse { "PRAGMA query_only = ON" } else { "PRAGMA query_only = OFF" };
+        sqlx::query(statement).execute(&self.writer).await.expect("the only connection that writes");
     }
 
     /// A transaction that holds the write lock from the start. Dropped without a commit, it leaves nothing behind.
@@ -268,6 +276,7 @@ async fn writer(path: &Path) -> Result<SqlitePool, sqlx::Error> {
         let opened = pool()
             .max_connections(1)
             .after_connect(|connection, _| Box::pin(prove(connection, WRITER)))
+            .before_acquire(|connection, _| Box::pin(is_free(connection)))
             .connect_with(writing.clone())
             .await;
         match opened {
@@ -311,6 +320,17 @@ fn witness(path: &Path) -> SqlitePool {
         .max_connections(1)
         .after_connect(|connection, _| Box::pin(prove(connection, READER)))
         .connect_lazy_with(options(path).pragma("query_only", "ON"))
+}
+
+/// Whether a connection may be used for the next step. After a step that was dropped it first has to roll back; where
+/// the engine did that by itself, as it may with a full disk, the connection never learns of it, and another one has to
+/// take its place.
+async fn is_free(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    if connection.is_in_transaction() {
+        // Until what was asked of it before is done.
+        connection.ping().await?;
+    }
+    Ok(!connection.is_in_transaction())
 }
 
 fn pool() -> SqlitePoolOptions {

@@ -47,6 +47,10 @@ pub fn next(credential: &Credential, now: Timestamp, entropy: &dyn Entropy) -> O
         // Nobody is asked then either; but a clock that was wrong for a while must not silence it for ever.
         return Some(after(DAY));
     }
+    if standing.invalid && credential.renewal_lost_at.is_some() {
+        // What was used up stays used up; it was tried once more already.
+        return None;
+    }
     if standing.invalid {
         return after_in_vain(standing.in_vain).map(after);
     }

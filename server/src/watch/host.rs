@@ -54,11 +54,16 @@ pub struct Pace {
 impl Default for Pace {
     /// 100,000 credentials are 28 a second, and their next questions begin before the hour is over.
     fn default() -> Self {
-        Self { per_second: 40, burst: 20 }
+        Self::of(40)
     }
 }
 
 impl Pace {
+    /// With half a second's worth at once.
+    pub fn of(per_second: u32) -> Self {
+        Self { per_second, burst: (per_second / 2).max(1) }
+    }
+
     fn each(self) -> Duration {
         Duration::from_secs(1) / self.per_second.max(1)
     }

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::host::{Host, Incident, Pace, Signal, Turn};
+use super::host::{Gate, Host, Incident, Pace, Signal, Turn};
 use crate::{
     clock::{Clock, Timestamp},
     id::CredentialId,
@@ -21,7 +21,8 @@ pub struct Hosts {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-    pace: Pace,
+    /// By host; what is not named has the usual one.
+    paces: HashMap<String, Pace>,
     /// One change at a time in this process; only other processes are in each other's way.
     turn: tokio::sync::Mutex<()>,
     /// Questions that did not wait for the budget, by host; the next ones that do will wait longer. Not worth a write of
@@ -31,8 +32,13 @@ pub struct Hosts {
 
 impl Hosts {
     /// Over these.
-    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, pace: Pace) -> Self {
-        Self { store, clock, entropy, pace, turn: tokio::sync::Mutex::default(), owed: Mutex::default() }
+    pub fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        paces: HashMap<String, Pace>,
+    ) -> Self {
+        Self { store, clock, entropy, paces, turn: tokio::sync::Mutex::default(), owed: Mutex::default() }
     }
 
     /// Until when a host said that it wants to be left alone.
@@ -43,6 +49,14 @@ impl Hosts {
         Ok(self.store.host(host).await?.0.limited(self.clock.now()))
     }
 
+    /// What may be asked of a host now.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn gate(&self, host: &str) -> Result<Gate, StoreError> {
+        Ok(self.store.host(host).await?.0.gate(self.clock.now()))
+    }
+
     /// Takes up to `want` questions out of a host's budget; none while it wants to be left alone.
     ///
     /// # Errors
@@ -50,10 +64,11 @@ impl Hosts {
     pub async fn take(&self, host: &str, want: u32) -> Result<u32, StoreError> {
         let now = self.clock.now();
         let owed = self.owed.lock().unwrap_or_else(PoisonError::into_inner).remove(host).unwrap_or(0);
+        let pace = self.paces.get(host).copied().unwrap_or_default();
         let mut taken = 0;
         let kept = self.change(host, |state| {
-            state.spend(now, owed, self.pace);
-            taken = state.take(now, want, self.pace);
+            state.spend(now, owed, pace);
+            taken = state.take(now, want, pace);
             None
         });
         // What could not be written down was not taken.

@@ -237,8 +237,9 @@ const GROUPS: &[(&str, &str)] = &[
     ("", "Everything"),
     ("session", "Signing in and out"),
     ("password", "Passwords"),
-    ("token", "Tokens given and taken"),
+    ("token", "Tokens given, renewed and taken"),
     ("verdict", "Checks"),
+    ("notices", "Notifications"),
     ("secret", "Secrets that left"),
     ("runtime-key", "Runtime keys"),
     ("user", "Users"),
@@ -319,6 +320,11 @@ fn verb(word: &str, refused: bool) -> String {
         Action::TokenReplaced => ("replaced a token", "could not replace a token"),
         Action::TokenDeleted => ("deleted a token", "could not delete a token"),
         Action::TokenSettled => ("decided about another account's token", "could not decide about a token"),
+        Action::TokenRenewed => ("renewed a token", "could not renew a token"),
+        Action::TokenRevoked => {
+            ("had a token revoked at its provider", "could not have a token revoked at its provider")
+        }
+        Action::NoticesChanged => ("decided what to be told, and where", "could not decide what to be told"),
         Action::VerdictChanged => ("came to another verdict about a token", "came to no verdict"),
         Action::SecretReleased => ("fetched a token", "was refused a token"),
         Action::SecretReported => ("reported what became of a token", "could not report about a token"),

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use app::{api::token::OauthProblem, error::ApiError, path};
+use app::{api::token::OauthProblem, path};
 use axum::{
     Extension,
     extract::{Path, RawForm, RawQuery, State},
@@ -13,7 +13,7 @@ use axum::{
 use crate::{
     backend::Visit,
     id::{ProviderId, RuntimeId},
-    login::{Callback, Finished, Outcome, StartError},
+    login::{Callback, Outcome, StartError},
     secret::Secret,
     site::Site,
     web::session::Signed,
@@ -35,11 +35,12 @@ pub async fn start(
     let Some(Extension(signed)) = signed else {
         return Redirect::to(&path::sign_in_then(&page(&runtime))).into_response();
     };
+    let revoke = url::form_urlencoded::parse(&form).any(|(key, value)| key == "revoke" && value == "true");
     let also = url::form_urlencoded::parse(&form)
         .filter(|(key, _)| key.starts_with("also["))
         .map(|(_, value)| RuntimeId(value.into_owned()))
         .collect();
-    match site.logins.start(&signed.user.id, &signed.session.id, &runtime, also).await {
+    match site.logins.start(&signed.user.id, &signed.session.id, &runtime, also, revoke).await {
         Ok(started) => forward(&started.provider, started.url.as_str()),
         Err(StartError::NotFound) => Redirect::to(&page(&runtime)).into_response(),
         Err(StartError::NotOffered) => problem(OauthProblem::NotSetUp, Some(&runtime)),
@@ -79,20 +80,13 @@ pub async fn finish(
     let under_way = site.under_way.clone();
     let visit = Visit::new(Arc::clone(&site), parts);
     let finished = under_way.spawn(async move {
-        let before = visit.all_before().await?;
-        let finished =
-            site.logins.finish(&signed.user.id, &signed.session.id, &ProviderId(provider), callback).await;
-        if let Ok(Finished { runtime, outcome: Outcome::InUse { .. } | Outcome::Lacking }) = &finished {
-            let before = before.iter().find(|access| access.runtime.id == *runtime);
-            visit.record_token(before, runtime, "oauth2").await?;
-        }
-        Ok::<_, ApiError>(finished)
+        let by = visit.by(&signed.user);
+        let provider = ProviderId(provider);
+        site.logins.finish(&signed.user.id, &signed.session.id, &provider, callback, &by).await
     });
     let finished = match finished.await {
-        // The log says why.
-        Ok(Err(_)) => return problem(OauthProblem::Internal, None),
-        Ok(Ok(Ok(finished))) => finished,
-        Ok(Ok(Err(failed))) => return problem(failed.problem, failed.runtime.as_ref()),
+        Ok(Ok(finished)) => finished,
+        Ok(Err(failed)) => return problem(failed.problem, failed.runtime.as_ref()),
         Err(error) => {
             tracing::error!(%error, "An authorization was broken off");
             return problem(OauthProblem::Internal, None);

@@ -46,7 +46,14 @@ pub fn router(site: &Arc<Site>, css: &str) -> Router {
     let open = Router::new()
         .route(wire::OPENAPI, get(description::openapi))
         .route(wire::DOCS, get(move || async move { docs::page(&css) }));
-    keyed.merge(open).with_state(Arc::clone(site))
+    // Whatever else is asked for here is no page of the site.
+    let nothing = Router::new().fallback(nothing);
+    keyed.merge(open).nest(wire::BASE, nothing).with_state(Arc::clone(site))
+}
+
+/// No such address.
+async fn nothing(State(site): State<Arc<Site>>) -> Response {
+    problem(&site, Code::NotFound, None)
 }
 
 /// Get a user's credential for a Git URL

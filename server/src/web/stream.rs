@@ -80,7 +80,7 @@ impl Streams {
         let mut shown = lock(&self.shown);
         shown.retain(|_, (_, since)| now.since(*since) < SECRET_SHOWN);
         match secret {
-            Some(secret) => shown.insert(session.clone(), (secret, now)),
+            Some(secret) => shown.insert(*session, (secret, now)),
             None => shown.remove(session),
         };
     }

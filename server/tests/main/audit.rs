@@ -277,3 +277,74 @@ async fn a_server_that_starts_says_so_and_what_the_configuration_changed() {
     assert!(said.contains("configuration.applied enabled: "), "{said}");
     assert!(said.contains("runtime acme.production"), "{said}");
 }
+
+#[tokio::test]
+async fn a_renewal_a_revocation_and_what_somebody_wants_to_be_told_are_written_down() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    mara.authorize(&site.forge, "acme.renewed", "octocat").await;
+    site.pass(std::time::Duration::from_secs(8 * 60 * 60)).await;
+    sign_in(&mara, "mara", PASSWORD).await.assert_ok();
+    mara.check("acme.renewed").await.assert_ok();
+    mara.call("token/delete", &[("runtime", "acme.renewed"), ("revoke", "true")]).await.assert_ok();
+    mara.call("notice/tell-me", &[("on", "false")]).await.assert_ok();
+    let hook = "https://hooks.example.com/s3cret-in-the-address";
+    mara.call("notice/webhook", &[("url", hook), ("format", "Slack")]).await.assert_ok();
+    mara.call("runtime/hide-notifications", &[("runtime", "acme.staging"), ("hide", "true")])
+        .await
+        .assert_ok();
+    let entries = own(&mara).await;
+    let expected = [
+        "notices.changed done",
+        "notices.changed done",
+        "notices.changed done",
+        "token.deleted done",
+        "token.revoked done",
+        "token.renewed done",
+        "session.begun done",
+        "token.added done",
+    ];
+    assert_eq!(words(&entries), expected);
+    assert_eq!((&entries[0]["detail"], &entries[0]["runtime"]), (&"hidden".into(), &"acme.staging".into()));
+    assert_eq!(entries[1]["detail"], "webhook set");
+    assert!(!serde_json::to_string(&entries).unwrap().contains("s3cret"));
+    for one in [&entries[4], &entries[5]] {
+        assert_eq!((&one["actor"], &one["account"]), (&"gitward".into(), &"acme".into()));
+        assert_eq!((&one["runtime"], &one["object"]), (&"acme.renewed".into(), &entries[7]["object"]));
+    }
+    let seen = words(&of_account(&mara).await);
+    assert!(
+        seen.contains(&"token.revoked done".to_owned()) && seen.contains(&"token.renewed done".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn a_grant_that_its_provider_refuses_to_renew_is_another_verdict() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    mara.authorize(&site.forge, "acme.renewed", "octocat").await;
+    let id = site.forge.tokens().await[0]["id"].as_u64().unwrap();
+    site.forge.revoke(id).await;
+    site.pass(std::time::Duration::from_secs(8 * 60 * 60)).await;
+    sign_in(&mara, "mara", PASSWORD).await.assert_ok();
+    mara.check("acme.renewed").await.assert_ok();
+    let entries = own(&mara).await;
+    assert_eq!(words(&entries), ["verdict.changed done", "session.begun done", "token.added done"]);
+    assert!(entries[0]["detail"].as_str().unwrap().starts_with("invalid, "));
+}
+
+#[tokio::test]
+async fn a_token_that_can_not_be_written_down_is_not_taken() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    let [old, new] = [site.forge.good_token().await, site.forge.good_token().await];
+    mara.paste("acme.staging", &old.token).await.assert_ok();
+    let credential = async || -> String { ask(&site.database(), "SELECT id FROM credentials").await };
+    let before = credential().await;
+    change(&site.database(), FULL).await;
+    assert_eq!(mara.paste("acme.staging", &new.token).await.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(credential().await, before, "the old one stays");
+    change(&site.database(), "DROP TRIGGER full").await;
+    mara.paste("acme.staging", &new.token).await.assert_ok();
+    assert_ne!(credential().await, before);
+}

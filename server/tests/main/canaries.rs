@@ -348,7 +348,7 @@ impl Watch {
         mara.call("part", &[("part", "Course"), ("id", runtime)]).await.assert_ok();
         let (folder, backup) = (site.folder().to_owned(), site.folder().join("backup.sqlite3"));
         site.site.backup(&backup).await.unwrap();
-        mara.call("token/delete", &[("runtime", delete)]).await.assert_ok();
+        mara.call("token/delete", &[("runtime", delete), ("revoke", "true")]).await.assert_ok();
         let log = listening.end();
 
         for code in &codes {
@@ -543,7 +543,6 @@ async fn what_leaves_by_webhook_holds_no_secret_and_neither_do_the_log_and_the_f
     for secret in entropy.0.lock().unwrap().iter() {
         scanner.add("random secret", secret);
     }
-    mara.sign_in("mara", PASSWORD).await.assert_ok();
     mara.sign_in("mara", PASSWORD).await.assert_ok();
     mara.get("/notifications/settings").await.assert_ok();
     for (name, content) in files(&site.folder().join("data")) {

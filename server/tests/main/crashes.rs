@@ -1,4 +1,4 @@
-//! Killed in the middle, backed up, restored, started with the wrong key.
+//! Backed up, restored, started with the wrong key.
 
 use std::{
     os::unix::fs::PermissionsExt,
@@ -7,79 +7,16 @@ use std::{
     time::Duration,
 };
 
-use serde_json::json;
-use server::clock::{Clock, SystemClock};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use crate::{
-    forge::Forge,
+    killed::ready,
     program::{Running, run},
-    site::{TestSite, usual},
 };
-
-/// A site for the real program, with its clock.
-async fn ready() -> TestSite {
-    let forge = Forge::start().await;
-    let config = format!("listen = \"127.0.0.1:0\"\n{}", usual(&forge));
-    let site = TestSite::start_with(forge, &config).await;
-    site.clock.set(SystemClock.now());
-    site.forge.set_clock(SystemClock.now()).await;
-    site
-}
-
-/// The tokens that are kept, opened.
-async fn tokens(site: &TestSite) -> Vec<String> {
-    let mut all = Vec::new();
-    for kept in site.site.store.all_sealed().await.unwrap() {
-        let origin = site.site.registry.provider(&kept.credential.provider).unwrap().origin();
-        let tokens = site.site.keys.unseal_tokens(&kept.credential, &origin, &kept.sealed).unwrap();
-        all.push(tokens.access.expose().to_owned());
-    }
-    all
-}
 
 fn said(output: &Output) -> (Option<i32>, String) {
     let text = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
     (output.status.code(), String::from_utf8(text).unwrap())
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_in_the_middle_of_a_replacement_it_has_the_old_token_or_the_new() {
-    let site = ready().await;
-    let mara = site.person("mara").await;
-    let mut current = site.forge.good_token().await.token;
-    mara.paste("acme.production", &current).await.assert_ok();
-    site.forge.fault(json!({ "on": "user", "fault": "delay", "delay_ms": 60 })).await;
-    site.forge.fault(json!({ "on": "git", "fault": "delay", "delay_ms": 60 })).await;
-    let (mut kept_old, mut kept_new) = (0, 0);
-    // Before the provider is asked, between its two answers, while it is kept, after the answer.
-    for wait in [0, 20, 50, 80, 110, 125, 130, 135, 140, 145, 150, 160, 180, 220, 400] {
-        let next = site.forge.good_token().await.token;
-        let running = Running::start(site.folder());
-        let cookie = mara.cookie_header();
-        let answer = {
-            let pasting = running.paste(&cookie, "acme.production", &next);
-            tokio::select! {
-                answer = pasting => answer,
-                () = sleep(Duration::from_millis(wait)) => None,
-            }
-        };
-        running.kill();
-        let (code, words) = said(&run(site.folder(), &["verify"]));
-        assert_eq!((code, words.as_str()), (Some(0), "All 1 stored tokens open.\n"), "after {wait} ms");
-        let kept = tokens(&site).await;
-        assert_eq!(kept.len(), 1, "after {wait} ms");
-        assert!(kept[0] == current || kept[0] == next, "neither, after {wait} ms");
-        if answer == Some(200) {
-            assert_eq!(kept[0], next, "what was confirmed is kept");
-        }
-        (kept_old, kept_new) =
-            if kept[0] == next { (kept_old, kept_new + 1) } else { (kept_old + 1, kept_new) };
-        current.clone_from(&kept[0]);
-        let dump = site.dump().await;
-        assert_eq!((dump.rows("credentials"), dump.rows("assignments")), (1, 1), "after {wait} ms");
-    }
-    assert!(kept_old > 0 && kept_new > 0, "both ends were seen: {kept_old}, {kept_new}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

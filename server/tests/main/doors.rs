@@ -29,8 +29,8 @@ pub enum Kind {
     OpenPage,
     /// A page about a runtime.
     RuntimePage,
-    /// A page for the admins of a runtime's account, and its forms.
-    RuntimeAdmin,
+    /// A page for the admins of an account, and its forms.
+    Admin,
     /// A server function about nobody's objects in particular.
     Function,
     /// A server function about a runtime.
@@ -125,13 +125,21 @@ pub fn uses() -> Vec<Use> {
             form: &[],
             kind: Kind::Connect,
         },
-        page(ADMIN, "/admin/runtimes/acme.production", Kind::RuntimeAdmin),
+        page("/audit", "/audit", Kind::Page),
+        page("/audit/export", "/audit/export?format=csv", Kind::Page),
+        page("/admin/accounts/{account}/audit", "/admin/accounts/acme/audit", Kind::Admin),
+        page(
+            "/admin/accounts/{account}/audit/export",
+            "/admin/accounts/acme/audit/export?format=csv",
+            Kind::Admin,
+        ),
+        page(ADMIN, "/admin/runtimes/acme.production", Kind::Admin),
         Use {
             method: Method::POST,
             route: ADMIN,
             path: "/admin/runtimes/acme.production",
             form: &[("what", "create")],
-            kind: Kind::RuntimeAdmin,
+            kind: Kind::Admin,
         },
         page("/callback/{provider}", "/callback/forge?state=guess&code=guess", Kind::Callback),
         function("/runtime/v1/credential", &[], Kind::Machine),
@@ -153,7 +161,7 @@ pub fn uses() -> Vec<Use> {
 fn assert_stranger(it: &Use, answer: &Answer, what: &str) {
     let what = format!("{what}: {} {}", it.method, it.route);
     match it.kind {
-        Kind::Page | Kind::RuntimePage | Kind::RuntimeAdmin | Kind::Connect | Kind::Callback => {
+        Kind::Page | Kind::RuntimePage | Kind::Admin | Kind::Connect | Kind::Callback => {
             assert_eq!(answer.status, StatusCode::SEE_OTHER, "{what}");
             assert!(answer.location().starts_with("/sign-in"), "{what}: {}", answer.location());
         }
@@ -235,6 +243,7 @@ async fn every_route_of_our_own_is_in_the_list() {
     let source = concat!(
         include_str!("../../src/web.rs"),
         include_str!("../../src/web/asset.rs"),
+        include_str!("../../src/web/audit.rs"),
         include_str!("../../src/web/runtime_admin.rs"),
         include_str!("../../src/web/runtime_api.rs"),
     );
@@ -294,11 +303,11 @@ async fn other_people_find_nothing_there() {
     let before = scene.site.dump().await;
     scene.site.forge.forget_requests().await;
     for it in uses() {
-        if matches!(it.kind, Kind::RuntimeFunction | Kind::RuntimePage | Kind::RuntimeAdmin | Kind::Connect) {
+        if matches!(it.kind, Kind::RuntimeFunction | Kind::RuntimePage | Kind::Admin | Kind::Connect) {
             let answer = scene.ask(&jonas, &it).send().await;
             match it.kind {
                 Kind::Connect => assert_eq!(answer.location(), "/tokens/acme.production"),
-                Kind::RuntimePage | Kind::RuntimeAdmin => {
+                Kind::RuntimePage | Kind::Admin => {
                     assert_eq!(answer.status, StatusCode::NOT_FOUND, "{}", it.route)
                 }
                 _ => assert_eq!(

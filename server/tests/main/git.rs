@@ -7,7 +7,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use axum::http::StatusCode;
@@ -308,7 +308,7 @@ async fn without_a_server_git_goes_on_quickly_with_one_line_and_no_answer() {
     let host = scene.site.forge.url.trim_start_matches("http://").to_owned();
     for server in [nobody, nothing] {
         scene.set_up("mara", &server);
-        let begun = Instant::now();
+        let begun = tokio::time::Instant::now();
         let filled = scene.fill(&format!("protocol=http\nhost={host}\n\n")).await;
         let took = begun.elapsed();
         assert!(!filled.status.success());

@@ -362,7 +362,7 @@ async fn a_runtime_that_vanished_meanwhile_gets_nothing() {
     let gone = [
         // The runtime, the membership, the app: whatever left the configuration.
         ("name = \"staging\"", "name = \"renamed\"", "not-yours"),
-        ("{ user = \"mara\" }, ", "", "not-yours"),
+        ("{ user = \"mara\", role = \"admin\" }, ", "", "not-yours"),
     ];
     for (from, to, problem) in gone {
         let forge = Forge::start().await;

@@ -18,6 +18,7 @@
 //! - [`tokens`]: tokens are given, reused, replaced, deleted
 //! - [`login`]: to the provider's sign-in and back, and all the ways in which that fails
 //! - [`renewal`]: grants that are renewed
+//! - [`revocation`]: tokens that are deleted or replaced end at the provider
 //! - [`runtimes`]: runtimes fetch the tokens of their users
 //! - [`watch`]: what happens while nobody clicks
 //! - [`bitbucket`]: all of that at Bitbucket Cloud
@@ -28,7 +29,9 @@
 //! - [`kubernetes`]: the recipes of the documentation, on real answers
 //! - [`git`]: real Git with the credential helper
 //! - [`audit`]: what is written down, and that nothing happens which can't be
-//! - [`crashes`]: killed in the middle, backed up, restored, with the wrong key
+//! - [`clocks`]: with a clock that is wrong
+//! - [`crashes`]: backed up, restored, with the wrong key
+//! - [`killed`]: killed in the middle, by several processes at once, with a full disk
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod database;
@@ -41,16 +44,19 @@ mod audit;
 mod bitbucket;
 mod bitbucket_data_center;
 mod canaries;
+mod clocks;
 mod crashes;
 mod doors;
 mod git;
 mod headers;
 mod input;
+mod killed;
 mod kinds;
 mod kubernetes;
 mod login;
 mod owners;
 mod renewal;
+mod revocation;
 mod runtimes;
 mod sessions;
 mod stream;

@@ -4,17 +4,28 @@ use std::{
     io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, Output, Stdio},
+    sync::{
+        Mutex,
+        mpsc::{Receiver, TryRecvError, channel},
+    },
     time::Duration,
 };
 
+use server::failpoint;
+use tokio::time::Instant;
+
 fn gitward(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gitward"));
+    at_home(&mut command, folder);
+    command
+}
+
+fn at_home<'a>(command: &'a mut Command, folder: &Path) -> &'a mut Command {
     command
         .current_dir(folder)
         .env_clear()
         .env("GITWARD_SITE_DIR", folder.join("site"))
-        .env("GITWARD_LOG", "info");
-    command
+        .env("GITWARD_LOG", "info")
 }
 
 /// A command that ends by itself.
@@ -27,13 +38,34 @@ pub struct Running {
     child: Child,
     /// Where it listens.
     pub url: String,
+    /// From when it was started until it listened.
+    pub took: Duration,
+    stopped: Mutex<Receiver<()>>,
 }
 
 impl Running {
     /// Starts it, and waits until it listens.
     pub fn start(folder: &Path) -> Self {
-        let mut child =
-            gitward(folder).arg("serve").stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        Self::start_by(gitward(folder).arg("serve"))
+    }
+
+    /// The same, and it stops for ever at this place, see `server::failpoint`.
+    pub fn start_to_stop_at(folder: &Path, place: &str) -> Self {
+        Self::start_by(gitward(folder).env(failpoint::STOP_AT, place).arg("serve"))
+    }
+
+    /// The same, and it can write no file beyond so many KiB: as if the disk were full.
+    pub fn start_with_little_room(folder: &Path, kib: u64) -> Self {
+        let mut command = Command::new("bash");
+        // A write that goes too far fails instead of ending the process.
+        let limited = format!("trap '' XFSZ; ulimit -f {kib}; exec \"$0\" serve");
+        command.args(["-c", &limited, env!("CARGO_BIN_EXE_gitward")]);
+        Self::start_by(at_home(&mut command, folder))
+    }
+
+    fn start_by(command: &mut Command) -> Self {
+        let begun = Instant::now();
+        let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut said = String::new();
         let address = loop {
@@ -44,9 +76,30 @@ impl Running {
             }
             said.push_str(&line);
         };
+        let took = begun.elapsed();
+        let (stops, stopped) = channel();
         // Somebody must go on reading, or it would stop at its next words.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, url: format!("http://{address}") }
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                if line.starts_with("stopped at ") {
+                    // Nobody may be listening any more.
+                    let _ = stops.send(());
+                }
+            }
+        });
+        Self { child, url: format!("http://{address}"), took, stopped: Mutex::new(stopped) }
+    }
+
+    /// Waits until it has come to where it was to stop.
+    pub async fn until_stopped(&self) {
+        // The lock is not held while it waits.
+        while self.is_on_its_way() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    fn is_on_its_way(&self) -> bool {
+        self.stopped.lock().unwrap().try_recv() == Err(TryRecvError::Empty)
     }
 
     /// As the power goes.
@@ -57,13 +110,15 @@ impl Running {
 
     /// Pastes a token, as script does. `None` if there was no answer.
     pub async fn paste(&self, cookie: &str, runtime: &str, token: &str) -> Option<u16> {
-        let body = url::form_urlencoded::Serializer::new(String::new())
-            .append_pair("runtime", runtime)
-            .append_pair("token", token)
-            .finish();
-        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().unwrap();
+        self.call(cookie, "token/add", &[("runtime", runtime), ("token", token)]).await
+    }
+
+    /// Calls a server function, as script does. `None` if there was no answer.
+    pub async fn call(&self, cookie: &str, function: &str, form: &[(&str, &str)]) -> Option<u16> {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().unwrap();
         let request = client
-            .post(format!("{}/api/token/add", self.url))
+            .post(format!("{}/api/{function}", self.url))
             .header("sec-fetch-site", "same-origin")
             .header("accept", "application/json")
             .header("content-type", "application/x-www-form-urlencoded")

@@ -106,6 +106,7 @@ async fn a_refused_renewal_is_for_good_and_says_why() {
     let checked = mara.access(RUNTIME).await["row"]["token"]["checked"].clone();
     assert_eq!(checked["request"], "POST /login/oauth/access_token");
     assert_eq!(checked["answer"], "bad_refresh_token");
+    assert_eq!(site.forge.asked(REFRESH).await, 1, "nobody asks the same again in another way");
     assert_eq!(generation(&site).await, 1);
     // Authorizing again mends it, in the same row.
     mara.authorize(&site.forge, RUNTIME, "octocat").await;
@@ -114,12 +115,13 @@ async fn a_refused_renewal_is_for_good_and_says_why() {
 }
 
 #[tokio::test]
-async fn an_answer_that_was_lost_kills_nothing() {
+async fn an_answer_that_was_lost_kills_nothing_and_after_one_more_try_the_page_says_what_happened() {
     let (site, mara) = due().await;
     let before = site.dump().await.0["credentials"].len();
     site.forge.fault(json!({ "on": "token", "fault": "drop_reply", "times": 1 })).await;
     mara.check(RUNTIME).await.assert_ok();
-    assert_eq!(mara.health(RUNTIME).await, "Unreachable");
+    let health = mara.access(RUNTIME).await["row"]["health"].clone();
+    assert_eq!(health["RenewalLost"]["refused"], false, "{health}");
     assert_eq!(
         (generation(&site).await, site.dump().await.rows("credentials")),
         (1, before),
@@ -130,23 +132,52 @@ async fn an_answer_that_was_lost_kills_nothing() {
     // The lease ended with it: the next who asks need not wait.
     mara.check(RUNTIME).await.assert_ok();
     assert_eq!(site.forge.asked(REFRESH).await, 2);
+    let row = mara.access(RUNTIME).await["row"].clone();
+    assert_eq!(row["health"]["RenewalLost"]["refused"], true, "{row}");
+    let page = mara.get("/tokens").await;
+    assert!(page.text().contains("Could not be renewed"), "in words");
+    // And that was that.
+    site.minutes(25).await;
+    for task in site.site.watch.round().await.unwrap() {
+        task.await.unwrap();
+    }
+    assert_eq!(site.forge.asked(REFRESH).await, 2, "nobody goes on by themselves");
+    mara.authorize(&site.forge, RUNTIME, "octocat").await;
+    assert_eq!(mara.health(RUNTIME).await, "Valid");
+}
+
+#[tokio::test]
+async fn a_lost_answer_to_what_was_never_done_is_mended_by_the_next_try() {
+    let (site, mara) = due().await;
+    site.forge.fault(json!({ "on": "token", "fault": "drop", "times": 1 })).await;
+    mara.check(RUNTIME).await.assert_ok();
+    assert_eq!(mara.health(RUNTIME).await, "RenewalLost");
+    // By itself, soon.
+    site.minutes(6).await;
+    for task in site.site.watch.round().await.unwrap() {
+        task.await.unwrap();
+    }
+    assert_eq!(mara.health(RUNTIME).await, "Valid");
+    assert_eq!((generation(&site).await, site.forge.asked(REFRESH).await), (2, 2));
 }
 
 #[tokio::test]
 async fn a_provider_in_trouble_is_no_refusal() {
     let (site, mara) = due().await;
     for (fault, health) in [
-        (json!({ "on": "token", "fault": "status", "status": 500 }), "Unreachable"),
+        // Nobody did anything.
         (json!({ "on": "token", "fault": "status", "status": 403 }), "Unreachable"),
-        (json!({ "on": "token", "fault": "html" }), "Unreachable"),
-        (json!({ "on": "token", "fault": "drop" }), "Unreachable"),
-        (json!({ "on": "token", "fault": "garbage_json" }), "Unreachable"),
-        (json!({ "on": "token", "fault": "empty" }), "Unreachable"),
         (json!({ "on": "token", "fault": "oauth_error", "error": "something_new" }), "Unreachable"),
         (
             json!({ "on": "token", "fault": "oauth_error", "error": "incorrect_client_credentials" }),
             "Unreachable",
         ),
+        // Whether anybody did is unknown.
+        (json!({ "on": "token", "fault": "status", "status": 500 }), "RenewalLost"),
+        (json!({ "on": "token", "fault": "html" }), "RenewalLost"),
+        (json!({ "on": "token", "fault": "drop" }), "RenewalLost"),
+        (json!({ "on": "token", "fault": "garbage_json" }), "RenewalLost"),
+        (json!({ "on": "token", "fault": "empty" }), "RenewalLost"),
         (json!({ "on": "token", "fault": "rate_limit" }), "RateLimited"),
     ] {
         site.forge.fault(fault.clone()).await;

@@ -12,6 +12,7 @@ use wiremock::{
 use zeroize::Zeroizing;
 
 use super::*;
+use crate::provider::revoke::{Revoke, RevokeError};
 use crate::{
     clock::Timestamp,
     provider::{
@@ -977,4 +978,21 @@ proptest::proptest! {
         assert!(there.is_empty() || scopes::missing(&there, &needed).is_empty());
         assert!(scopes::missing(&needed, &needed).is_empty());
     }
+}
+
+#[tokio::test]
+async fn only_its_owner_can_revoke_a_token_and_is_told_where() {
+    let mock = MockServer::start().await;
+    let (token, access) = (api_token(), of_consumer());
+    let bitbucket = bitbucket(&mock.uri(), &outgoing());
+    for presented in [pasted(&token), granted(&access)] {
+        let what = Revoke { presented, refresh: None, app: Some(&app()), whole_grant: true };
+        assert!(matches!(bitbucket.revoke(&what).await, Err(RevokeError::Cannot(_))));
+        assert!(Kind::ALL.iter().all(|kind| !bitbucket.can_revoke(presented.method, kind.word())));
+    }
+    assert_eq!(mock.received_requests().await.unwrap().len(), 0);
+    let page = |method, kind: Kind| bitbucket.revocation_page(method, kind.word()).path().to_owned();
+    assert_eq!(page(Method::Token, Kind::ApiToken), "/manage-profile/security/api-tokens");
+    assert_eq!(page(Method::Token, Kind::OfWorkspace), "/");
+    assert_eq!(page(Method::Oauth2, Kind::Oauth), "/account/settings/app-authorizations");
 }

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::clock::Timestamp;
+use crate::provider::revoke::{Revoke, RevokeError};
 use crate::provider::{
     Grant, GrantError, Shape,
     http::{
@@ -919,4 +920,19 @@ proptest::proptest! {
             assert!(normal.is_err() || matches!(code, 200 | 400 | 401));
         });
     }
+}
+
+#[tokio::test]
+async fn only_its_owner_can_revoke_a_token_and_is_told_where() {
+    let mock = MockServer::start().await;
+    let (token, access) = (token(), access());
+    let bitbucket = bitbucket(&mock.uri(), &outgoing());
+    for presented in [pasted(&token), granted(&access)] {
+        let what = Revoke { presented, refresh: None, app: Some(&app()), whole_grant: true };
+        assert!(matches!(bitbucket.revoke(&what).await, Err(RevokeError::Cannot(_))));
+        assert!(!bitbucket.can_revoke(presented.method, HTTP_ACCESS_TOKEN));
+    }
+    assert_eq!(mock.received_requests().await.unwrap().len(), 0);
+    let page = bitbucket.revocation_page(Method::Token, HTTP_ACCESS_TOKEN);
+    assert!(page.path().ends_with("/plugins/servlet/access-tokens/manage"), "{page}");
 }

@@ -7,7 +7,12 @@ use super::{TELLS_WHOSE, scopes};
 use crate::{
     clock::Timestamp,
     credential::{Evidence, ProviderAccount, Push},
-    provider::{ProviderError, http::Reply, limit::Limit},
+    provider::{
+        ProviderError,
+        http::Reply,
+        limit::Limit,
+        revoke::{RevokeError, Revoked},
+    },
     scope::{ScopeSet, is_scope},
 };
 
@@ -154,6 +159,30 @@ pub(super) fn about(reply: &Reply) -> Option<Itself> {
 /// Scopes as they were listed; none of them if one can't be.
 fn listed(scopes: Vec<String>) -> Option<ScopeSet> {
     scopes.iter().all(|scope| is_scope(scope)).then(|| scopes.into_iter().collect())
+}
+
+/// What the answer to a token that ends itself means. `has_page`: there was a page about tokens before, so if there is
+/// none now, somebody on the way says so.
+pub(super) fn ended(
+    label: &str,
+    reply: &Reply,
+    has_page: bool,
+    now: Timestamp,
+) -> Result<Revoked, RevokeError> {
+    let evidence = Evidence::new(label, reply.status.as_str());
+    if let Some(limit) = limit(reply, now) {
+        return Err(limit.error(label, reply).into());
+    }
+    match (reply.status, Told::by(reply).is_some()) {
+        (StatusCode::NO_CONTENT, _) => Ok(Revoked::Now),
+        (StatusCode::UNAUTHORIZED, true) => Ok(Revoked::Before),
+        // It may not, or it is a token of OAuth2, or there is no such page.
+        (StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, true) => {
+            Err(RevokeError::Cannot(evidence))
+        }
+        _ if about(reply) == Some(Itself::NoRoute) && !has_page => Err(RevokeError::Cannot(evidence)),
+        _ => Err(RevokeError::Unreachable(evidence)),
+    }
 }
 
 /// `POST /login/oauth/introspect`.

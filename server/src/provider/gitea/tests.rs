@@ -19,9 +19,9 @@ use crate::provider::{
         tests::{BadServer, Misdeed},
     },
     testing::{
-        Ask, Day, Door, Fault as Bad, Further, SECRETS, Samples, Takes, Word, app, days_of_any_host, endure,
-        endure_further, exchange, granted, mount, now, oauth_error, outgoing, page, pasted, plain, says,
-        sent, settings, status,
+        Ask, Day, Door, Fate, Fault as Bad, Further, SECRETS, Samples, Takes, Word, app, days_of_any_host,
+        endure, endure_further, endure_revocation, exchange, granted, mount, now, oauth_error, outgoing,
+        page, pasted, plain, says, sent, settings, status,
     },
 };
 
@@ -1172,5 +1172,52 @@ proptest::proptest! {
             assert!(normal.is_err() || matches!(code, 200 | 400 | 401));
         }
         assert!(start.elapsed() < Duration::from_secs(1));
+    }
+}
+
+mod revocation {
+    use super::*;
+    use crate::provider::testing::to_revoke;
+
+    #[tokio::test]
+    async fn nothing_counts_as_revoked_but_by_the_providers_own_word() {
+        use Fate::{Cannot, Limited, Revoked, Unknown, Unreachable};
+        let own: Vec<(&str, Fate, Fate)> = bad_days("http://127.0.0.1:1")
+            .into_iter()
+            .map(|(name, _, identity, ..)| match name {
+                "204" => (name, Revoked, Cannot),
+                "401 token" | "401 required" | "401 user" => (name, Unknown, Cannot),
+                "403 scope" | "403 scope, named" | "403 public" | "403 disabled" => (name, Cannot, Cannot),
+                "404" | "404 router" | "405" => (name, Cannot, Cannot),
+                // There is no way to end a grant, on any day.
+                _ if identity == Word::Limited => (name, Limited, Cannot),
+                _ => (name, Unreachable, Cannot),
+            })
+            .collect();
+        endure_revocation(bad_days, &samples(), gitea, &own).await;
+    }
+
+    #[tokio::test]
+    async fn a_token_ends_itself_where_the_version_has_a_page_for_it() {
+        let mock = MockServer::start().await;
+        mount(&mock, "DELETE", "/api/v1/token", status(204)).await;
+        let (token, gitea) = (personal(), gitea(&mock.uri(), &outgoing()));
+        assert_eq!(gitea.revoke(&to_revoke(pasted(&token), None, None)).await, Ok(Revoked::Now));
+        let requests = mock.received_requests().await.unwrap();
+        assert_eq!(requests.len(), 1);
+        assert_eq!(sent(&requests[0], "authorization"), format!("Bearer {}", token.expose()));
+        assert!(gitea.can_revoke(Method::Token, "access-token"));
+        assert!(!gitea.can_revoke(Method::Oauth2, "oauth2"));
+        assert_eq!(gitea.revocation_page(Method::Token, "").path(), "/user/settings/applications");
+    }
+
+    #[tokio::test]
+    async fn a_version_without_the_page_says_so_beforehand() {
+        let mock = MockServer::start().await;
+        mount(&mock, "GET", "/api/v1/user", ok(jane())).await;
+        mount(&mock, "GET", "/api/v1/token", told(404, "not found")).await;
+        let (token, gitea) = (personal(), gitea(&mock.uri(), &outgoing()));
+        gitea.identify(&pasted(&token), Age::Settled).await.unwrap();
+        assert!(!gitea.can_revoke(Method::Token, "access-token"));
     }
 }

@@ -14,6 +14,7 @@ use crate::{
         ProviderError, TokenExpiry, address,
         http::{Reply, scopes_in},
         limit::Limit,
+        revoke::{RevokeError, Revoked},
     },
     scope::ScopeSet,
 };
@@ -79,6 +80,40 @@ pub(super) fn limit(reply: &Reply, now: Timestamp) -> Option<Limit> {
 /// `X-OAuth-Scopes`: `None` if the answer has no such header, or one that is no text.
 pub(super) fn scopes(headers: &HeaderMap) -> Option<ScopeSet> {
     scopes_in(headers, "x-oauth-scopes")
+}
+
+/// What the answer to an app means that ends a token: 204, or that there is no such token (404 where it is none of
+/// the app's or over, 422 where it is none at all).
+pub(super) fn ended(label: &str, reply: &Reply, now: Timestamp) -> Result<Revoked, RevokeError> {
+    match (reply.status, speaks(reply)) {
+        (StatusCode::NO_CONTENT, _) => Ok(Revoked::Now),
+        (StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY, true) => Ok(Revoked::Before),
+        _ => Err(not_ended(label, reply, now)),
+    }
+}
+
+/// What the answer to a token that was given back means: it says 202 to any, known or not, and goes to work.
+pub(super) fn given_back(label: &str, reply: &Reply, now: Timestamp) -> Result<Revoked, RevokeError> {
+    match (reply.status, speaks(reply)) {
+        (StatusCode::ACCEPTED, _) => Ok(Revoked::Now),
+        (StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY, true) => {
+            Err(RevokeError::Cannot(Evidence::new(label, reply.status.as_str())))
+        }
+        _ => Err(not_ended(label, reply, now)),
+    }
+}
+
+/// Whether it is the API that answers, and nobody on the way.
+fn speaks(reply: &Reply) -> bool {
+    reply.json::<Refusal>().is_some()
+}
+
+fn not_ended(label: &str, reply: &Reply, now: Timestamp) -> RevokeError {
+    if let Some(limit) = limit(reply, now) {
+        return limit.error(label, reply).into();
+    }
+    // Also where it does not accept the app: that may be mended, and was no word about the token.
+    RevokeError::Unreachable(Evidence::new(label, reply.status.as_str()))
 }
 
 const IN_UTC: &[BorrowedFormatItem<'_>] =

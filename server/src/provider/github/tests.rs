@@ -18,9 +18,9 @@ use crate::provider::{
         tests::{BadServer, Misdeed},
     },
     testing::{
-        Ask, Day, Door, Fault, Further, SECRETS, Samples, Takes, Word, app, days_of_any_host, endure,
-        endure_further, exchange, granted, mount, now, oauth_error, outgoing, page, pasted, plain,
-        redirect_uri, says, sent, settings, status,
+        Ask, Day, Door, Fate, Fault, Further, SECRETS, Samples, Takes, Word, app, days_of_any_host, endure,
+        endure_further, endure_revocation, exchange, granted, mount, now, oauth_error, outgoing, page,
+        pasted, plain, redirect_uri, says, sent, settings, status,
     },
 };
 use crate::{clock::Timestamp, credential::ProviderAccount};
@@ -859,4 +859,139 @@ proptest::proptest! {
             assert!(normal.is_err() || matches!(code, 200 | 400 | 401));
         });
     }
+}
+
+mod revocation {
+    use super::*;
+    use crate::provider::testing::to_revoke;
+
+    /// All that was asked: verb, path, header with the client's credentials, body.
+    async fn asked(mock: &MockServer) -> Vec<(String, String, serde_json::Value)> {
+        let requests = mock.received_requests().await.unwrap();
+        let told = |request: &Request| {
+            let asked = format!("{} {}", request.method, request.url.path());
+            (asked, sent(request, "authorization"), request.body_json().unwrap())
+        };
+        requests.iter().map(told).collect()
+    }
+
+    #[tokio::test]
+    async fn nothing_counts_as_revoked_but_by_the_providers_own_word() {
+        use Fate::{Cannot, Revoked, Unreachable};
+        let but = [
+            ("204", Unreachable, Revoked),
+            // A grant that it does not know is given back as a leaked one, and that is refused as well.
+            ("404 JSON", Cannot, Cannot),
+            ("404 SSO", Cannot, Cannot),
+            ("422", Cannot, Cannot),
+        ];
+        endure_revocation(bad_days, &samples(), github, &but).await;
+    }
+
+    #[tokio::test]
+    async fn a_grant_ends_by_the_apps_own_word_whole_or_one_token() {
+        for (whole, door) in [(true, "grant"), (false, "token")] {
+            let mock = MockServer::start().await;
+            let place = format!("/applications/client-0123456789abcdef/{door}");
+            mount(&mock, "DELETE", &place, status(204)).await;
+            let (access, app) = (of_oauth_app(), app());
+            let what = Revoke { whole_grant: whole, ..to_revoke(granted(&access), None, Some(&app)) };
+            let outcome = github(&mock.uri(), &outgoing()).revoke(&what).await;
+            assert_eq!(outcome, Ok(Revoked::Now));
+            let basic = "Basic Y2xpZW50LTAxMjM0NTY3ODlhYmNkZWY6YXBwLXNlY3JldC0wMTIzNDU2Nzg5";
+            let body = json!({ "access_token": access.expose() });
+            assert_eq!(asked(&mock).await, [(format!("DELETE {place}"), basic.to_owned(), body)]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_grant_without_an_end_that_github_does_not_know_is_over() {
+        let mock = MockServer::start().await;
+        for code in [404, 422] {
+            mock.reset().await;
+            Mock::given(matchers::any()).respond_with(says(code, "Not Found")).mount(&mock).await;
+            let (access, app) = (of_oauth_app(), app());
+            let what = to_revoke(granted(&access), None, Some(&app));
+            let outcome = github(&mock.uri(), &outgoing()).revoke(&what).await;
+            assert_eq!(outcome, Ok(Revoked::Before), "{code}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_renews_a_grant_is_given_back_where_its_access_token_is_over() {
+        let mock = MockServer::start().await;
+        mount(&mock, "POST", "/credentials/revoke", status(202).set_body_json(json!({}))).await;
+        Mock::given(method("DELETE")).respond_with(says(404, "Not Found")).mount(&mock).await;
+        let (access, refresh, app) = (token("ghu_"), token("ghr_"), app());
+        let what = to_revoke(granted(&access), Some(&refresh), Some(&app));
+        assert_eq!(github(&mock.uri(), &outgoing()).revoke(&what).await, Ok(Revoked::Now));
+        let asked = asked(&mock).await;
+        assert_eq!(asked.len(), 2);
+        let body = json!({ "credentials": [access.expose(), refresh.expose()] });
+        assert_eq!(asked[1], ("POST /credentials/revoke".to_owned(), String::new(), body));
+    }
+
+    #[tokio::test]
+    async fn a_pasted_token_is_given_back_without_credentials_and_only_on_dot_com() {
+        let mock = MockServer::start().await;
+        mount(&mock, "POST", "/credentials/revoke", status(202).set_body_json(json!({}))).await;
+        let pat = classic();
+        let what = to_revoke(pasted(&pat), None, None);
+        let dot_com = github(&mock.uri(), &outgoing());
+        assert_eq!(dot_com.revoke(&what).await, Ok(Revoked::Now));
+        let body = json!({ "credentials": [pat.expose()] });
+        assert_eq!(asked(&mock).await, [("POST /credentials/revoke".to_owned(), String::new(), body)]);
+
+        let enterprise = GitHub::new(settings(&mock.uri(), &outgoing())).unwrap();
+        assert!(matches!(enterprise.revoke(&what).await, Err(RevokeError::Cannot(_))));
+        assert_eq!(asked(&mock).await.len(), 1, "nobody was asked");
+        for kind in Kind::ALL {
+            let known = !matches!(kind, Kind::Legacy | Kind::Other);
+            assert_eq!(dot_com.can_revoke(Method::Token, kind.word()), known, "{kind:?}");
+            assert!(!enterprise.can_revoke(Method::Token, kind.word()), "{kind:?}");
+            assert!(enterprise.can_revoke(Method::Oauth2, kind.word()), "{kind:?}");
+        }
+        let page = |method, kind: Kind| dot_com.revocation_page(method, kind.word()).path().to_owned();
+        assert_eq!(page(Method::Token, Kind::Classic), "/settings/tokens");
+        assert_eq!(page(Method::Token, Kind::FineGrained), "/settings/personal-access-tokens");
+        assert_eq!(page(Method::Oauth2, Kind::OauthApp), "/settings/applications");
+        assert_eq!(page(Method::Oauth2, Kind::GithubApp), "/settings/apps/authorizations");
+    }
+}
+
+#[tokio::test]
+async fn it_is_told_apart_whether_a_renewal_without_an_answer_may_have_been_done() {
+    let http = outgoing();
+    let lost = |answer: &Result<Grant, GrantError>| match answer {
+        Err(GrantError::Lost(_)) => true,
+        Err(GrantError::Unreachable(_)) => false,
+        _ => panic!("an answer"),
+    };
+    for (answer, may_have_been) in [
+        (status(500), true),
+        (page(502), true),
+        (page(503), true),
+        (status(504), true),
+        (status(408), true),
+        (status(200), true),
+        (page(200), true),
+        (plain(200, "{\"access_tok"), true),
+        (status(200).set_body_json(json!({ "token_type": "bearer" })), true),
+        (status(204), true),
+        (page(301), false),
+        (page(400), false),
+        (page(401), false),
+        (page(403), false),
+        (page(404), false),
+        (oauth_error(400, "something_new"), false),
+    ] {
+        let mock = MockServer::start().await;
+        let code = format!("{answer:?}");
+        Mock::given(matchers::any()).respond_with(answer).mount(&mock).await;
+        assert_eq!(lost(&refresh(&github(&mock.uri(), &http)).await), may_have_been, "{code}");
+        assert_eq!(mock.received_requests().await.unwrap().len(), 1, "asked once: {code}");
+    }
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let nobody = format!("http://127.0.0.1:{port}");
+    assert!(!lost(&refresh(&github(&nobody, &http)).await), "nothing was sent");
 }

@@ -13,8 +13,15 @@ use url::Url;
 
 use crate::{
     clock::Timestamp,
-    credential::{ProviderAccount, Push},
-    provider::{TokenExpiry, address::shown_link, grant::LONGEST_LIFE, http::Reply, limit::Limit},
+    credential::{Evidence, ProviderAccount, Push},
+    provider::{
+        TokenExpiry,
+        address::shown_link,
+        grant::LONGEST_LIFE,
+        http::Reply,
+        limit::Limit,
+        revoke::{RevokeError, Revoked},
+    },
     scope::{ScopeSet, is_scope},
 };
 
@@ -144,6 +151,18 @@ pub(super) fn limit(reply: &Reply, now: Timestamp) -> Option<Limit> {
 fn is_ban(body: &[u8]) -> bool {
     let text = body.trim_ascii();
     text == b"Forbidden" || text.starts_with(b"Too many failed authentication attempts")
+}
+
+/// What the answer to an app means that ends a grant: 200 with an empty object. What is no such thing is somebody
+/// else's page. A refusal is about the app (403 `unauthorized_client`), which may be mended.
+pub(super) fn ended(label: &str, reply: &Reply, now: Timestamp) -> Result<Revoked, RevokeError> {
+    if let Some(limit) = limit(reply, now) {
+        return Err(limit.error(label, reply).into());
+    }
+    match (reply.status, reply.json::<Map<String, Value>>()) {
+        (StatusCode::OK, Some(body)) if body.is_empty() => Ok(Revoked::Now),
+        _ => Err(RevokeError::Unreachable(Evidence::new(label, reply.status.as_str()))),
+    }
 }
 
 /// What Git's door says about pushing: a line of text, as `lib/gitlab/git_access.rb` has it. `base` is where people

@@ -24,9 +24,9 @@ use crate::{
             tests::{BadServer, Misdeed},
         },
         testing::{
-            Ask, Day, Door, Fault, Further, Meaning, SECRETS, Samples, Takes, Word, app, as_ever,
-            days_of_any_host, endure, endure_further, exchange, granted, mount, now, oauth_error, outgoing,
-            page, pasted, plain, redirect_uri, says, sent, settings, status,
+            Ask, Day, Door, Fate, Fault, Further, Meaning, SECRETS, Samples, Takes, Word, app, as_ever,
+            days_of_any_host, endure, endure_further, endure_revocation, exchange, granted, mount, now,
+            oauth_error, outgoing, page, pasted, plain, redirect_uri, says, sent, settings, status,
         },
     },
 };
@@ -1374,5 +1374,70 @@ proptest::proptest! {
             let normal = DIALECT.normalise(&reply);
             assert!(normal.is_err() || matches!(code, 200 | 400 | 401));
         });
+    }
+}
+
+mod revocation {
+    use super::*;
+    use crate::provider::testing::to_revoke;
+
+    #[tokio::test]
+    async fn nothing_counts_as_revoked_but_by_the_providers_own_word() {
+        use Fate::{Cannot, Revoked, Unknown, Unreachable};
+        let but = [
+            ("204", Revoked, Unreachable),
+            ("200 object", Unreachable, Revoked),
+            ("401 JSON", Unknown, Unreachable),
+            ("401 with a reason", Unknown, Unreachable),
+            ("401 revoked", Unknown, Unreachable),
+            ("401 invalid", Unknown, Unreachable),
+            ("403 scope", Cannot, Unreachable),
+            ("403 permission", Cannot, Unreachable),
+            ("404 JSON", Cannot, Unreachable),
+            ("400 of another kind", Cannot, Unreachable),
+        ];
+        endure_revocation(bad_days, &samples(), gitlab, &but).await;
+    }
+
+    #[tokio::test]
+    async fn a_token_ends_itself() {
+        let mock = MockServer::start().await;
+        mount(&mock, "DELETE", "/api/v4/personal_access_tokens/self", status(204)).await;
+        let token = personal();
+        let outcome = gitlab(&mock.uri(), &outgoing()).revoke(&to_revoke(pasted(&token), None, None)).await;
+        assert_eq!(outcome, Ok(Revoked::Now));
+        let requests = mock.received_requests().await.unwrap();
+        assert_eq!(requests.len(), 1);
+        assert_eq!(sent(&requests[0], "authorization"), format!("Bearer {}", token.expose()));
+    }
+
+    #[tokio::test]
+    async fn a_grant_ends_by_the_apps_word_with_what_renews_it() {
+        let mock = MockServer::start().await;
+        mount(&mock, "POST", "/oauth/revoke", status(200).set_body_json(json!({}))).await;
+        let (access, refresh, app) = (of_oauth(), next(), app());
+        let gitlab = gitlab(&mock.uri(), &outgoing());
+        let outcome = gitlab.revoke(&to_revoke(granted(&access), Some(&refresh), Some(&app))).await;
+        assert_eq!(outcome, Ok(Revoked::Now));
+        let requests = mock.received_requests().await.unwrap();
+        assert_eq!(requests.len(), 1);
+        assert_eq!(sent(&requests[0], "authorization"), "");
+        let form: Vec<_> = url::form_urlencoded::parse(&requests[0].body).into_owned().collect();
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(
+            form,
+            [
+                pair("client_id", &app.client_id),
+                pair("client_secret", SECRETS[0]),
+                pair("token", refresh.expose()),
+                pair("token_type_hint", "refresh_token"),
+            ]
+        );
+        // Without its app nobody is asked.
+        let outcome = gitlab.revoke(&to_revoke(granted(&access), Some(&refresh), None)).await;
+        assert!(matches!(outcome, Err(RevokeError::Cannot(_))));
+        assert_eq!(mock.received_requests().await.unwrap().len(), 1);
+        assert!(gitlab.can_revoke(Method::Token, "personal") && gitlab.can_revoke(Method::Oauth2, "oauth"));
+        assert!(!gitlab.can_revoke(Method::Token, "oauth"), "another's app got it");
     }
 }

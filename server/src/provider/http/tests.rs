@@ -213,7 +213,7 @@ async fn nobody_there_is_told_from_nobody_trusted() {
     let server = BadServer::start(Misdeed::HangUp).await;
     let mut url = server.url.clone();
     url.set_scheme("https").unwrap();
-    assert_eq!(fault(&outgoing, &url).await, Some(Fault::Dropped));
+    assert_eq!(fault(&outgoing, &url).await, Some(Fault::Unconnected));
 }
 
 #[tokio::test]
@@ -320,7 +320,7 @@ async fn a_name_that_changes_its_mind_leads_nowhere_forbidden() {
     let rounds: &[&[&str]] =
         &[&["127.0.0.1"], &["169.254.169.254"], &["fe80::1", "127.0.0.1"], &["::ffff:169.254.1.1"]];
     let outgoing = Outgoing::with_lookup(&hasty(), Arc::new(Answers::new(rounds))).unwrap();
-    let expected = [Fault::Dropped, Fault::Address, Fault::Dropped, Fault::Address];
+    let expected = [Fault::Unconnected, Fault::Address, Fault::Unconnected, Fault::Address];
     for (round, expected) in expected.into_iter().enumerate() {
         assert_eq!(fault(&outgoing, &url).await, Some(expected), "round {round}");
     }

@@ -8,11 +8,11 @@ use crate::{
 };
 
 async fn delete(store: &dyn Store, user: &str, id: &str) -> Option<Deleted> {
-    store.delete(&super::id(user), &runtime(id), NOW).await.expect("an answer")
+    store.delete(&super::id(user), &runtime(id), None, NOW).await.expect("an answer")
 }
 
 async fn settle(store: &dyn Store, take: bool) -> bool {
-    store.settle(&id("alice"), &runtime("acme.production"), take, NOW).await.expect("an answer")
+    store.settle(&id("alice"), &runtime("acme.production"), take, None, NOW).await.expect("an answer")
 }
 
 async fn propose(store: &dyn Store, new: &NewCredential) -> bool {
@@ -91,7 +91,7 @@ pub(crate) async fn another_users_credential_is_not_found(bench: &Bench) {
     assert_eq!(store.credential(&id("bob"), &"g".into()).await.expect("an answer"), None);
     assert_eq!(store.grant(&id("bob"), &"github-app".into(), "1").await.expect("an answer"), None);
     assert_eq!(in_use(store, "bob", "acme.production").await, None);
-    let assigned = store.assign(&id("bob"), &"g".into(), &on(&["acme.staging"]), NOW).await;
+    let assigned = store.assign(&id("bob"), &"g".into(), &on(&["acme.staging"]), None, NOW).await;
     assert_eq!(assigned.expect("an answer"), None);
     assert_eq!(delete(store, "bob", "acme.production").await, None);
     // Nor is it replaced, renewed or judged in another's name.
@@ -125,7 +125,7 @@ pub(crate) async fn a_token_is_never_used_at_another_provider(bench: &Bench) {
     populate(store).await;
     assert!(!keep(store, &token("t", "alice", "github"), &["acme.forge"]).await);
     assert!(keep(store, &token("t", "alice", "github"), &["acme.production"]).await);
-    let assigned = store.assign(&id("alice"), &"t".into(), &on(&["acme.forge"]), NOW).await;
+    let assigned = store.assign(&id("alice"), &"t".into(), &on(&["acme.forge"]), None, NOW).await;
     assert_eq!(assigned.expect("an answer"), None);
     let new = token("u", "alice", "github");
     assert!(!store.propose(&new, &runtime("acme.forge"), NOW).await.expect("an answer"));
@@ -234,7 +234,7 @@ pub(crate) async fn a_token_serves_further_runtimes_of_its_owner_alone(bench: &B
     assert!(keep(store, &token("u", "alice", "github"), &["zoo.main"]).await);
     let assign = async |credential: &str| {
         let further = [(runtime("zoo.main"), None), (runtime("acme.staging"), Some(Push::Allowed))];
-        store.assign(&id("alice"), &credential.into(), &further, NOW).await.expect("an answer")
+        store.assign(&id("alice"), &credential.into(), &further, None, NOW).await.expect("an answer")
     };
     assert_eq!(assign("t").await, Some(vec![runtime("zoo.main"), runtime("acme.staging")]));
     for at in ["acme.production", "acme.staging", "zoo.main"] {
@@ -254,7 +254,7 @@ pub(crate) async fn a_further_runtime_that_got_a_token_meanwhile_keeps_it(bench:
     assert!(keep(store, &token("old", "alice", "github"), &["acme.production"]).await);
     assert!(keep(store, &token("theirs", "alice", "github"), &["acme.staging"]).await);
     store.denied(&id("alice"), &theirs, NOW).await.expect("noted");
-    let served = store.keep(&token("t", "alice", "github"), &pushing, NOW).await.expect("an answer");
+    let served = store.keep(&token("t", "alice", "github"), &pushing, None, NOW).await.expect("an answer");
     assert_eq!(served, Some(vec![asked.clone(), free.clone()]));
     assert_eq!(in_use(store, "alice", "acme.production").await, Some("t".into()));
     assert_eq!(in_use(store, "alice", "zoo.main").await, Some("t".into()));
@@ -264,7 +264,7 @@ pub(crate) async fn a_further_runtime_that_got_a_token_meanwhile_keeps_it(bench:
     assert!(left.attempt.is_some(), "what concerns it is not settled");
 
     // What it serves already, it goes on serving.
-    let served = store.assign(&id("alice"), &"t".into(), &pushing, NOW).await.expect("an answer");
+    let served = store.assign(&id("alice"), &"t".into(), &pushing, None, NOW).await.expect("an answer");
     assert_eq!(served, Some(vec![asked, free]));
     assert_eq!(in_use(store, "alice", "acme.staging").await, Some("theirs".into()));
 }
@@ -278,15 +278,18 @@ pub(crate) async fn a_shared_token_is_replaced_where_it_is_still_the_one(bench: 
     assert!(keep(store, &token("t", "alice", "github"), &["acme.production"]).await);
     assert!(keep(store, &token("theirs", "alice", "github"), &["zoo.main"]).await);
     let also = on(&["acme.staging", "zoo.main"]);
-    let served =
-        store.share(&id("alice"), &"t".into(), &also, Some(&"old".into()), NOW).await.expect("an answer");
+    let served = store
+        .share(&id("alice"), &"t".into(), &also, Some(&"old".into()), None, NOW)
+        .await
+        .expect("an answer");
     assert_eq!(served, Some(vec![runtime("acme.staging")]));
     assert_eq!(in_use(store, "alice", "zoo.main").await, Some("theirs".into()));
     assert!(!exists(store, "old").await, "nothing uses it any more");
     // Nobody said which one to replace, so none is.
-    let served = store.share(&id("alice"), &"theirs".into(), &also, None, NOW).await.expect("an answer");
+    let served =
+        store.share(&id("alice"), &"theirs".into(), &also, None, None, NOW).await.expect("an answer");
     assert_eq!(served, Some(vec![runtime("zoo.main")]));
-    let gone = store.share(&id("alice"), &"old".into(), &also, None, NOW).await.expect("an answer");
+    let gone = store.share(&id("alice"), &"old".into(), &also, None, None, NOW).await.expect("an answer");
     assert_eq!(gone, None);
 }
 
@@ -299,7 +302,7 @@ pub(crate) async fn a_further_runtime_that_left_its_token_behind_is_taken(bench:
     store.apply(&moved, NOW).await.expect("applied");
     assert_eq!(in_use(store, "alice", "acme.production").await, None);
     let both = on(&["acme.forge", "acme.production"]);
-    let served = store.keep(&token("t", "alice", "gitea"), &both, NOW).await.expect("an answer");
+    let served = store.keep(&token("t", "alice", "gitea"), &both, None, NOW).await.expect("an answer");
     assert_eq!(served.map(|served| served.len()), Some(2));
     assert_eq!(in_use(store, "alice", "acme.production").await, Some("t".into()));
 }
@@ -308,7 +311,7 @@ pub(crate) async fn assigning_for_one_foreign_runtime_assigns_none(bench: &Bench
     let store = &*bench.store;
     populate(store).await;
     assert!(keep(store, &token("t", "bob", "github"), &["acme.production"]).await);
-    let assigned = store.assign(&id("bob"), &"t".into(), &on(&["acme.staging", "zoo.main"]), NOW).await;
+    let assigned = store.assign(&id("bob"), &"t".into(), &on(&["acme.staging", "zoo.main"]), None, NOW).await;
     assert_eq!(assigned.expect("an answer"), None);
     assert_eq!(in_use(store, "bob", "acme.staging").await, None);
 }
@@ -338,10 +341,10 @@ pub(crate) async fn taking_what_was_proposed_replaces_the_one_in_use(bench: &Ben
     populate(store).await;
     assert!(!settle(store, true).await);
     let pushing = [(runtime("acme.production"), Some(Push::Allowed))];
-    assert!(store.keep(&grant("g", "alice", "1"), &pushing, NOW).await.expect("an answer").is_some());
+    assert!(store.keep(&grant("g", "alice", "1"), &pushing, None, NOW).await.expect("an answer").is_some());
     assert!(!settle(store, true).await);
     assert!(propose(store, &grant("h", "alice", "2")).await);
-    let foreign = store.settle(&id("bob"), &runtime("acme.production"), true, NOW).await;
+    let foreign = store.settle(&id("bob"), &runtime("acme.production"), true, None, NOW).await;
     assert!(!foreign.expect("an answer"));
     assert!(settle(store, true).await);
     let access = look(store, "alice", "acme.production").await;

@@ -124,7 +124,11 @@ pub(crate) async fn deleting_a_token_ends_attempts_that_would_bring_it_back(benc
     assert!(keep(store, &token("t", "alice", "github"), &["acme.production"]).await);
     store.begin(&attempt(10, 1, "alice", "acme.production")).await.expect("begun");
     store.begin(&attempt(11, 1, "alice", "acme.staging")).await.expect("begun");
-    store.delete(&id("alice"), &runtime("acme.production"), NOW).await.expect("an answer").expect("a token");
+    store
+        .delete(&id("alice"), &runtime("acme.production"), None, NOW)
+        .await
+        .expect("an answer")
+        .expect("a token");
     assert!(!exists(store, "t").await);
     assert!(store.take(&fingerprint(10)).await.expect("an answer").is_none());
     assert!(store.take(&fingerprint(11)).await.expect("an answer").is_some());

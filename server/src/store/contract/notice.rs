@@ -124,13 +124,13 @@ pub(crate) async fn each_step_that_may_change_an_access_marks_it(bench: &Bench) 
     let proposed = token("p", "alice", "github");
     assert!(store.propose(&proposed, &production, NOW).await.expect("an answer"));
     is_marked(false, "another account").await;
-    assert!(store.settle(&alice, &production, false, NOW).await.expect("an answer"));
+    assert!(store.settle(&alice, &production, false, None, NOW).await.expect("an answer"));
     is_marked(false, "dropped").await;
     assert!(store.propose(&proposed, &production, NOW).await.expect("an answer"));
     is_marked(false, "another account again").await;
-    assert!(store.settle(&alice, &production, true, NOW).await.expect("an answer"));
+    assert!(store.settle(&alice, &production, true, None, NOW).await.expect("an answer"));
     is_marked(true, "taken").await;
-    let assigned = store.assign(&alice, &"p".into(), &[(production.clone(), None)], NOW).await;
+    let assigned = store.assign(&alice, &"p".into(), &[(production.clone(), None)], None, NOW).await;
     assert!(assigned.expect("an answer").is_some());
     is_marked(true, "assigned").await;
     let mut changed = declaration();
@@ -141,7 +141,7 @@ pub(crate) async fn each_step_that_may_change_an_access_marks_it(bench: &Bench) 
     settle(store).await;
     store.sweep(NOW.plus(crate::store::UNDECIDED), NOW, NOW).await.expect("swept");
     is_marked(false, "nobody decided").await;
-    assert!(store.delete(&alice, &production, NOW).await.expect("an answer").is_some());
+    assert!(store.delete(&alice, &production, None, NOW).await.expect("an answer").is_some());
     is_marked(true, "deleted").await;
     let said = kinds(store).await;
     let own = [Kind::Added, Kind::Replaced, Kind::Replaced, Kind::Replaced, Kind::Deleted];
@@ -175,7 +175,9 @@ pub(crate) async fn whoever_authorizes_again_does_so_for_all_that_use_the_grant(
     let new = token("t", "alice", "github");
     assert_eq!(new.credential.id, credential.id);
     let also = [(runtime("acme.staging"), None)];
-    assert!(store.share(&id("alice"), &"t".into(), &also, None, NOW).await.expect("an answer").is_some());
+    assert!(
+        store.share(&id("alice"), &"t".into(), &also, None, None, NOW).await.expect("an answer").is_some()
+    );
     settle(store).await;
     assert!(keep(store, &next(&new), &["acme.production"]).await);
     let marked = marked(store).await;
@@ -360,7 +362,7 @@ pub(crate) async fn a_timeline_has_the_last_two_hundred_of_ninety_days(bench: &B
     store.sweep(NOW.plus(KEPT).minus(MINUTE), NOW, NOW).await.expect("swept");
     assert_eq!(timeline("acme.production").await.len(), most);
     store.sweep(NOW.plus(KEPT), NOW, NOW).await.expect("swept");
-    assert_eq!(timeline("acme.production").await, [newest.clone()]);
+    assert_eq!(timeline("acme.production").await, std::slice::from_ref(&newest));
     assert!(happen(store, Kind::Invalid, Telling::Bad).await);
     assert!(timeline("acme.production").await[0].id > newest.id, "no number is given twice");
 }

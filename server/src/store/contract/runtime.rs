@@ -251,7 +251,7 @@ pub(crate) async fn news_are_what_changes_what_runtimes_get(bench: &Bench) {
     assert!(is_news().await, "it was replaced");
     assert!(keep(store, &token("b", "alice", "github"), &["acme.production"]).await);
     assert!(is_news().await, "it was replaced by another");
-    store.delete(&id("alice"), &runtime("acme.production"), NOW).await.expect("an answer");
+    store.delete(&id("alice"), &runtime("acme.production"), None, NOW).await.expect("an answer");
     assert!(is_news().await, "it was deleted");
     store.disable_user(&id("bob"), NOW).await.expect("disabled");
     assert!(is_news().await, "a user was disabled");

@@ -185,7 +185,7 @@ pub(crate) async fn what_is_wanted_comes_first_if_it_is_due(bench: &Bench) {
 pub(crate) async fn what_is_asked_about_is_what_is_in_use(bench: &Bench) {
     let store = &*bench.store;
     let new = one(store).await;
-    let shared = store.share(&id("alice"), &"t".into(), &on(&["acme.staging"]), None, NOW).await;
+    let shared = store.share(&id("alice"), &"t".into(), &on(&["acme.staging"]), None, None, NOW).await;
     assert_eq!(shared.expect("an answer").map(|served| served.len()), Some(1));
     let watched = store.watched(&"t".into()).await.expect("an answer").expect("a token");
     assert_eq!(watched.credential, new.credential);

@@ -20,10 +20,11 @@ use crate::{
     catalogue::{Account, Declaration, Runtime},
     clock::Timestamp,
     credential::{Access, Attempt, Credential, Push},
+    failpoint,
     id::{AccountId, CredentialId, OauthAppId, ProviderId, RuntimeId, UserId},
     notice::Kind,
     secret::Fingerprint,
-    store::{AccessStore, Applied, Deleted, NewCredential, StoreError},
+    store::{AccessStore, Applied, Deleted, Ending, Lease, NewCredential, StoreError},
 };
 
 /// How long an attempt lives.
@@ -189,25 +190,31 @@ impl AccessStore for SqliteStore {
         &self,
         new: &NewCredential,
         runtimes: &[(RuntimeId, Option<Push>)],
+        before: Option<&Ending>,
         now: Timestamp,
     ) -> Result<Option<Vec<RuntimeId>>, StoreError> {
         const DOING: &str = "keep a credential";
         let Credential { id, user, provider, .. } = &new.credential;
         let mut step = self.step(DOING).await?;
+        failpoint::reached("keep.begun");
         if !credential::write(&mut step, new, DOING).await? {
             return Ok(None);
         }
+        failpoint::reached("keep.written");
         // Those that use it already have a new secret from here on, whether they are named or not.
         let mut with_it = users_of(&mut step, id).await.doing(DOING)?;
         let served = use_for(&mut step, user, provider, id, runtimes, Take::FIRST, now, DOING).await?;
+        failpoint::reached("keep.assigned");
         if let Some(served) = &served {
             with_it.retain(|runtime| !served.contains(runtime));
             for runtime in &with_it {
                 let login = Some(new.credential.owner.login.clone());
                 notice::own(&mut step, user, runtime, Kind::Replaced, login, now, DOING).await?;
             }
-            credential::forget_unused(&mut step, user).await.doing(DOING)?;
+            credential::forget_unused(&mut step, user, before).await.doing(DOING)?;
+            failpoint::reached("keep.forgotten");
             step.commit().await.doing(DOING)?;
+            failpoint::reached("keep.committed");
             self.stirred.notify_one();
         }
         Ok(served)
@@ -218,9 +225,10 @@ impl AccessStore for SqliteStore {
         user: &UserId,
         credential: &CredentialId,
         runtimes: &[(RuntimeId, Option<Push>)],
+        before: Option<&Ending>,
         now: Timestamp,
     ) -> Result<Option<Vec<RuntimeId>>, StoreError> {
-        self.use_known(user, credential, runtimes, Take::FIRST, now).await
+        self.use_known(user, credential, runtimes, Take::FIRST, before, now).await
     }
 
     async fn share(
@@ -229,9 +237,10 @@ impl AccessStore for SqliteStore {
         credential: &CredentialId,
         runtimes: &[(RuntimeId, Option<Push>)],
         instead: Option<&CredentialId>,
+        before: Option<&Ending>,
         now: Timestamp,
     ) -> Result<Option<Vec<RuntimeId>>, StoreError> {
-        self.use_known(user, credential, runtimes, Take { first: false, instead }, now).await
+        self.use_known(user, credential, runtimes, Take { first: false, instead }, before, now).await
     }
 
     async fn propose(
@@ -261,7 +270,7 @@ impl AccessStore for SqliteStore {
         .await
         .doing(DOING)?;
         forget_attempts(&mut step, user, runtime).await.doing(DOING)?;
-        credential::forget_unused(&mut step, user).await.doing(DOING)?;
+        credential::forget_unused(&mut step, user, None).await.doing(DOING)?;
         notice::mark(&mut step, user.as_str(), runtime.as_str()).await.doing(DOING)?;
         step.commit().await.doing(DOING)?;
         self.stirred.notify_one();
@@ -273,6 +282,7 @@ impl AccessStore for SqliteStore {
         user: &UserId,
         runtime: &RuntimeId,
         take: bool,
+        before: Option<&Ending>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         const DOING: &str = "settle a proposed credential";
@@ -318,7 +328,7 @@ impl AccessStore for SqliteStore {
         } else {
             notice::mark(&mut step, user.as_str(), runtime.as_str()).await.doing(DOING)?;
         }
-        credential::forget_unused(&mut step, user).await.doing(DOING)?;
+        credential::forget_unused(&mut step, user, before).await.doing(DOING)?;
         step.commit().await.doing(DOING)?;
         self.stirred.notify_one();
         Ok(true)
@@ -328,6 +338,7 @@ impl AccessStore for SqliteStore {
         &self,
         user: &UserId,
         runtime: &RuntimeId,
+        ending: Option<&Ending>,
         now: Timestamp,
     ) -> Result<Option<Deleted>, StoreError> {
         const DOING: &str = "delete a token";
@@ -343,8 +354,10 @@ impl AccessStore for SqliteStore {
         .await
         .doing(DOING)?;
         let Some(row) = deleted.first() else { return Ok(None) };
+        failpoint::reached("delete.unassigned");
         let credential: CredentialId = Columns::new(row).id("assignments.credential_id")?;
-        credential::forget_unused(&mut step, user).await.doing(DOING)?;
+        credential::forget_unused(&mut step, user, ending).await.doing(DOING)?;
+        failpoint::reached("delete.forgotten");
         let left = sqlx::query("SELECT 1 FROM credentials WHERE id = $1")
             .bind(credential.as_str())
             .fetch_optional(&mut *step)
@@ -359,11 +372,14 @@ impl AccessStore for SqliteStore {
             .doing(DOING)?;
         forget_attempts(&mut step, user, runtime).await.doing(DOING)?;
         notice::own(&mut step, user, runtime, Kind::Deleted, login, now, DOING).await?;
+        failpoint::reached("delete.done");
         step.commit().await.doing(DOING)?;
+        failpoint::reached("delete.committed");
         self.stirred.notify_one();
         let credential_gone = left.is_none();
         if credential_gone {
             self.empty_log().await;
+            failpoint::reached("delete.emptied");
         }
         Ok(Some(Deleted { credential_gone }))
     }
@@ -446,7 +462,7 @@ impl AccessStore for SqliteStore {
         generation: i64,
         now: Timestamp,
         until: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Lease, StoreError> {
         self.take_lease(id, generation, now, until).await
     }
 
@@ -459,8 +475,9 @@ impl AccessStore for SqliteStore {
         id: &CredentialId,
         generation: i64,
         until: Timestamp,
+        lost_at: Option<Timestamp>,
     ) -> Result<(), StoreError> {
-        self.end_lease(id, generation, until).await
+        self.end_lease(id, generation, until, lost_at).await
     }
 
     async fn refuse(
@@ -495,6 +512,7 @@ impl SqliteStore {
         credential: &CredentialId,
         runtimes: &[(RuntimeId, Option<Push>)],
         take: Take<'_>,
+        before: Option<&Ending>,
         now: Timestamp,
     ) -> Result<Option<Vec<RuntimeId>>, StoreError> {
         const DOING: &str = "use a credential for further runtimes";
@@ -509,7 +527,7 @@ impl SqliteStore {
         let provider = Columns::new(&row).id("credentials.provider_id")?;
         let served = use_for(&mut step, user, &provider, credential, runtimes, take, now, DOING).await?;
         if served.is_some() {
-            credential::forget_unused(&mut step, user).await.doing(DOING)?;
+            credential::forget_unused(&mut step, user, before).await.doing(DOING)?;
             step.commit().await.doing(DOING)?;
             self.stirred.notify_one();
         }
@@ -608,7 +626,7 @@ pub(super) async fn drop_undecided(
         users.insert(user);
     }
     for user in users {
-        credential::forget_unused(step, &user).await.doing(doing)?;
+        credential::forget_unused(step, &user, None).await.doing(doing)?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use sqlx::{
 };
 
 use super::{
-    Doing, SqliteStore, notice,
+    Doing, SqliteStore, notice, revocation,
     row::{Columns, json, micros, optional_json, parse},
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     credential::{Credential, Method, ProviderAccount, Standing, Trouble},
     id::{CredentialId, OauthAppId, ProviderId, UserId},
     seal::Sealed,
-    store::{NewCredential, StoreError},
+    store::{Ending, LONGEST_RENEWAL, Lease, NewCredential, StoreError},
 };
 
 /// What [`read`] reads, of `credentials c`.
@@ -24,7 +24,7 @@ macro_rules! credential_columns {
     () => {
         "c.id, c.user_id, c.provider_id, c.method, c.kind, c.oauth_app, c.generation, c.owner_id, c.owner_login, \
          c.scopes, c.expires_at, c.expiry_unknown, c.renew_at, c.standing, c.created_at, c.user_name, c.noted_end, \
-         c.due_at, c.secret_ends_at"
+         c.due_at, c.secret_ends_at, c.renewal_lost_at"
     };
 }
 pub(super) use credential_columns;
@@ -164,19 +164,28 @@ impl SqliteStore {
         generation: i64,
         now: Timestamp,
         until: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let taken = sqlx::query(
-            "UPDATE credentials SET lease_until = $4
-             WHERE id = $1 AND generation = $2 AND (lease_until IS NULL OR lease_until <= $3)",
+    ) -> Result<Lease, StoreError> {
+        const DOING: &str = "take the lease to renew a credential";
+        // A lease that nobody ended is one whose holder got no answer.
+        let rows = sqlx::query(
+            "UPDATE credentials
+             SET renewal_lost_at = COALESCE(renewal_lost_at, CASE WHEN lease_until IS NOT NULL THEN $3 END),
+                 lease_until = $4
+             WHERE id = $1 AND generation = $2
+             AND (lease_until IS NULL OR lease_until <= $3 OR lease_until > $5)
+             RETURNING renewal_lost_at",
         )
         .bind(id.as_str())
         .bind(generation)
         .bind(now.micros())
         .bind(until.micros())
-        .execute(&self.writer)
+        .bind(now.plus(LONGEST_RENEWAL).micros())
+        // To the end: only then it is on the disk, or is known not to be.
+        .fetch_all(&self.writer)
         .await
-        .doing("take the lease to renew a credential")?;
-        Ok(taken.rows_affected() > 0)
+        .doing(DOING)?;
+        let Some(row) = rows.first() else { return Ok(Lease::Refused) };
+        Ok(Lease::Taken { lost_at: Columns::new(row).optional_time("credentials.renewal_lost_at")? })
     }
 
     pub(super) async fn end_lease(
@@ -184,30 +193,42 @@ impl SqliteStore {
         id: &CredentialId,
         generation: i64,
         until: Timestamp,
+        lost_at: Option<Timestamp>,
     ) -> Result<(), StoreError> {
+        const DOING: &str = "end the lease to renew a credential";
+        let mut step = self.step(DOING).await?;
         // Its end tells whose lease it is: who comes later has a later one.
-        sqlx::query(
-            "UPDATE credentials SET lease_until = NULL WHERE id = $1 AND generation = $2 AND lease_until = $3",
+        let ended = sqlx::query(
+            "UPDATE credentials SET lease_until = NULL, renewal_lost_at = COALESCE(renewal_lost_at, $4)
+             WHERE id = $1 AND generation = $2 AND lease_until = $3",
         )
         .bind(id.as_str())
         .bind(generation)
         .bind(until.micros())
-        .execute(&self.writer)
+        .bind(micros(lost_at))
+        .execute(&mut *step)
         .await
-        .doing("end the lease to renew a credential")?;
-        Ok(())
+        .doing(DOING)?;
+        if ended.rows_affected() == 0 {
+            revocation::not_renewed(&mut step, id, generation, until).await.doing(DOING)?;
+        }
+        step.commit().await.doing(DOING)
     }
 
     pub(super) async fn write_renewed(&self, new: &NewCredential) -> Result<bool, StoreError> {
         const DOING: &str = "keep a renewed credential";
         let mut step = self.step(DOING).await?;
-        if !replace(&mut step, new, DOING).await? {
-            return Ok(false);
+        let replaced = replace(&mut step, new, DOING).await?;
+        if replaced {
+            notice::mark_users_of(&mut step, &new.credential.id).await.doing(DOING)?;
+        } else {
+            revocation::renewed(&mut step, new).await.doing(DOING)?;
         }
-        notice::mark_users_of(&mut step, &new.credential.id).await.doing(DOING)?;
         step.commit().await.doing(DOING)?;
-        self.stirred.notify_one();
-        Ok(true)
+        if replaced {
+            self.stirred.notify_one();
+        }
+        Ok(replaced)
     }
 }
 
@@ -322,7 +343,7 @@ async fn replace(
     let statement = concat!(
         "UPDATE credentials SET generation = $4, ",
         checked!(),
-        ", sealed = $20, lease_until = NULL
+        ", sealed = $20, lease_until = NULL, renewal_lost_at = NULL
          WHERE id = $1 AND user_id = $2 AND provider_id = $3 AND generation = $4 - 1"
     );
     let replaced =
@@ -338,8 +359,15 @@ fn unless_taken(written: Result<SqliteQueryResult, sqlx::Error>) -> Result<bool,
     }
 }
 
-/// Deletes what no runtime of the user uses, nor is asked to use. SQLite overwrites it (`secure_delete`).
-pub(super) async fn forget_unused(step: &mut SqliteConnection, user: &UserId) -> Result<(), sqlx::Error> {
+/// Deletes what no runtime of the user uses, nor is asked to use; `ending` says what becomes of one of them. SQLite overwrites it (`secure_delete`).
+pub(super) async fn forget_unused(
+    step: &mut SqliteConnection,
+    user: &UserId,
+    ending: Option<&Ending>,
+) -> Result<(), sqlx::Error> {
+    if let Some(ending) = ending {
+        revocation::begin(step, user, ending).await?;
+    }
     sqlx::query(
         "DELETE FROM credentials WHERE user_id = $1
          AND NOT EXISTS (SELECT 1 FROM assignments a WHERE a.credential_id = credentials.id)
@@ -380,22 +408,25 @@ fn bind<'q>(query: Statement<'q>, credential: &'q Credential) -> Result<Statemen
         .bind(micros(credential.secret_ends_at)))
 }
 
+/// How it was given.
+pub(super) fn method(word: &str) -> Result<Method, StoreError> {
+    match word {
+        "token" => Ok(Method::Token),
+        "oauth2" => Ok(Method::Oauth2),
+        _ => Err(StoreError::Unreadable {
+            column: "credentials.method",
+            problem: "neither `token` nor `oauth2`".to_owned(),
+        }),
+    }
+}
+
 /// What `credential_columns!` selects.
 fn read(columns: &mut Columns<'_>) -> Result<Credential, StoreError> {
     Ok(Credential {
         id: columns.id("credentials.id")?,
         user: columns.id("credentials.user_id")?,
         provider: columns.id("credentials.provider_id")?,
-        method: match columns.read("credentials.method")? {
-            "token" => Method::Token,
-            "oauth2" => Method::Oauth2,
-            _ => {
-                return Err(StoreError::Unreadable {
-                    column: "credentials.method",
-                    problem: "neither `token` nor `oauth2`".to_owned(),
-                });
-            }
-        },
+        method: method(columns.read("credentials.method")?)?,
         kind: columns.read("credentials.kind")?,
         oauth_app: columns.optional_id("credentials.oauth_app")?,
         generation: columns.read("credentials.generation")?,
@@ -413,6 +444,7 @@ fn read(columns: &mut Columns<'_>) -> Result<Credential, StoreError> {
         noted_end: columns.optional_time("credentials.noted_end")?,
         due_at: columns.optional_time("credentials.due_at")?,
         secret_ends_at: columns.optional_time("credentials.secret_ends_at")?,
+        renewal_lost_at: columns.optional_time("credentials.renewal_lost_at")?,
     })
 }
 
@@ -438,6 +470,7 @@ pub(super) struct Packed {
     noted_end: Option<Timestamp>,
     due_at: Option<Timestamp>,
     secret_ends_at: Option<Timestamp>,
+    renewal_lost_at: Option<Timestamp>,
 }
 
 impl Packed {
@@ -461,6 +494,7 @@ impl Packed {
             noted_end: self.noted_end,
             due_at: self.due_at,
             secret_ends_at: self.secret_ends_at,
+            renewal_lost_at: self.renewal_lost_at,
         })
     }
 }

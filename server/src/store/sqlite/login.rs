@@ -25,8 +25,8 @@ impl LoginStore for SqliteStore {
         forget(&mut step, &attempt.user, &attempt.runtime).await.doing(DOING)?;
         sqlx::query(
             "INSERT INTO login_attempts (state, user_id, session_id, provider_id, oauth_app, runtime_id, also,
-                 verifier, begun_at, pending)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1)",
+                 revoke, verifier, begun_at, pending)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1)",
         )
         .bind(attempt.state.0.as_slice())
         .bind(attempt.user.as_str())
@@ -35,6 +35,7 @@ impl LoginStore for SqliteStore {
         .bind(attempt.oauth_app.as_str())
         .bind(attempt.runtime.as_str())
         .bind(also)
+        .bind(i64::from(attempt.revoke))
         .bind(&attempt.verifier.0)
         .bind(attempt.begun_at.micros())
         .execute(&mut *step)
@@ -59,7 +60,8 @@ impl LoginStore for SqliteStore {
         // All rows and not the first one alone: SQLite commits when the statement has run to its end.
         let rows = sqlx::query(
             "DELETE FROM login_attempts WHERE state = $1
-             RETURNING state, user_id, session_id, provider_id, oauth_app, runtime_id, also, verifier, begun_at",
+             RETURNING state, user_id, session_id, provider_id, oauth_app, runtime_id, also, revoke, verifier,
+                 begun_at",
         )
         .bind(state.0.as_slice())
         .fetch_all(&self.writer)
@@ -76,6 +78,7 @@ impl LoginStore for SqliteStore {
                     oauth_app: columns.id("login_attempts.oauth_app")?,
                     runtime: columns.id("login_attempts.runtime_id")?,
                     also: columns.json("login_attempts.also")?,
+                    revoke: columns.read::<i64>("login_attempts.revoke")? != 0,
                     verifier: Sealed(columns.read("login_attempts.verifier")?),
                     begun_at: columns.time("login_attempts.begun_at")?,
                 })

@@ -13,7 +13,7 @@ use crate::{
     notice,
     person::{Name, OneTimeLink, Session, User},
     secret::Fingerprint,
-    store::{INCIDENTS_KEPT, PersonStore, Redeemed, StoreError, UNDECIDED},
+    store::{INCIDENTS_KEPT, PersonStore, REVOCATIONS_KEPT, Redeemed, StoreError, UNDECIDED},
 };
 
 /// Good: not too old, for a person who is not disabled, or for the first person while there is nobody.
@@ -327,6 +327,7 @@ impl PersonStore for SqliteStore {
             ("DELETE FROM login_attempts WHERE begun_at <= $1", now.minus(super::access::PENDING)),
             ("DELETE FROM denials WHERE denied_at <= $1", now.minus(super::access::DENIED)),
             ("DELETE FROM incidents WHERE ended_at <= $1", now.minus(INCIDENTS_KEPT)),
+            ("DELETE FROM revocations WHERE ended_at <= $1", now.minus(REVOCATIONS_KEPT)),
             ("DELETE FROM events WHERE at <= $1", now.minus(notice::KEPT)),
             ("DELETE FROM refusals WHERE refused_at <= $1", now.minus(super::refusal::REMEMBERED)),
         ] {

@@ -156,7 +156,7 @@ async fn a_delete_during_a_backup_does_not_wait_for_it() {
     let mut old = store.readers.begin().await.expect("a long read");
     sqlx::query("SELECT count(*) FROM credentials").fetch_one(&mut *old).await.expect("its moment");
     let runtime = contract::runtime("acme.production");
-    let deleting = store.delete(&new.credential.user, &runtime, contract::NOW);
+    let deleting = store.delete(&new.credential.user, &runtime, None, contract::NOW);
     let in_time = tokio::time::timeout(std::time::Duration::from_secs(3), deleting).await;
     in_time.expect("in time").expect("an answer").expect("deleted");
     assert!(found(&store.path, 0xC3), "the older moment is still being read");
@@ -230,7 +230,7 @@ async fn the_ciphertext_of_a_deleted_token_is_in_no_file() {
     assert!(contract::keep(&store, &second, &["acme.production"]).await);
     assert!(found(&store.path, 0xB2), "the test looks in the right place");
     store
-        .delete(&contract::id("alice"), &contract::runtime("acme.production"), contract::NOW)
+        .delete(&contract::id("alice"), &contract::runtime("acme.production"), None, contract::NOW)
         .await
         .expect("deleted");
     assert!(!found(&store.path, 0xA1) && !found(&store.path, 0xB2));
@@ -298,6 +298,19 @@ async fn looking_changes_not_a_byte() {
 }
 
 #[tokio::test]
+async fn a_step_that_the_engine_ended_by_itself_keeps_nobody_from_the_next() {
+    let (store, _directory) = fresh().await;
+    let mut step = store.step("test").await.expect("a step");
+    // As SQLite does by itself when the disk is full.
+    sqlx::query("ROLLBACK").execute(&mut *step).await.expect("rolled back");
+    step.commit().await.expect_err("there is nothing to commit");
+    assert!(store.add_user(&contract::user("alice")).await.expect("added"));
+    let step = store.step("test").await.expect("a step");
+    drop(step);
+    assert!(store.add_user(&contract::user("dora")).await.expect("added"));
+}
+
+#[tokio::test]
 async fn a_closed_database_is_one_file() {
     let (path, directory) = crashed().await;
     let store = SqliteStore::open(&path).await.expect("opened");
@@ -323,19 +336,35 @@ async fn only_opening_for_a_server_makes_a_database_or_brings_it_up_to_date() {
     let propose = contract::token("t", "alice", "github");
     assert!(store.propose(&propose, &contract::runtime("acme.production"), NOW).await.expect("an answer"));
     for statement in [
+        "DROP TRIGGER news_of_assignment_added",
+        "DROP TRIGGER news_of_assignment_changed",
+        "DROP TRIGGER news_of_assignment_removed",
+        "DROP TRIGGER news_of_credential",
+        "DROP TRIGGER news_of_user",
+        "DROP TRIGGER news_of_member_added",
+        "DROP TRIGGER news_of_member",
+        "DROP TABLE news",
+        "DROP TABLE audit",
+        "DROP TABLE audit_head",
+        "DROP TABLE holdings",
+        "DROP TABLE runtime_keys",
+        "ALTER TABLE credentials DROP COLUMN secret_ends_at",
         "DROP INDEX credentials_due",
         "ALTER TABLE credentials DROP COLUMN due_at",
         "ALTER TABLE credentials DROP COLUMN checking_until",
+        "ALTER TABLE credentials DROP COLUMN renewal_lost_at",
+        "DROP TABLE hosts",
+        "DROP TABLE incidents",
+        "DROP TABLE told",
+        "DROP TABLE events",
+        "ALTER TABLE mutes DROP COLUMN until",
+        "DROP TABLE notice_settings",
+        "DROP TABLE mail_settings",
         "DROP TABLE deliveries",
         "DROP TABLE account_webhooks",
         "DROP TABLE webhooks",
-        "DROP TABLE mail_settings",
-        "DROP TABLE told",
-        "DROP TABLE events",
-        "DROP TABLE notice_settings",
-        "ALTER TABLE mutes DROP COLUMN until",
-        "DROP TABLE hosts",
-        "DROP TABLE incidents",
+        "DROP TABLE revocations",
+        "ALTER TABLE login_attempts DROP COLUMN revoke",
         "ALTER TABLE assignments DROP COLUMN proposed_at",
         "DELETE FROM _sqlx_migrations WHERE version > 1",
     ] {

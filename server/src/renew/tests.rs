@@ -1,0 +1,861 @@
+//! Renewing, against a provider that rotates: every refresh token works once, and whoever shows a used one ends the
+//! whole family, as the strictest providers do.
+
+use std::collections::HashSet;
+
+use async_trait::async_trait;
+use futures_util::future::join_all;
+use tokio::sync::Notify;
+
+use super::*;
+use crate::{
+    audit::Audit,
+    check::Checker,
+    clock::TestClock,
+    credential::{Method, ProviderAccount, Push},
+    guard::Guard,
+    provider::{
+        Age, Auth, Doors, Guide, Identity, OauthEndpoints, Presented, Provider, ProviderError, Settings,
+        TokenExpiry,
+        grant::Dialect,
+        place::Place,
+        shape::Family,
+        testing::{outgoing, settings},
+    },
+    random::TestEntropy,
+    scope::ScopeSet,
+    seal::RootKey,
+    store::{AccessStore, contract, sqlite::SqliteStore},
+    watch::hosts::Hosts,
+};
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// What happens to the next refresh.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Next {
+    Answers,
+    /// It is done, and the answer is lost.
+    IsLost,
+    /// Nothing is done, and nobody answers.
+    IsLostOnTheWay,
+    /// It is done only once somebody says so.
+    Waits,
+    BreaksOff,
+}
+
+/// One grant of one person, as the provider knows it.
+struct Chain {
+    /// The refresh token that works.
+    refresh: String,
+    used: HashSet<String>,
+    access: String,
+    ended: bool,
+}
+
+struct Rotating {
+    place: Place,
+    families: Mutex<HashMap<String, Chain>>,
+    next: Mutex<Vec<Next>>,
+    asked: Mutex<Vec<String>>,
+    go_on: Notify,
+    life: Mutex<Option<Duration>>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Rotating {
+    fn new(clock: &TestClock) -> Self {
+        let at = Settings {
+            id: "github".into(),
+            clock: Arc::new(clock.clone()),
+            ..settings("https://github.example", &outgoing())
+        };
+        let url = at.base_url.clone();
+        Self {
+            place: Place::new(at, "Rotating", url).unwrap(),
+            families: Mutex::default(),
+            next: Mutex::default(),
+            asked: Mutex::default(),
+            go_on: Notify::new(),
+            life: Mutex::new(Some(HOUR * 8)),
+        }
+    }
+
+    /// The tokens of a new grant.
+    fn issue(&self, whose: &str) -> Tokens {
+        let (access, refresh) = (format!("{whose}-access-0"), format!("{whose}-refresh-0"));
+        let family =
+            Chain { refresh: refresh.clone(), used: HashSet::new(), access: access.clone(), ended: false };
+        locked(&self.families).insert(whose.to_owned(), family);
+        Tokens { access: Secret::new(access), refresh: Some(Secret::new(refresh)) }
+    }
+
+    fn then(&self, next: impl IntoIterator<Item = Next>) {
+        let mut next: Vec<Next> = next.into_iter().collect();
+        next.reverse();
+        *locked(&self.next) = next;
+    }
+
+    fn posts(&self) -> usize {
+        locked(&self.asked).len()
+    }
+
+    /// What works now.
+    fn pair(&self, whose: &str) -> (String, String) {
+        let families = locked(&self.families);
+        let family = &families[whose];
+        assert!(!family.ended, "somebody showed a used refresh token");
+        (family.access.clone(), family.refresh.clone())
+    }
+
+    fn rotate(&self, refresh: &str) -> Result<Grant, GrantError> {
+        let refused = || Err(GrantError::Refused(Evidence::new("POST /token", "invalid_grant")));
+        let mut families = locked(&self.families);
+        let whose = refresh.split('-').next().unwrap();
+        let Some(family) = families.get_mut(whose) else { return refused() };
+        if family.used.contains(refresh) {
+            family.ended = true;
+        }
+        if family.ended || family.refresh != refresh {
+            return refused();
+        }
+        family.used.insert(refresh.to_owned());
+        let number = family.used.len();
+        family.access = format!("{whose}-access-{number}");
+        family.refresh = format!("{whose}-refresh-{number}");
+        Ok(Grant {
+            access: Secret::new(family.access.as_str()),
+            refresh: Some(Secret::new(family.refresh.as_str())),
+            expires_in: *locked(&self.life),
+            refresh_expires_in: None,
+            scopes: None,
+        })
+    }
+}
+
+#[async_trait]
+impl Provider for Rotating {
+    fn place(&self) -> &Place {
+        &self.place
+    }
+    fn family(&self) -> &'static Family {
+        &Family { label: "Rotating", user: &[], other: &[] }
+    }
+    fn dialect(&self) -> &'static Dialect {
+        panic!("renews without asking")
+    }
+    fn icon(&self) -> &'static str {
+        "none"
+    }
+    fn kind_label(&self, _: &str) -> &'static str {
+        "grant"
+    }
+    fn default_scopes(&self) -> ScopeSet {
+        ScopeSet::default()
+    }
+    fn missing(&self, granted: &ScopeSet, needed: &ScopeSet) -> ScopeSet {
+        needed.without(granted)
+    }
+    fn guide(&self, _: &ScopeSet, _: Option<&str>, _: &str) -> Guide {
+        panic!("nobody asks for help")
+    }
+    fn doors(&self, _: &Presented<'_>) -> Doors {
+        Doors { api: Auth::Bearer, git: Auth::Bearer }
+    }
+
+    async fn identify(&self, presented: &Presented<'_>, _: Age) -> Result<Identity, ProviderError> {
+        let token = presented.token.expose();
+        let evidence = |answer: &str| Evidence::new("GET /user", answer);
+        let works = locked(&self.families).values().any(|family| family.access == token && !family.ended);
+        if !works {
+            return Err(ProviderError::Rejected(evidence("401")));
+        }
+        Ok(Identity {
+            owner: ProviderAccount { id: "octocat".into(), login: "octocat".into() },
+            kind: "app".into(),
+            scopes: None,
+            expiry: TokenExpiry::Unknown,
+            evidence: evidence("200"),
+        })
+    }
+
+    async fn may_push(&self, _: &Presented<'_>, _: &str) -> Push {
+        Push::Unknown
+    }
+    fn oauth_endpoints(&self) -> OauthEndpoints {
+        panic!("nobody authorizes")
+    }
+
+    fn revocation_page(&self, _: Method, _: &str) -> url::Url {
+        panic!("nobody revokes")
+    }
+
+    async fn refresh(&self, _: &OauthApp, refresh: &Secret) -> Result<Grant, GrantError> {
+        locked(&self.asked).push(refresh.expose().to_owned());
+        let next = locked(&self.next).pop().unwrap_or(Next::Answers);
+        let lost = || Err(GrantError::Lost(Evidence::new("POST /token", "connection lost")));
+        match next {
+            Next::Answers => self.rotate(refresh.expose()),
+            Next::IsLost => {
+                self.rotate(refresh.expose())?;
+                lost()
+            }
+            Next::IsLostOnTheWay => lost(),
+            Next::Waits => {
+                self.go_on.notified().await;
+                self.rotate(refresh.expose())
+            }
+            Next::BreaksOff => panic!("broken off, as a test wants it"),
+        }
+    }
+}
+
+/// Two people with a grant each, a provider, and one server process.
+struct World {
+    clock: TestClock,
+    store: Arc<SqliteStore>,
+    keys: Arc<KeyRing>,
+    provider: Arc<Rotating>,
+    process: Process,
+    folder: tempfile::TempDir,
+}
+
+/// What one server process has of its own.
+struct Process {
+    renewer: Arc<Renewer>,
+    checker: Checker,
+}
+
+const USERS: [(&str, &str); 2] = [("alice", "acme.production"), ("bob", "acme.staging")];
+
+impl World {
+    async fn new() -> Self {
+        let clock = TestClock::new();
+        clock.set(contract::NOW);
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(SqliteStore::open(&folder.path().join("gitward.db")).await.unwrap());
+        contract::populate(store.as_ref()).await;
+        let root = RootKey::for_test([7; 32]);
+        let keys =
+            Arc::new(KeyRing::open(&root, store.as_ref(), &clock, &TestEntropy::new(7)).await.unwrap());
+        let provider = Arc::new(Rotating::new(&clock));
+        let process = process(&store, &keys, &provider, &clock);
+        let world = Self { clock, store, keys, provider, process, folder };
+        for (user, _) in USERS {
+            let tokens = world.provider.issue(user);
+            world.give(user, &tokens).await;
+        }
+        world
+    }
+
+    /// Gives a person the grant that is called like them; it is due in a minute.
+    async fn give(&self, user: &str, tokens: &Tokens) {
+        let mut new = contract::grant(user, user, "octocat");
+        let origin = self.provider.origin();
+        new.sealed = self.keys.seal_tokens(&new.credential, &origin, tokens, &TestEntropy::new(9)).unwrap();
+        let runtime = USERS.iter().find(|(name, _)| *name == user).unwrap().1;
+        assert!(contract::keep(self.store.as_ref(), &new, &[runtime]).await);
+    }
+
+    /// Another server process on the same database.
+    async fn another(&self) -> Process {
+        let path = self.folder.path().join("gitward.db");
+        let store = Arc::new(SqliteStore::open(&path).await.unwrap());
+        process(&store, &self.keys, &self.provider, &self.clock)
+    }
+
+    async fn access(&self, user: &str) -> Result<String, TokensError> {
+        access(&self.process.renewer, user).await
+    }
+
+    async fn kept(&self, user: &str) -> Credential {
+        self.store.sealed(&user.into()).await.unwrap().unwrap().credential
+    }
+
+    /// What is kept is what was issued last.
+    async fn assert_last_pair_is_kept(&self, user: &str) {
+        let (_, tokens) = self.process.renewer.open(&user.into()).await.unwrap();
+        let kept = (tokens.access.expose().to_owned(), tokens.refresh.unwrap().expose().to_owned());
+        assert_eq!(kept, self.provider.pair(user));
+    }
+}
+
+fn process(
+    store: &Arc<SqliteStore>,
+    keys: &Arc<KeyRing>,
+    provider: &Arc<Rotating>,
+    clock: &TestClock,
+) -> Process {
+    let store: Arc<dyn Store> = Arc::<SqliteStore>::clone(store);
+    let clock: Arc<dyn Clock> = Arc::new(clock.clone());
+    let entropy: Arc<dyn Entropy> = Arc::new(TestEntropy::new(11));
+    let provider: Arc<dyn Provider> = Arc::<Rotating>::clone(provider);
+    let app = OauthApp {
+        id: "github-app".into(),
+        provider: "github".into(),
+        client_id: "client".into(),
+        client_secret: Secret::new("secret"),
+    };
+    let registry = Arc::new(Registry::new([provider], [app]));
+    let audit = Audit::open(
+        Arc::<dyn Store>::clone(&store),
+        Arc::clone(keys),
+        Arc::clone(&clock),
+        Arc::clone(&entropy),
+    );
+    let renewer = Arc::new(Renewer::new(
+        Arc::clone(&store),
+        Arc::clone(&registry),
+        Arc::clone(keys),
+        Arc::clone(&clock),
+        Arc::clone(&entropy),
+        audit.clone(),
+        TaskTracker::new(),
+    ));
+    let hosts = Hosts::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&entropy), HashMap::new());
+    let checker = Checker {
+        audit,
+        changes: Arc::default(),
+        guard: Arc::new(Guard::new(Arc::clone(&store), &registry, Arc::clone(&clock))),
+        hosts: Arc::new(hosts),
+        renewer: Arc::clone(&renewer),
+        store,
+        registry,
+        clock,
+        entropy,
+    };
+    Process { renewer, checker }
+}
+
+async fn access(renewer: &Arc<Renewer>, user: &str) -> Result<String, TokensError> {
+    Ok(renewer.tokens(&user.into(), Why::Check).await?.tokens.access.expose().to_owned())
+}
+
+/// So many ask at once; what they got.
+async fn crowd(renewers: &[Arc<Renewer>], user: &'static str, readers: usize) -> Vec<String> {
+    let asking = (0..readers).map(|number| {
+        let renewer = Arc::clone(&renewers[number % renewers.len()]);
+        tokio::spawn(async move { access(&renewer, user).await.unwrap() })
+    });
+    join_all(asking).await.into_iter().map(|got| got.unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_who_read_an_expired_grant_renew_it_once_a_hundred_times_over() {
+    let world = World::new().await;
+    let renewers = [Arc::clone(&world.process.renewer)];
+    for round in 1..=100 {
+        world.clock.advance(HOUR * 8);
+        let got = crowd(&renewers, "alice", 1000).await;
+        assert_eq!(world.provider.posts(), round);
+        let (access, _) = world.provider.pair("alice");
+        assert!(got.len() == 1000 && got.iter().all(|one| *one == access), "round {round}");
+    }
+    world.assert_last_pair_is_kept("alice").await;
+    assert_eq!(world.kept("alice").await.generation, 101);
+    assert_eq!(world.kept("bob").await.generation, 1, "nobody else's business");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_in_three_processes_on_one_database_renew_once() {
+    let world = World::new().await;
+    let others = [world.another().await, world.another().await];
+    let renewers = [&world.process, &others[0], &others[1]].map(|process| Arc::clone(&process.renewer));
+    for round in 1..=5 {
+        world.clock.advance(HOUR * 8);
+        let got = crowd(&renewers, "alice", 300).await;
+        assert_eq!(world.provider.posts(), round);
+        let (access, _) = world.provider.pair("alice");
+        assert!(got.iter().all(|one| *one == access), "round {round}");
+    }
+    world.assert_last_pair_is_kept("alice").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_who_wait_for_a_slow_renewal_are_all_served_by_it() {
+    let world = World::new().await;
+    world.clock.advance(HOUR);
+    world.provider.then([Next::Waits]);
+    // So short-lived that it is due again at once: even then nobody renews what another has just renewed.
+    *locked(&world.provider.life) = Some(MINUTE * 4);
+    let renewers = [Arc::clone(&world.process.renewer)];
+    let asking = tokio::spawn(async move { crowd(&renewers, "alice", 200).await });
+    while world.provider.posts() == 0 {
+        tokio::task::yield_now().await;
+    }
+    // All have found it due, and wait.
+    while Arc::strong_count(&world.process.renewer.lock(&"alice".into())) < 201 {
+        tokio::task::yield_now().await;
+    }
+    world.provider.go_on.notify_one();
+    let got = asking.await.unwrap();
+    assert_eq!((got.len(), world.provider.posts()), (200, 1));
+    assert!(got.iter().all(|one| *one == world.provider.pair("alice").0));
+}
+
+/// Keyed by the token, two people with the same one, or with none, would share an answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_people_with_equal_tokens_never_share_an_answer() {
+    for same in ["", "same"] {
+        let world = World::new().await;
+        for (user, _) in USERS {
+            let tokens = world.provider.issue(user);
+            let tokens = Tokens { access: Secret::new(same), refresh: tokens.refresh };
+            let mut new = world.store.sealed(&user.into()).await.unwrap().unwrap();
+            new.credential.generation += 1;
+            let origin = world.provider.origin();
+            new.sealed =
+                world.keys.seal_tokens(&new.credential, &origin, &tokens, &TestEntropy::new(3)).unwrap();
+            assert!(world.store.renew(&new).await.unwrap());
+        }
+        world.clock.advance(HOUR);
+        let renewers = [Arc::clone(&world.process.renewer)];
+        let (alices, bobs) = tokio::join!(crowd(&renewers, "alice", 100), crowd(&renewers, "bob", 100));
+        assert_eq!(world.provider.posts(), 2, "one each");
+        assert!(alices.iter().all(|one| one == "alice-access-1"));
+        assert!(bobs.iter().all(|one| one == "bob-access-1"));
+    }
+}
+
+#[tokio::test]
+async fn who_goes_away_or_breaks_off_does_not_block_the_next() {
+    let world = World::new().await;
+    world.clock.advance(HOUR);
+    world.provider.then([Next::Waits]);
+    let gone = tokio::spawn({
+        let renewer = Arc::clone(&world.process.renewer);
+        async move { access(&renewer, "alice").await }
+    });
+    while world.provider.posts() == 0 {
+        tokio::task::yield_now().await;
+    }
+    gone.abort();
+    assert!(gone.await.unwrap_err().is_cancelled());
+    world.provider.go_on.notify_one();
+    assert_eq!(world.access("alice").await.unwrap(), "alice-access-1", "what was under way was kept");
+    assert_eq!(world.provider.posts(), 1);
+
+    world.clock.advance(HOUR * 8);
+    world.provider.then([Next::BreaksOff]);
+    assert!(matches!(world.access("alice").await, Err(TokensError::NotRenewed(Setback::Unreachable))));
+    assert_eq!(
+        world.access("alice").await.unwrap(),
+        "alice-access-2",
+        "at once, without waiting for a lease"
+    );
+    world.assert_last_pair_is_kept("alice").await;
+}
+
+#[tokio::test]
+async fn a_chain_of_renewals_always_shows_the_refresh_token_that_came_last() {
+    let world = World::new().await;
+    for number in 1..=10 {
+        world.clock.advance(HOUR * 8);
+        assert_eq!(world.access("alice").await.unwrap(), format!("alice-access-{number}"));
+        world.assert_last_pair_is_kept("alice").await;
+    }
+    let shown: Vec<String> = (0..10).map(|number| format!("alice-refresh-{number}")).collect();
+    assert_eq!(*locked(&world.provider.asked), shown, "each once");
+}
+
+#[tokio::test]
+async fn an_answer_that_was_lost_is_followed_by_one_more_try_that_mends_it() {
+    let world = World::new().await;
+    world.clock.advance(HOUR);
+    world.provider.then([Next::IsLostOnTheWay]);
+    assert!(matches!(world.access("alice").await, Err(TokensError::NotRenewed(Setback::Unreachable))));
+    let unknown = world.kept("alice").await;
+    assert_eq!((unknown.renewal_lost_at, unknown.standing.invalid), (Some(world.clock.now()), false));
+    let due_at = unknown.due_at.unwrap();
+    assert!(due_at.since(world.clock.now()) <= MINUTE * 6, "soon");
+    world.clock.advance(MINUTE * 6);
+    assert_eq!(world.access("alice").await.unwrap(), "alice-access-1");
+    let well = world.kept("alice").await;
+    assert_eq!((well.renewal_lost_at, well.standing.invalid, well.generation), (None, false, 2));
+    assert_eq!(world.provider.posts(), 2);
+}
+
+#[tokio::test]
+async fn a_refresh_token_that_a_lost_answer_used_up_is_tried_once_more_and_then_said_to_be_that() {
+    let world = World::new().await;
+    world.clock.advance(HOUR);
+    world.provider.then([Next::IsLost]);
+    assert!(world.access("alice").await.is_err());
+    world.clock.advance(MINUTE * 6);
+    assert!(matches!(world.access("alice").await, Err(TokensError::NotRenewed(Setback::Refused))));
+    let dead = world.kept("alice").await;
+    assert!(dead.standing.invalid && dead.renewal_lost_at.is_some());
+    assert_eq!(dead.standing.evidence.answer, "invalid_grant, after the answer to the last renewal was lost");
+    assert_eq!(dead.due_at, None, "nobody tries by themselves any more");
+    assert_eq!(world.provider.posts(), 2);
+    // Authorizing again is a new beginning.
+    let tokens = world.provider.issue("alice");
+    let mut new = world.store.sealed(&"alice".into()).await.unwrap().unwrap();
+    new.credential.generation += 1;
+    new.credential.standing = Standing::good(world.clock.now(), Evidence::new("GET /user", "200"));
+    let origin = world.provider.origin();
+    new.sealed = world.keys.seal_tokens(&new.credential, &origin, &tokens, &TestEntropy::new(3)).unwrap();
+    assert!(contract::keep(world.store.as_ref(), &new, &["acme.production"]).await);
+    assert_eq!(world.kept("alice").await.renewal_lost_at, None);
+    assert_eq!(world.access("alice").await.unwrap(), "alice-access-1");
+}
+
+#[tokio::test]
+async fn a_process_that_died_while_it_renewed_leaves_a_mark_that_the_next_one_reads() {
+    for (used_up, alive) in [(false, true), (true, false)] {
+        let world = World::new().await;
+        world.clock.advance(HOUR);
+        let now = world.clock.now();
+        // It took the lease, asked, and died.
+        let lease = world.store.lease_refresh(&"alice".into(), 1, now, now.plus(LEASE)).await.unwrap();
+        assert_eq!(lease, Lease::Taken { lost_at: None });
+        if used_up {
+            world.provider.rotate("alice-refresh-0").unwrap();
+        }
+        world.clock.advance(LEASE);
+        assert_eq!(world.access("alice").await.is_ok(), alive);
+        let kept = world.kept("alice").await;
+        assert_eq!((kept.standing.invalid, kept.renewal_lost_at.is_some()), (!alive, !alive));
+        assert_eq!(world.provider.posts(), 1, "once");
+    }
+}
+
+#[tokio::test]
+async fn one_that_was_frozen_past_its_lease_keeps_nothing_over_what_another_has_renewed() {
+    let world = World::new().await;
+    let other = world.another().await;
+    world.clock.advance(HOUR);
+    world.provider.then([Next::Waits, Next::Answers]);
+    let frozen = tokio::spawn({
+        let renewer = Arc::clone(&world.process.renewer);
+        async move { access(&renewer, "alice").await }
+    });
+    while world.provider.posts() == 0 {
+        tokio::task::yield_now().await;
+    }
+    world.clock.advance(LEASE + MINUTE);
+    assert_eq!(access(&other.renewer, "alice").await.unwrap(), "alice-access-1");
+    // Now the provider takes its question, and ends the family for it: what the other one kept is refused from here on,
+    // but nothing was written over it.
+    world.provider.go_on.notify_one();
+    assert_eq!(frozen.await.unwrap().unwrap(), "alice-access-1", "it takes what the other one kept");
+    let kept = world.kept("alice").await;
+    assert_eq!((kept.generation, kept.standing.invalid, kept.renewal_lost_at), (2, false, None));
+}
+
+#[tokio::test]
+async fn a_provider_that_begins_to_end_tokens_is_understood_with_the_first_renewal() {
+    let world = World::new().await;
+    *locked(&world.provider.life) = None;
+    world.clock.advance(HOUR);
+    assert_eq!(world.access("alice").await.unwrap(), "alice-access-1");
+    assert_eq!(world.kept("alice").await.renew_at, None, "no end");
+    world.clock.advance(HOUR * 100);
+    assert_eq!(world.access("alice").await.unwrap(), "alice-access-1");
+    // Overnight it ends all that is older than two hours, and says so from then on.
+    *locked(&world.provider.life) = Some(HOUR * 2);
+    locked(&world.provider.families).get_mut("alice").unwrap().access.push_str(" ended");
+    let known = world.kept("alice").await;
+    let asked = world.process.checker.examine(&known).await.unwrap();
+    assert!(asked.outcome.is_ok(), "renewed before anybody is told");
+    let kept = world.kept("alice").await;
+    assert_eq!(kept.renew_at, Some(world.clock.now().plus(HOUR * 2 - MINUTE * 12)));
+    assert!(!kept.standing.invalid);
+    assert_eq!(world.provider.posts(), 2);
+}
+
+#[tokio::test]
+async fn what_ends_within_a_minute_is_never_handed_out_as_if_it_did_not() {
+    let world = World::new().await;
+    let soon = async || world.process.renewer.tokens(&"alice".into(), Why::Use).await.unwrap().ends_soon;
+    assert!(!soon().await, "not due yet");
+    world.clock.advance(HOUR);
+    assert!(!soon().await, "renewed for eight hours");
+    *locked(&world.provider.life) = Some(Duration::from_secs(50));
+    world.clock.advance(HOUR * 8);
+    assert!(soon().await, "the provider gives no more");
+    // One that nothing renews.
+    let mut pasted = contract::token("t", "alice", "github");
+    pasted.credential.expires_at = Some(world.clock.now().plus(MINUTE));
+    let tokens = Tokens { access: Secret::new("pasted"), refresh: None };
+    let origin = world.provider.origin();
+    pasted.sealed =
+        world.keys.seal_tokens(&pasted.credential, &origin, &tokens, &TestEntropy::new(3)).unwrap();
+    assert!(contract::keep(world.store.as_ref(), &pasted, &["zoo.main"]).await);
+    let handed = async || world.process.renewer.tokens(&"t".into(), Why::Use).await.unwrap();
+    assert!(!handed().await.ends_soon);
+    world.clock.advance(Duration::from_secs(1));
+    assert!(handed().await.ends_soon);
+    assert_eq!(handed().await.credential.method, Method::Token);
+}
+
+#[tokio::test]
+async fn an_expired_grant_stays_renewable() {
+    let world = World::new().await;
+    world.clock.advance(HOUR * 24 * 60);
+    assert_eq!(world.access("alice").await.unwrap(), "alice-access-1");
+    assert!(!world.kept("alice").await.standing.invalid);
+}
+
+#[tokio::test]
+async fn a_lease_of_a_clock_that_was_wrong_keeps_nobody_from_renewing() {
+    let world = World::new().await;
+    let now = world.clock.now();
+    world.clock.set(now.plus(HOUR * 24 * 365));
+    let ahead = world.clock.now();
+    let lease = world.store.lease_refresh(&"alice".into(), 1, ahead, ahead.plus(LEASE)).await.unwrap();
+    assert_ne!(lease, Lease::Refused);
+    world.clock.set(now.plus(HOUR));
+    assert_eq!(world.access("alice").await.unwrap(), "alice-access-1");
+}
+
+#[tokio::test]
+async fn a_grant_that_can_not_be_renewed_is_not_asked_about_each_time_somebody_reads_it() {
+    for next in [Next::IsLostOnTheWay, Next::IsLost] {
+        let world = World::new().await;
+        world.clock.advance(HOUR);
+        // Every ten seconds of a day somebody wants to use it, and nobody gets it.
+        let mut last = None;
+        for _ in 0..24 * 360 {
+            world.provider.then([next]);
+            let posts = world.provider.posts();
+            let got = world.process.renewer.tokens(&"alice".into(), Why::Use).await;
+            assert!(got.is_err());
+            if world.provider.posts() > posts {
+                let now = world.clock.now();
+                assert!(last.is_none_or(|last: Timestamp| now.since(last) >= Duration::from_secs(30)));
+                last = Some(now);
+            }
+            world.clock.advance(Duration::from_secs(10));
+        }
+        let posts = world.provider.posts();
+        assert!((2..=50).contains(&posts), "{posts} in a day");
+    }
+}
+
+#[tokio::test]
+async fn a_grant_that_is_replaced_or_deleted_while_it_is_renewed_stays_so() {
+    for replaced in [true, false] {
+        let world = World::new().await;
+        world.clock.advance(HOUR);
+        world.provider.then([Next::Waits]);
+        let renewing = tokio::spawn({
+            let renewer = Arc::clone(&world.process.renewer);
+            async move { access(&renewer, "alice").await }
+        });
+        while world.provider.posts() == 0 {
+            tokio::task::yield_now().await;
+        }
+        if replaced {
+            // She authorized again meanwhile: another grant of the same account.
+            let tokens = Tokens { access: Secret::new("new"), refresh: Some(Secret::new("renews it")) };
+            let mut new = world.store.sealed(&"alice".into()).await.unwrap().unwrap();
+            new.credential.generation += 1;
+            new.credential.renew_at = Some(world.clock.now().plus(HOUR));
+            let origin = world.provider.origin();
+            new.sealed =
+                world.keys.seal_tokens(&new.credential, &origin, &tokens, &TestEntropy::new(3)).unwrap();
+            assert!(contract::keep(world.store.as_ref(), &new, &["acme.production"]).await);
+        } else {
+            let runtime = contract::runtime("acme.production");
+            world
+                .store
+                .delete(&contract::id("alice"), &runtime, None, world.clock.now())
+                .await
+                .unwrap()
+                .unwrap();
+        }
+        world.provider.go_on.notify_one();
+        let got = renewing.await.unwrap();
+        if replaced {
+            assert_eq!(got.unwrap(), "new");
+            assert_eq!(world.access("alice").await.unwrap(), "new");
+        } else {
+            assert!(matches!(got, Err(TokensError::Gone)));
+            assert!(!contract::exists(world.store.as_ref(), "alice").await);
+        }
+        assert_eq!(world.access("bob").await.unwrap(), "bob-access-1", "nobody else's business");
+    }
+}
+
+/// What can happen to alice's grant, one step of one of those who have to do with it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Step {
+    /// The first one who renews, or the second, takes the lease.
+    Lease(usize),
+    /// It keeps what the provider gave it, if it has a lease.
+    Renew(usize),
+    /// It ends its lease without a result.
+    Release(usize),
+    Delete,
+    /// The grant is authorized anew.
+    Replace,
+    /// A check notes what it found out about what it had read.
+    Record,
+}
+
+const SCHEDULED: [&[Step]; 5] = [
+    &[Step::Lease(0), Step::Renew(0), Step::Release(0)],
+    &[Step::Lease(1), Step::Renew(1)],
+    &[Step::Delete],
+    &[Step::Replace],
+    &[Step::Record],
+];
+
+/// All orders in which these may happen, each one's own steps in its order.
+fn schedules(left: [usize; 5], done: &mut Vec<Step>, all: &mut Vec<Vec<Step>>) {
+    let mut any = false;
+    for (who, steps) in SCHEDULED.iter().enumerate() {
+        if let Some(step) = steps.get(left[who]) {
+            any = true;
+            let mut left = left;
+            left[who] += 1;
+            done.push(*step);
+            schedules(left, done, all);
+            done.pop();
+        }
+    }
+    if !any {
+        all.push(done.clone());
+    }
+}
+
+/// What is kept for alice, as her runtime uses it.
+async fn in_use(store: &SqliteStore) -> Option<NewCredential> {
+    let id = contract::in_use(store, "alice", "acme.production").await?;
+    store.sealed(&id).await.unwrap()
+}
+
+/// Walks one schedule, and holds the store to what each step answered.
+async fn walk(world: &World, schedule: &[Step]) {
+    let store = world.store.as_ref();
+    let runtime = contract::runtime("acme.production");
+    store.delete(&contract::id("alice"), &runtime, None, contract::NOW).await.unwrap();
+    let first = contract::grant("alice", "alice", "octocat");
+    assert!(contract::keep(store, &first, &["acme.production"]).await);
+    let name =
+        |new: &NewCredential| (new.credential.id.clone(), new.credential.generation, new.sealed.0.clone());
+    let mut kept = Some(name(&first));
+    // What each of those who renew has read, and until when it has the lease.
+    let mut leases: [Option<(NewCredential, Timestamp)>; 2] = [None, None];
+    for (number, step) in schedule.iter().enumerate() {
+        // A lease runs out between any two steps: whoever holds one is frozen past its end.
+        let now = contract::NOW.plus(LEASE * (u32::try_from(number).unwrap() + 1));
+        let read = in_use(store).await;
+        let is_kept = |read: &NewCredential| {
+            let (id, generation, _) = name(read);
+            kept.as_ref().is_some_and(|kept| (&kept.0, kept.1) == (&id, generation))
+        };
+        match *step {
+            Step::Lease(who) => {
+                let Some(read) = read else { continue };
+                let until = now.plus(LEASE);
+                let Credential { id, generation, .. } = &read.credential;
+                if store.lease_refresh(id, *generation, now, until).await.unwrap() != Lease::Refused {
+                    leases[who] = Some((read, until));
+                }
+            }
+            Step::Renew(who) => {
+                let Some((read, _)) = &leases[who] else { continue };
+                let mut new = read.clone();
+                new.credential.generation += 1;
+                new.sealed.0 = format!("renewed by {who}").into_bytes();
+                let expected = is_kept(read);
+                assert_eq!(store.renew(&new).await.unwrap(), expected, "{step:?} in {schedule:?}");
+                if expected {
+                    kept = Some(name(&new));
+                }
+            }
+            Step::Release(who) => {
+                let Some((read, until)) = &leases[who] else { continue };
+                let Credential { id, generation, .. } = &read.credential;
+                store.release_refresh(id, *generation, *until, Some(now)).await.unwrap();
+            }
+            Step::Delete => {
+                let deleted = store.delete(&contract::id("alice"), &runtime, None, now).await.unwrap();
+                assert_eq!(deleted.is_some(), kept.is_some(), "{schedule:?}");
+                kept = None;
+            }
+            Step::Replace => {
+                // By who read it a moment ago, or gave a new one because there was none.
+                let mut new = read.unwrap_or_else(|| {
+                    let mut new = contract::grant("another", "alice", "octocat");
+                    new.credential.generation = 0;
+                    new
+                });
+                new.credential.generation += 1;
+                new.sealed.0 = b"replaced".to_vec();
+                assert!(contract::keep(store, &new, &["acme.production"]).await, "{schedule:?}");
+                kept = Some(name(&new));
+            }
+            Step::Record => {
+                let Some((read, _)) = &leases[0] else { continue };
+                let noted = store.record(&read.credential).await.unwrap();
+                assert_eq!(noted, is_kept(read), "{schedule:?}");
+            }
+        }
+        let found = in_use(store).await.as_ref().map(name);
+        assert_eq!(found, kept, "after {step:?} in {schedule:?}");
+    }
+    assert_eq!(contract::exists(store, "alice").await, kept.is_some_and(|kept| kept.0 == "alice".into()));
+    let bob = store.sealed(&"bob".into()).await.unwrap().unwrap();
+    assert_eq!(bob.credential.generation, 1, "nobody else's business");
+}
+
+#[tokio::test]
+async fn in_no_order_of_renewing_replacing_and_deleting_does_anything_come_back() {
+    let mut all = Vec::new();
+    schedules([0; 5], &mut Vec::new(), &mut all);
+    assert_eq!(all.len(), 3360);
+    let world = World::new().await;
+    // Every tenth; all of them take a minute.
+    for schedule in all.iter().step_by(10) {
+        walk(&world, schedule).await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "takes a minute: make soak"]
+async fn soak_in_no_order_at_all_of_renewing_replacing_and_deleting_does_anything_come_back() {
+    let mut all = Vec::new();
+    schedules([0; 5], &mut Vec::new(), &mut all);
+    let world = World::new().await;
+    for schedule in &all {
+        walk(&world, schedule).await;
+    }
+    println!("{} orders", all.len());
+}
+
+#[tokio::test]
+async fn a_disk_that_is_full_when_a_renewal_is_to_be_kept_leaves_a_mark_and_the_next_try_tells() {
+    let world = World::new().await;
+    world.clock.advance(HOUR);
+    // Before: nobody is asked for what could not be written down.
+    world.store.refuse_writes(true).await;
+    assert!(matches!(world.access("alice").await, Err(TokensError::Store(_))));
+    assert_eq!(world.provider.posts(), 0);
+    world.store.refuse_writes(false).await;
+    // Between: the provider has answered.
+    world.provider.then([Next::Waits]);
+    let renewing = tokio::spawn({
+        let renewer = Arc::clone(&world.process.renewer);
+        async move { access(&renewer, "alice").await }
+    });
+    while world.provider.posts() == 0 {
+        tokio::task::yield_now().await;
+    }
+    world.store.refuse_writes(true).await;
+    world.provider.go_on.notify_one();
+    // There is room again before the lease is over: what came back was not let go of.
+    let room = async {
+        tokio::time::sleep(KEEP_PAUSE * 3).await;
+        world.store.refuse_writes(false).await;
+    };
+    let (got, ()) = tokio::join!(renewing, room);
+    assert_eq!(got.unwrap().unwrap(), "alice-access-1");
+    world.assert_last_pair_is_kept("alice").await;
+}

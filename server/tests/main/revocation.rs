@@ -1,0 +1,474 @@
+//! Tokens that are deleted or replaced are revoked at the provider: when somebody wants it, and nothing else uses them.
+
+use std::{path::Path, time::Duration};
+
+use axum::http::Method;
+use forge::Shape;
+use serde_json::{Value, json};
+
+use crate::{
+    database::ask,
+    forge::Forge,
+    kinds::{Kind, Scene, bitbucket, kinds},
+    site::{Answer, Browser, PASSWORD, TestSite},
+};
+
+const END_GRANT: &str = "DELETE /applications/gitward-demo/grant";
+const END_TOKEN: &str = "DELETE /applications/gitward-demo/token";
+const GIVE_BACK: &str = "POST /credentials/revoke";
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+async fn delete(browser: &Browser, runtime: &str) -> Answer {
+    browser.call("token/delete", &[("runtime", runtime), ("revoke", "true")]).await
+}
+
+/// Whether the host still takes a token.
+async fn works(forge: &Forge, id: u64) -> bool {
+    forge.tokens().await.iter().find(|token| token["id"] == id).unwrap()["works"].as_bool().unwrap()
+}
+
+/// How many tokens the host takes.
+async fn working(forge: &Forge) -> usize {
+    forge.tokens().await.iter().filter(|token| token["works"] == true).count()
+}
+
+/// What the page of a runtime says became of its last token.
+async fn state(browser: &Browser, runtime: &str) -> Value {
+    browser.access(runtime).await["revocations"][0]["state"].clone()
+}
+
+async fn says(browser: &Browser, place: &str, sentence: &str) {
+    let page = browser.get(place).await;
+    // What people read: without tags and comments.
+    let read: String = page.text().split('<').filter_map(|part| Some(part.split_once('>')?.1)).collect();
+    assert!(read.contains(sentence), "{sentence:?} is not on {place}");
+}
+
+/// Time passes, Mara signs in again, and what is due is done.
+async fn later(site: &TestSite, mara: &Browser, span: Duration) -> usize {
+    site.pass(span).await;
+    mara.sign_in("mara", PASSWORD).await.assert_ok();
+    site.site.revoker.round().await.unwrap()
+}
+
+/// The provider neither ends grants nor takes tokens back.
+async fn cannot_revoke(site: &TestSite) {
+    for on in [
+        json!({ "method": "DELETE", "path_prefix": "/applications" }),
+        json!({ "method": "POST", "path_prefix": "/credentials" }),
+    ] {
+        site.forge.fault(json!({ "on": on, "fault": "status", "status": 503 })).await;
+    }
+}
+
+#[tokio::test]
+async fn a_grant_is_revoked_whole_at_the_provider_when_its_token_is_deleted() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    // An earlier token of the same agreement, which nobody here remembers.
+    mara.authorize(&site.forge, "acme.production", "octocat").await;
+    mara.authorize(&site.forge, "acme.production", "octocat").await;
+    assert_eq!(working(&site.forge).await, 2);
+    assert_eq!(mara.access("acme.production").await["revoking"]["possible"], true);
+    site.forge.forget_requests().await;
+    delete(&mara, "acme.production").await.assert_ok();
+    assert_eq!(site.forge.requests().await, [END_GRANT]);
+    assert_eq!(working(&site.forge).await, 0);
+    assert_eq!(state(&mara, "acme.production").await, "Revoked");
+    for place in ["/tokens", "/tokens/acme.production"] {
+        says(&mara, place, "Revoked at Forge.").await;
+    }
+    // It was done, so nothing is done again, and after a while nobody is told any more.
+    assert_eq!(later(&site, &mara, DAY).await, 0);
+    assert_eq!(site.forge.asked(END_GRANT).await, 1);
+    let page = mara.get("/tokens").await;
+    assert!(!page.text().contains("Revoked at"));
+}
+
+#[tokio::test]
+async fn without_a_wish_nobody_is_asked_and_the_token_lives_on() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    let made = site.forge.good_token().await;
+    mara.paste("acme.paste", &made.token).await.assert_ok();
+    mara.authorize(&site.forge, "acme.production", "octocat").await;
+    site.forge.forget_requests().await;
+    for runtime in ["acme.paste", "acme.production"] {
+        mara.call("token/delete", &[("runtime", runtime)]).await.assert_ok();
+        assert_eq!(state(&mara, runtime).await, Value::Null);
+    }
+    assert_eq!(later(&site, &mara, DAY).await, 0);
+    assert_eq!(site.forge.requests().await, [""; 0]);
+    assert_eq!(working(&site.forge).await, 2);
+    assert_eq!(site.dump().await.rows("revocations"), 0);
+}
+
+#[tokio::test]
+async fn while_the_provider_is_down_a_revocation_waits_and_is_done_later() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    let made = site.forge.good_token().await;
+    mara.paste("acme.paste", &made.token).await.assert_ok();
+    cannot_revoke(&site).await;
+    delete(&mara, "acme.paste").await.assert_ok();
+    assert_eq!(mara.health("acme.paste").await, "NoToken", "deleting works at once here");
+    assert_eq!(state(&mara, "acme.paste").await["Waiting"]["until"]["relative"], "in 1 day");
+    says(&mara, "/tokens", "Forge has not answered yet; Gitward will try again until").await;
+    assert!(works(&site.forge, made.id).await);
+    assert_eq!(site.forge.asked(GIVE_BACK).await, 1);
+
+    assert_eq!(site.site.revoker.round().await.unwrap(), 0, "not before its time");
+    // Ever more rarely.
+    for tries in 2..=6 {
+        assert_eq!(later(&site, &mara, Duration::from_secs(33 << (tries - 2))).await, 1, "{tries}");
+        assert_eq!(site.forge.asked(GIVE_BACK).await, tries);
+    }
+    site.forge.heal().await;
+    assert_eq!(later(&site, &mara, Duration::from_secs(60 * 60)).await, 1);
+    assert!(!works(&site.forge, made.id).await);
+    assert_eq!(state(&mara, "acme.paste").await, "Revoked");
+    assert_eq!(site.site.revoker.round().await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_revocation_that_gets_no_answer_for_a_day_is_left_to_the_owner_and_its_secret_is_gone() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    let made = site.forge.good_token().await;
+    mara.paste("acme.paste", &made.token).await.assert_ok();
+    let sealed: Vec<u8> = ask(&site.database(), "SELECT sealed FROM credentials").await;
+    cannot_revoke(&site).await;
+    delete(&mara, "acme.paste").await.assert_ok();
+    assert!(kept(&site.database(), &sealed), "needed for the next try");
+    for _ in 0..25 {
+        later(&site, &mara, Duration::from_secs(66 * 60)).await;
+    }
+    assert_eq!(state(&mara, "acme.paste").await, "GivenUp");
+    says(&mara, "/tokens/acme.paste", "Forge did not answer for a day. Forgotten here; revoke it at").await;
+    assert!(!kept(&site.database(), &sealed));
+    site.forge.heal().await;
+    let asked = site.forge.asked(GIVE_BACK).await;
+    assert_eq!(later(&site, &mara, DAY).await, 0);
+    assert_eq!(site.forge.asked(GIVE_BACK).await, asked);
+}
+
+/// Whether these bytes are anywhere in the database or its log.
+fn kept(database: &Path, needle: &[u8]) -> bool {
+    let log = database.with_file_name(format!("{}-wal", database.file_name().unwrap().to_str().unwrap()));
+    let has = |file: &Path| {
+        std::fs::read(file).is_ok_and(|bytes| bytes.windows(needle.len()).any(|window| window == needle))
+    };
+    has(database) || has(&log)
+}
+
+#[tokio::test]
+async fn what_was_revoked_is_gone_from_the_disk() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    let made = site.forge.good_token().await;
+    mara.paste("acme.paste", &made.token).await.assert_ok();
+    let sealed: Vec<u8> = ask(&site.database(), "SELECT sealed FROM credentials").await;
+    assert!(kept(&site.database(), &sealed), "the test looks in the right place");
+    delete(&mara, "acme.paste").await.assert_ok();
+    assert_eq!(state(&mara, "acme.paste").await, "Revoked");
+    assert!(!kept(&site.database(), &sealed));
+}
+
+#[tokio::test]
+async fn a_token_that_serves_another_runtime_is_not_revoked_and_the_page_names_it() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    let made = site.forge.good_token().await;
+    mara.paste_with("acme.paste", &made.token, &[("also[]", "acme.staging")]).await.assert_ok();
+    let page = mara.get("/tokens/acme.paste/delete").await;
+    assert!(page.text().contains("there it stays"), "{}", page.text());
+    assert!(!page.text().contains("name=\"revoke\""), "there is nothing to choose");
+    site.forge.forget_requests().await;
+    // Somebody's page was older than that.
+    delete(&mara, "acme.paste").await.assert_ok();
+    assert_eq!(state(&mara, "acme.paste").await["InUse"]["by"], json!(["staging"]));
+    says(&mara, "/tokens", "Not revoked at Forge: staging still uses it.").await;
+    assert_eq!(site.forge.requests().await, [""; 0]);
+    assert!(works(&site.forge, made.id).await);
+    assert_eq!(mara.health("acme.staging").await, "Valid");
+
+    delete(&mara, "acme.staging").await.assert_ok();
+    assert_eq!(site.forge.requests().await, [GIVE_BACK]);
+    assert!(!works(&site.forge, made.id).await);
+    assert_eq!(state(&mara, "acme.staging").await, "Revoked");
+}
+
+#[tokio::test]
+async fn a_replaced_token_is_revoked_once_the_new_one_is_in_use_and_not_before() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    let [old, fresh, weak] = [
+        site.forge.good_token().await,
+        site.forge.good_token().await,
+        site.forge.make(json!({ "user": "octocat", "kind": "classic", "scopes": ["gist"] })).await,
+    ];
+    mara.paste_with("acme.paste", &old.token, &[("also[]", "acme.staging")]).await.assert_ok();
+    site.forge.forget_requests().await;
+    let refused = mara.paste_with("acme.paste", &weak.token, &[("revoke", "true")]).await;
+    assert_eq!(refused.error(), "Refused");
+    assert!(works(&site.forge, old.id).await && site.forge.asked(GIVE_BACK).await == 0);
+
+    // Another runtime still uses the old one …
+    mara.paste_with("acme.paste", &fresh.token, &[("revoke", "true")]).await.assert_ok();
+    assert!(works(&site.forge, old.id).await && site.forge.asked(GIVE_BACK).await == 0);
+    assert_eq!(state(&mara, "acme.paste").await["InUse"]["by"], json!(["staging"]));
+    // … until it is replaced there as well.
+    mara.paste_with("acme.staging", &fresh.token, &[("revoke", "true")]).await.assert_ok();
+    assert!(!works(&site.forge, old.id).await);
+    assert!(works(&site.forge, fresh.id).await && works(&site.forge, weak.id).await);
+    assert_eq!(state(&mara, "acme.staging").await, "Revoked");
+    assert_eq!(site.forge.asked(GIVE_BACK).await, 1);
+}
+
+#[tokio::test]
+async fn a_token_is_replaced_in_all_its_places_at_once_and_then_revoked() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    let [old, fresh] = [site.forge.good_token().await, site.forge.good_token().await];
+    let both = [("also[]", "acme.staging"), ("revoke", "true")];
+    mara.paste_with("acme.paste", &old.token, &both).await.assert_ok();
+    assert_eq!(site.forge.asked(GIVE_BACK).await, 0, "there was no old one");
+    mara.paste_with("acme.paste", &fresh.token, &both).await.assert_ok();
+    assert!(!works(&site.forge, old.id).await && works(&site.forge, fresh.id).await);
+    assert_eq!(state(&mara, "acme.paste").await, "Revoked");
+}
+
+#[tokio::test]
+async fn a_pasted_token_is_revoked_when_an_authorization_takes_its_place() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    let old = site.forge.good_token().await;
+    mara.paste("acme.staging", &old.token).await.assert_ok();
+    let start = async |revoke: &[(&str, &str)]| {
+        let page = mara.submit("/tokens/acme.staging", "/connect/acme.staging", revoke).await;
+        crate::site::forwarded(&page)
+    };
+    // Who says no at the provider keeps the old one, whole.
+    let there = start(&[("revoke", "true")]).await;
+    let back = site.forge.cancel("octocat", &there).await;
+    mara.come_back(&back).await;
+    assert!(works(&site.forge, old.id).await);
+
+    let there = start(&[("revoke", "true")]).await;
+    let back = site.forge.agree("octocat", &there).await;
+    mara.come_back(&back).await;
+    assert_eq!(mara.health("acme.staging").await, "Valid");
+    assert!(!works(&site.forge, old.id).await);
+    assert_eq!(state(&mara, "acme.staging").await, "Revoked");
+    assert_eq!(working(&site.forge).await, 1, "the new one");
+}
+
+#[tokio::test]
+async fn authorizing_anew_keeps_the_new_grant_alive_while_the_old_one_waits_to_be_revoked() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    mara.authorize(&site.forge, "acme.production", "octocat").await;
+    cannot_revoke(&site).await;
+    delete(&mara, "acme.production").await.assert_ok();
+    mara.authorize(&site.forge, "acme.production", "octocat").await;
+    assert_eq!(mara.health("acme.production").await, "Valid");
+    site.forge.heal().await;
+    assert_eq!(later(&site, &mara, Duration::from_secs(60)).await, 1);
+    assert_eq!((site.forge.asked(END_GRANT).await, site.forge.asked(END_TOKEN).await), (1, 1));
+    assert_eq!(working(&site.forge).await, 1);
+    mara.check("acme.production").await.assert_ok();
+    assert_eq!(mara.health("acme.production").await, "Valid");
+}
+
+#[tokio::test]
+async fn a_grant_that_another_person_here_uses_at_the_same_account_is_not_taken_from_them() {
+    let site = TestSite::start().await;
+    let (mara, both) = (site.person("mara").await, site.person("both").await);
+    mara.authorize(&site.forge, "acme.production", "octocat").await;
+    both.authorize(&site.forge, "acme.production", "octocat").await;
+    delete(&mara, "acme.production").await.assert_ok();
+    assert_eq!((site.forge.asked(END_GRANT).await, site.forge.asked(END_TOKEN).await), (0, 1));
+    assert_eq!(working(&site.forge).await, 1);
+    both.check("acme.production").await.assert_ok();
+    assert_eq!(both.health("acme.production").await, "Valid");
+    assert_eq!(both.access("acme.production").await["revocations"], json!([]), "nobody else's business");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_renewal_that_meets_a_delete_resurrects_nothing_and_is_revoked_as_well() {
+    const RUNTIME: &str = "acme.renewed";
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    mara.authorize(&site.forge, RUNTIME, "octocat").await;
+    site.pass(Duration::from_secs(8 * 60 * 60)).await;
+    mara.sign_in("mara", PASSWORD).await.assert_ok();
+    site.forge.fault(json!({ "on": "token", "fault": "delay", "delay_ms": 1500 })).await;
+    let other = mara.copy();
+    let checking = tokio::spawn(async move { other.check(RUNTIME).await.status });
+    let struck = async || site.forge.control(Method::GET, "faults", Value::Null).await[0]["struck"].clone();
+    while struck().await != 1 {
+        tokio::task::yield_now().await;
+    }
+    delete(&mara, RUNTIME).await.assert_ok();
+    assert_eq!(mara.health(RUNTIME).await, "NoToken");
+    checking.await.unwrap();
+    assert_eq!(mara.health(RUNTIME).await, "NoToken");
+    assert_eq!(site.dump().await.rows("credentials"), 0);
+    // Whoever deletes waits for the new pair, but not for ever.
+    site.site.revoker.round().await.unwrap();
+    assert_eq!(site.forge.asked("DELETE /applications/Iv1.gitwarddemo/grant").await, 1);
+    assert_eq!(working(&site.forge).await, 0, "neither the old pair nor the new one");
+    assert_eq!(state(&mara, RUNTIME).await, "Revoked");
+}
+
+#[tokio::test]
+async fn a_host_that_wants_to_be_left_alone_is() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    let [one, other] = [site.forge.good_token().await, site.forge.good_token().await];
+    mara.paste("acme.paste", &one.token).await.assert_ok();
+    mara.paste("acme.staging", &other.token).await.assert_ok();
+    let limit = json!({ "on": "user", "fault": "rate_limit", "retry_after_seconds": 600, "times": 1 });
+    site.forge.fault(limit).await;
+    mara.check("acme.staging").await.assert_ok();
+    assert_eq!(mara.health("acme.staging").await, "RateLimited");
+    delete(&mara, "acme.paste").await.assert_ok();
+    assert_eq!(site.forge.asked(GIVE_BACK).await, 0);
+    assert!(state(&mara, "acme.paste").await["Waiting"].is_object());
+    later(&site, &mara, Duration::from_secs(5)).await;
+    assert_eq!(site.forge.asked(GIVE_BACK).await, 0);
+}
+
+/// A kind of host, how a token of it ends there, and how a grant.
+fn ways(kind: &Kind) -> (Option<&'static str>, Option<&'static str>) {
+    match kind.word {
+        "gitlab" => (Some("DELETE /api/v4/personal_access_tokens/self"), Some("POST /oauth/revoke")),
+        "gitea" => (Some("DELETE /api/v1/token"), None),
+        _ => (None, None),
+    }
+}
+
+#[tokio::test]
+async fn every_kind_of_host_revokes_what_it_can_and_of_the_rest_the_page_says_where_to_do_it() {
+    for kind in kinds().into_iter().chain([bitbucket()]) {
+        let (word, more, ways) = (kind.word, kind.more, ways(&kind));
+        let scene = Scene::set(kind).await;
+        let (site, mara) = (&scene.site, &scene.mara);
+        if word == "gitea" {
+            site.forge.set(json!({ "token_api": true })).await;
+        }
+        let made = scene.good_token().await;
+        mara.paste_with("acme.paste", &made.token, more).await.assert_ok();
+        mara.authorize(&site.forge, "acme.further", "octocat").await;
+        for (runtime, way) in [("acme.paste", ways.0), ("acme.further", ways.1)] {
+            assert_eq!(mara.health(runtime).await, "Valid", "{word} {runtime}");
+            let before = working(&site.forge).await;
+            assert_eq!(mara.access(runtime).await["revoking"]["possible"], way.is_some(), "{word} {runtime}");
+            let page = mara.get(&format!("/tokens/{runtime}/delete")).await;
+            assert_eq!(page.text().contains("name=\"revoke\""), way.is_some(), "{word} {runtime}");
+            assert_eq!(page.text().contains("Gitward can't do that for you."), way.is_none());
+            site.forge.forget_requests().await;
+            delete(mara, runtime).await.assert_ok();
+            let after = working(&site.forge).await;
+            match way {
+                Some(way) => {
+                    assert_eq!(site.forge.requests().await, [way], "{word}");
+                    assert_eq!(before - after, 1, "{word} {runtime}");
+                    assert_eq!(state(mara, runtime).await, "Revoked", "{word} {runtime}");
+                }
+                None => {
+                    assert_eq!(site.forge.requests().await, [""; 0], "{word}");
+                    assert_eq!(before, after, "{word} {runtime}");
+                    assert_eq!(state(mara, runtime).await, "ByHand", "{word} {runtime}");
+                    says(mara, "/tokens", "Forgotten here; revoke it at").await;
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_version_of_gitea_that_has_no_way_is_found_out_and_said() {
+    let kind = kinds().into_iter().find(|kind| kind.is("gitea")).unwrap();
+    let scene = Scene::set(kind).await;
+    let made = scene.good_token().await;
+    scene.mara.paste("acme.paste", &made.token).await.assert_ok();
+    scene.mara.authorize(&scene.site.forge, "acme.further", "octocat").await;
+    delete(&scene.mara, "acme.paste").await.assert_ok();
+    assert_eq!(state(&scene.mara, "acme.paste").await, "ByHand");
+    assert!(works(&scene.site.forge, made.id).await);
+}
+
+#[tokio::test]
+async fn a_host_that_refuses_everybody_for_a_bad_moment_has_revoked_nothing() {
+    let kind = kinds().into_iter().find(|kind| kind.shape == Shape::Gitlab).unwrap();
+    let scene = Scene::set(kind).await;
+    let (site, mara) = (&scene.site, &scene.mara);
+    let made = scene.good_token().await;
+    mara.paste("acme.paste", &made.token).await.assert_ok();
+    // For a moment it takes nobody's token.
+    site.forge.change(made.id, json!({ "revoked": true })).await;
+    delete(mara, "acme.paste").await.assert_ok();
+    assert_eq!(state(mara, "acme.paste").await, "Doubted");
+    site.forge.change(made.id, json!({ "revoked": false })).await;
+    later(site, mara, Duration::from_secs(11 * 60)).await;
+    assert!(!works(&site.forge, made.id).await);
+    assert_eq!(state(mara, "acme.paste").await, "Revoked");
+}
+
+#[tokio::test]
+async fn a_token_that_the_provider_does_not_know_any_more_is_asked_about_twice() {
+    let kind = kinds().into_iter().find(|kind| kind.shape == Shape::Gitlab).unwrap();
+    let scene = Scene::set(kind).await;
+    let (site, mara) = (&scene.site, &scene.mara);
+    let made = scene.good_token().await;
+    mara.paste("acme.paste", &made.token).await.assert_ok();
+    site.forge.revoke(made.id).await;
+    delete(mara, "acme.paste").await.assert_ok();
+    assert_eq!(state(mara, "acme.paste").await, "Doubted");
+    says(mara, "/tokens", "GitLab says that it does not know this token.").await;
+    assert_eq!(later(site, mara, Duration::from_secs(9 * 60)).await, 0);
+    assert_eq!(later(site, mara, Duration::from_secs(61)).await, 1);
+    assert_eq!(state(mara, "acme.paste").await, "Revoked");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_deletes_hears_what_came_of_it_also_where_the_background_was_faster() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    let background = {
+        let revoker = std::sync::Arc::clone(&site.site.revoker);
+        tokio::spawn(async move {
+            loop {
+                revoker.round().await.unwrap();
+                tokio::task::yield_now().await;
+            }
+        })
+    };
+    for _ in 0..10 {
+        let made = site.forge.good_token().await;
+        mara.paste("acme.paste", &made.token).await.assert_ok();
+        delete(&mara, "acme.paste").await.assert_ok();
+        assert_eq!(state(&mara, "acme.paste").await, "Revoked");
+        assert!(!works(&site.forge, made.id).await);
+    }
+    background.abort();
+    assert_eq!(site.forge.asked(GIVE_BACK).await, 10, "each once");
+}
+
+#[tokio::test]
+async fn a_restart_goes_on_where_it_was() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    let made = site.forge.good_token().await;
+    mara.paste("acme.paste", &made.token).await.assert_ok();
+    cannot_revoke(&site).await;
+    delete(&mara, "acme.paste").await.assert_ok();
+    drop(mara);
+    let config = crate::site::usual(&site.forge);
+    let site = site.restart(&config).await;
+    site.forge.heal().await;
+    site.minutes(1).await;
+    assert_eq!(site.site.revoker.round().await.unwrap(), 1);
+    assert!(!works(&site.forge, made.id).await);
+}
