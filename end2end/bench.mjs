@@ -8,6 +8,7 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { brotliCompressSync, constants } from 'node:zlib';
+import { measureRuntimes } from './bench-runtime.mjs';
 import { declare, hosts } from './tool/hosts.mjs';
 import { redeem, setUpLink, startForge, startGitward, startProgram, tree } from './tool/site.mjs';
 
@@ -56,6 +57,7 @@ async function main() {
   // Hashing the password took memory for a moment; what stays is what counts.
   await idle(gitward);
   await throughput(gitward, cookie, page);
+  await measureRuntimes({ gitward, forge, user: person.name, cookie, dir, seconds, quick, figure, note, makeToken: () => makeToken(forge) });
   checks();
   if (!quick) await lighthouse(gitward, cookie);
 }
@@ -219,14 +221,18 @@ function fiftyRuntimes(host, user) {
   );
 }
 
-/** One pasted token for all fifty. */
-async function authorizeAll(gitward, forge, cookie) {
+async function makeToken(forge) {
   const made = await fetch(`${forge.url}/_forge/tokens`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ user: 'octocat', ...hosts.github.usual }),
   });
-  const { token } = await made.json();
+  return (await made.json()).token;
+}
+
+/** One pasted token for all fifty. */
+async function authorizeAll(gitward, forge, cookie) {
+  const token = await makeToken(forge);
   const form = new URLSearchParams({ runtime: 'acme.runtime-00', token });
   for (let number = 1; number < 50; number += 1) form.append('also[]', `acme.runtime-${String(number).padStart(2, '0')}`);
   const answer = await fetch(`${gitward.url}/api/token/add`, { method: 'POST', headers: { cookie, origin: gitward.url }, body: form });
