@@ -232,62 +232,64 @@ mod tests {
         assert_eq!(request.url(), "https://h/a%20b/%C3%BC%252f%3Fx%23y");
     }
 
+    /// What went wrong elsewhere.
+    const ATTACKS: &[&[u8]] = &[
+        // CVE-2020-5260: a line feed in a value, as an old Git passes it on, names a second host.
+        b"protocol=https\nhost=evil.example\nhost=github.com\n\n",
+        b"protocol=https\nhost=github.com\nhost=evil.example\n\n",
+        b"protocol=https\nprotocol=http\nhost=github.com\n\n",
+        b"protocol=https\nhost=github.com\npath=a\npath=b\n\n",
+        b"protocol=https\nhost=github.com\nusername=a\nusername=b\n\n",
+        // CVE-2020-11008: no host, an empty one, no protocol, no value, a stray line.
+        b"protocol=https\nhost=\n\n",
+        b"protocol=https\n\n",
+        b"protocol=\nhost=github.com\n\n",
+        b"host=github.com\n\n",
+        b"protocol=https\nhost=github.com\npath\n\n",
+        b"protocol=https\nhost\n\n",
+        b"=https\nhost=github.com\n\n",
+        b"",
+        b"\n",
+        b"\nprotocol=https\nhost=github.com\n",
+        b"url=https://github.com\n\n",
+        b"protocol=https\nhost=github.com\nurl=https://evil.example\n\n",
+        // CVE-2024-52006, CVE-2024-50338: a carriage return that some helpers take for the end of a line.
+        b"protocol=https\nhost=github.com\r\n\n",
+        b"protocol=https\r\nhost=github.com\r\n\r\n",
+        b"protocol=https\nhost=github.com\rhost=evil.example\n\n",
+        b"protocol=https\nhost=github.com\npath=a\rhost=evil.example\n\n",
+        b"protocol=https\nhost=github.com\nusername=a\rpassword=b\n\n",
+        b"protocol=https\nhost=github.com\nx=\r\n\n",
+        // CVE-2024-53263: encoded line ends in the host, never decoded here; nor may they be in a host at all.
+        b"protocol=https\nhost=github.com%0d%0ahost=evil.example\n\n",
+        b"protocol=https\nhost=github.com%0aevil.example\n\n",
+        // NUL, escape sequences, separators of Unicode.
+        b"protocol=https\nhost=github.com\0.evil.example\n\n",
+        b"protocol=https\nhost=github.com\npath=a\0b\n\n",
+        b"protocol=https\nhost=github.com\npath=\x1b[2Jb\n\n",
+        b"protocol=https\nhost=github.com\npath=a\xe2\x80\xa8b\n\n",
+        b"protocol=https\nhost=github.com\npath=a\xc2\x85b\n\n",
+        b"protocol=https\nhost=github.com\npath=\xff\xfe\n\n",
+        // Another host than it looks, and hosts that are none.
+        b"protocol=https\nhost=github.com@evil.example\n\n",
+        b"protocol=https\nhost=evil.example/github.com\n\n",
+        b"protocol=https\nhost=github.com#.evil.example\n\n",
+        b"protocol=https\nhost=github.com?.evil.example\n\n",
+        b"protocol=https\nhost=github.com\\.evil.example\n\n",
+        b"protocol=https\nhost=github.com evil.example\n\n",
+        b"protocol=https\nhost=GitHub.com\n\n",
+        "protocol=https\nhost=gıthub.com\n\n".as_bytes(),
+        // Other protocols.
+        b"protocol=ssh\nhost=github.com\n\n",
+        b"protocol=file\nhost=github.com\n\n",
+        b"protocol=cert\nhost=github.com\n\n",
+        b"protocol=HTTPS\nhost=github.com\n\n",
+        b"protocol=https \nhost=github.com\n\n",
+    ];
+
     #[test]
     fn the_known_attacks_on_helpers_get_no_answer() {
-        let attacks: &[&[u8]] = &[
-            // CVE-2020-5260: a line feed in a value, as an old Git passes it on, names a second host.
-            b"protocol=https\nhost=evil.example\nhost=github.com\n\n",
-            b"protocol=https\nhost=github.com\nhost=evil.example\n\n",
-            b"protocol=https\nprotocol=http\nhost=github.com\n\n",
-            b"protocol=https\nhost=github.com\npath=a\npath=b\n\n",
-            b"protocol=https\nhost=github.com\nusername=a\nusername=b\n\n",
-            // CVE-2020-11008: no host, an empty one, no protocol, no value, a stray line.
-            b"protocol=https\nhost=\n\n",
-            b"protocol=https\n\n",
-            b"protocol=\nhost=github.com\n\n",
-            b"host=github.com\n\n",
-            b"protocol=https\nhost=github.com\npath\n\n",
-            b"protocol=https\nhost\n\n",
-            b"=https\nhost=github.com\n\n",
-            b"",
-            b"\n",
-            b"\nprotocol=https\nhost=github.com\n",
-            b"url=https://github.com\n\n",
-            b"protocol=https\nhost=github.com\nurl=https://evil.example\n\n",
-            // CVE-2024-52006, CVE-2024-50338: a carriage return that some helpers take for the end of a line.
-            b"protocol=https\nhost=github.com\r\n\n",
-            b"protocol=https\r\nhost=github.com\r\n\r\n",
-            b"protocol=https\nhost=github.com\rhost=evil.example\n\n",
-            b"protocol=https\nhost=github.com\npath=a\rhost=evil.example\n\n",
-            b"protocol=https\nhost=github.com\nusername=a\rpassword=b\n\n",
-            b"protocol=https\nhost=github.com\nx=\r\n\n",
-            // CVE-2024-53263: encoded line ends in the host, never decoded here; nor may they be in a host at all.
-            b"protocol=https\nhost=github.com%0d%0ahost=evil.example\n\n",
-            b"protocol=https\nhost=github.com%0aevil.example\n\n",
-            // NUL, escape sequences, separators of Unicode.
-            b"protocol=https\nhost=github.com\0.evil.example\n\n",
-            b"protocol=https\nhost=github.com\npath=a\0b\n\n",
-            b"protocol=https\nhost=github.com\npath=\x1b[2Jb\n\n",
-            b"protocol=https\nhost=github.com\npath=a\xe2\x80\xa8b\n\n",
-            b"protocol=https\nhost=github.com\npath=a\xc2\x85b\n\n",
-            b"protocol=https\nhost=github.com\npath=\xff\xfe\n\n",
-            // Another host than it looks, and hosts that are none.
-            b"protocol=https\nhost=github.com@evil.example\n\n",
-            b"protocol=https\nhost=evil.example/github.com\n\n",
-            b"protocol=https\nhost=github.com#.evil.example\n\n",
-            b"protocol=https\nhost=github.com?.evil.example\n\n",
-            b"protocol=https\nhost=github.com\\.evil.example\n\n",
-            b"protocol=https\nhost=github.com evil.example\n\n",
-            b"protocol=https\nhost=GitHub.com\n\n",
-            "protocol=https\nhost=gıthub.com\n\n".as_bytes(),
-            // Other protocols.
-            b"protocol=ssh\nhost=github.com\n\n",
-            b"protocol=file\nhost=github.com\n\n",
-            b"protocol=cert\nhost=github.com\n\n",
-            b"protocol=HTTPS\nhost=github.com\n\n",
-            b"protocol=https \nhost=github.com\n\n",
-        ];
-        for attack in attacks {
+        for attack in ATTACKS {
             assert!(Request::parse(attack).is_err(), "{:?}", String::from_utf8_lossy(attack));
         }
         assert_eq!(Request::parse(&vec![b'a'; LONGEST + 1]), Err(Refused::Malformed));
@@ -346,27 +348,71 @@ mod tests {
         prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
     }
 
+    /// An attack or an ordinary request, with some bytes changed, taken out or put in, and another one behind it.
+    fn mutated() -> impl Strategy<Value = Vec<u8>> {
+        let seed = || prop_oneof![prop::sample::select(ATTACKS), Just(ORDINARY.as_bytes())];
+        let change =
+            (any::<prop::sample::Index>(), 0..3_u8, prop_oneof![any::<u8>(), Just(b'\n'), Just(b'=')]);
+        (seed(), prop::collection::vec(change, 0..6), prop::option::of(seed())).prop_map(
+            |(seed, changes, more)| {
+                let mut bytes = seed.to_vec();
+                for (at, how, byte) in changes {
+                    let at = at.index(bytes.len() + 1);
+                    match (how, at < bytes.len()) {
+                        (0, true) => bytes[at] = byte,
+                        (1, true) => drop(bytes.remove(at)),
+                        _ => bytes.insert(at, byte),
+                    }
+                }
+                bytes.extend_from_slice(more.unwrap_or_default());
+                bytes
+            },
+        )
+    }
+
+    /// What is understood names one host, and nothing in it could pass for something else.
+    fn is_safe(bytes: &[u8]) -> Result<(), TestCaseError> {
+        if let Ok(request) = Request::parse(bytes) {
+            let head = bytes.split(|byte| *byte == b'\n').take_while(|line| !line.is_empty());
+            let hosts: Vec<_> = head.filter(|line| line.starts_with(b"host=")).collect();
+            prop_assert_eq!(hosts.len(), 1);
+            prop_assert_eq!(&hosts[0][5..], request.host.as_bytes());
+            let url = url::Url::parse(&request.url()).ok();
+            // What no parser of addresses takes is refused by the server as well.
+            if let Some(url) = url {
+                prop_assert!(url.username().is_empty() && url.password().is_none());
+                prop_assert!(url.query().is_none() && url.fragment().is_none());
+                let host = url.host_str().unwrap_or_default();
+                prop_assert!(
+                    request.host.starts_with(host)
+                        || host.parse::<std::net::Ipv4Addr>().is_ok()
+                        || host.starts_with('['),
+                    "{} {}",
+                    host,
+                    request.host
+                );
+            }
+            prop_assert!(request.url().bytes().all(|byte| byte.is_ascii_graphic()));
+        }
+        Ok(())
+    }
+
+    /// Longer: `PROPTEST_CASES=10000000 cargo test soak_fuzz -- --ignored`. It keeps what broke it beside this file.
+    #[test]
+    #[ignore = "takes minutes: make soak"]
+    fn soak_fuzz_the_parser_of_the_helper() {
+        let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
+        let config = ProptestConfig::with_cases(cases.unwrap_or(2_000_000));
+        let mut runner = proptest::test_runner::TestRunner::new(config);
+        runner.run(&prop_oneof![bytes(), mutated()], |bytes| is_safe(&bytes)).unwrap();
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(20_000))]
 
         #[test]
-        fn whatever_is_understood_names_one_host_and_hides_nothing(bytes in bytes()) {
-            if let Ok(request) = Request::parse(&bytes) {
-                let head = bytes.split(|byte| *byte == b'\n').take_while(|line| !line.is_empty());
-                let hosts: Vec<_> = head.filter(|line| line.starts_with(b"host=")).collect();
-                prop_assert_eq!(hosts.len(), 1);
-                prop_assert_eq!(&hosts[0][5..], request.host.as_bytes());
-                let url = url::Url::parse(&request.url()).ok();
-                // What no parser of addresses takes is refused by the server as well.
-                if let Some(url) = url {
-                    prop_assert!(url.username().is_empty() && url.password().is_none());
-                    prop_assert!(url.query().is_none() && url.fragment().is_none());
-                    let host = url.host_str().unwrap_or_default();
-                    prop_assert!(request.host.starts_with(host) || host.parse::<std::net::Ipv4Addr>().is_ok()
-                        || host.starts_with('['), "{} {}", host, request.host);
-                }
-                prop_assert!(request.url().bytes().all(|byte| byte.is_ascii_graphic()));
-            }
+        fn whatever_is_understood_names_one_host_and_hides_nothing(bytes in prop_oneof![bytes(), mutated()]) {
+            is_safe(&bytes)?;
         }
 
         #[test]
