@@ -31,6 +31,11 @@ pub const CALLBACK: &str = "/callback";
 /// What comes before the name of every server function.
 pub const API: &str = "/api";
 
+/// The keys of a runtime, for admins of its account.
+pub fn runtime_keys(runtime: &str) -> String {
+    format!("/admin/runtimes/{}", encode(runtime).replace('/', "%2F"))
+}
+
 /// What was done in an account, for its admins.
 pub fn account_audit(account: &str) -> String {
     format!("/admin/accounts/{account}/audit")

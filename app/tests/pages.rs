@@ -466,6 +466,11 @@ async fn what_became_of_a_token_is_said_in_the_list_and_at_its_runtime() {
             RevocationState::Waiting { until: moment("23 Nov 2026", "in 24 hours") },
             "Bitbucket Cloud has not answered yet; Gitward will try again until 23 Nov 2026, 09:00 UTC.",
         ),
+        (
+            RevocationState::Held { by: vec!["labels".into()], until: moment("23 Nov 2026", "in an hour") },
+            "labels still holds it. Gitward revokes it at Bitbucket Cloud when the new one is in use there, at the \
+             latest on 23 Nov 2026, 09:00 UTC.",
+        ),
         (RevocationState::Doubted, "Gitward asks once more, to be sure."),
         (RevocationState::GivenUp, "did not answer for a day. Forgotten here; revoke it at Bitbucket Cloud"),
     ] {
@@ -482,6 +487,14 @@ async fn what_became_of_a_token_is_said_in_the_list_and_at_its_runtime() {
             get(&fake, place).await.says(sentence);
         }
     }
+}
+
+#[tokio::test]
+async fn the_way_to_a_runtimes_keys_is_shown_to_admins_alone() {
+    let fake = Fake::new(every_state());
+    assert!(!get(&fake, "/tokens/r14").await.html.contains("/admin/runtimes/"));
+    fake.administers.store(true, std::sync::atomic::Ordering::Relaxed);
+    assert!(get(&fake, "/tokens/r14").await.html.contains("href=\"/admin/runtimes/r14\""));
 }
 
 #[tokio::test]

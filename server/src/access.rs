@@ -18,16 +18,18 @@ use crate::{
     credential::{Access, Credential, Method, Push, Standing, Tokens},
     failpoint,
     health::needed,
+    holding::Holdings,
     id::{CredentialId, RuntimeId, UserId},
     moment::moment,
     provider::{Age, Identity, Presented, Provider, ProviderError, Registry, Shape, TokenExpiry},
     random::{Entropy, NoEntropy, new_id},
+    release::version,
     renew::TokensError,
-    revoke::{GIVES_UP_AFTER, Revoker},
+    revoke::{GIVES_UP_AFTER, HELD_FOR, Revoker},
     scope::ScopeSet,
     seal::{KeyRing, SealError},
     secret::Secret,
-    store::{Ending, NewCredential, Store, StoreError},
+    store::{Ending, NewCredential, Store, StoreError, runtime::Holding},
     watch::due,
 };
 
@@ -175,10 +177,21 @@ pub struct Authorizer {
     pub revoker: Arc<Revoker>,
     /// Writes down what is given, before it is.
     pub audit: Audit,
+    /// What runtimes hold.
+    pub holdings: Arc<Holdings>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Ids and nonces.
     pub entropy: Arc<dyn Entropy>,
+}
+
+/// Whether a runtime holds a secret of a credential, as far as it is known: this one, or the one before it was renewed.
+fn holds(runtime: &RuntimeId, holding: &Holding, credential: &Credential) -> bool {
+    let held = [&holding.fetched_version, &holding.used_version];
+    [credential.generation, credential.generation - 1].into_iter().any(|generation| {
+        let named = version(runtime, &Credential { generation, ..credential.clone() });
+        held.into_iter().any(|held| held.as_ref() == Some(&named))
+    })
 }
 
 /// A runtime that passed, with what the provider said about its repository.
@@ -264,7 +277,7 @@ impl Authorizer {
         }
         failpoint::reached("give.sealed");
         let first = (runtime.clone(), push);
-        let before = self.before(&access, &new.credential, Some(pasted.revoke), now);
+        let before = self.before(&access, &new.credential, Some(pasted.revoke), now).await?;
         let entry = self.record(by, &access, &new.credential, "pasted").await?;
         if self.store.keep(&new, std::slice::from_ref(&first), before.as_ref(), now).await?.is_none() {
             self.overtaken(entry).await;
@@ -307,7 +320,7 @@ impl Authorizer {
             return Err(AccessError::Refused(Refusal::AnotherAccount { before, now: identity.owner.login }));
         }
         let first = (runtime.clone(), push);
-        let before = self.before(&access, &known, Some(revoke), now);
+        let before = self.before(&access, &known, Some(revoke), now).await?;
         let entry = self.record(by, &access, &known, "reused").await?;
         let taken =
             self.store.assign(user, credential, std::slice::from_ref(&first), before.as_ref(), now).await?;
@@ -359,16 +372,31 @@ impl Authorizer {
         self.audit.note(entry.refused("overtaken")).await;
     }
 
-    /// What is to become of the credential that a runtime used before another one.
-    pub(crate) fn before(
+    /// What is to become of the credential that a runtime used before another one: where runtimes hold it, they get
+    /// time to take over the new one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) async fn before(
         &self,
         access: &Access,
         new: &Credential,
         revoke: Option<bool>,
         now: Timestamp,
-    ) -> Option<Ending> {
-        let before = access.credential.as_ref().filter(|before| before.id != new.id)?;
-        self.ending(before, &access.runtime.id, revoke, now)
+    ) -> Result<Option<Ending>, StoreError> {
+        let before = access.credential.as_ref().filter(|before| before.id != new.id);
+        let ending = before.and_then(|before| self.ending(before, &access.runtime.id, revoke, now));
+        let (Some(before), Some(ending)) = (before, ending) else { return Ok(None) };
+        let mut held_by: Vec<RuntimeId> = self
+            .holdings
+            .of(&before.user)
+            .await?
+            .into_iter()
+            .filter(|(runtime, holding)| holds(runtime, holding, before))
+            .map(|(runtime, _)| runtime)
+            .collect();
+        held_by.sort();
+        Ok(Some(Ending { held_by, ..ending }))
     }
 
     /// What is to become of a credential that is taken from a runtime. Where its user did not want it revoked, nothing;
@@ -390,12 +418,16 @@ impl Authorizer {
             (true, Some(true)) => Some(now.plus(GIVES_UP_AFTER)),
             (true, None) | (false, _) => None,
         };
-        Some(Ending { credential: id.clone(), runtime: runtime.clone(), revoke_until, at: now })
+        let held_until = now.plus(HELD_FOR);
+        let (credential, runtime) = (id.clone(), runtime.clone());
+        Some(Ending { credential, runtime, revoke_until, held_by: Vec::new(), held_until, at: now })
     }
 
     /// Now that nothing uses it any more.
     async fn end(&self, user: &UserId, ending: Option<&Ending>) {
-        if let Some(Ending { credential, revoke_until: Some(_), .. }) = ending {
+        if let Some(Ending { credential, revoke_until: Some(_), held_by, .. }) = ending
+            && held_by.is_empty()
+        {
             self.revoker.first_try(user, credential).await;
         }
     }
@@ -421,7 +453,10 @@ impl Authorizer {
         } else {
             None
         };
-        let before = taken.as_ref().and_then(|(proposed, ..)| self.before(&access, proposed, None, now));
+        let before = match &taken {
+            Some((proposed, ..)) => self.before(&access, proposed, None, now).await?,
+            None => None,
+        };
         let mut entry = None;
         if let Some(proposed) = &access.proposed {
             let settled = Entry { action: Action::TokenSettled, ..by.clone() }

@@ -188,6 +188,16 @@ impl Visit {
             let access = accesses.iter().find(|access| access.runtime.id == one.runtime)?;
             let provider = self.site.registry.provider(&one.provider)?;
             let state = match one.ended {
+                None if !one.held_by.is_empty() && one.due_at.is_some_and(|at| at > now) => {
+                    RevocationState::Held {
+                        by: accesses
+                            .iter()
+                            .filter(|other| one.held_by.contains(&other.runtime.id))
+                            .map(|other| other.runtime.name.clone())
+                            .collect(),
+                        until: moment(one.due_at.unwrap_or(now), now),
+                    }
+                }
                 None if one.unknown_since.is_some() => RevocationState::Doubted,
                 None => RevocationState::Waiting { until: moment(one.give_up_at, now) },
                 Some((revoke::Outcome::Revoked, _)) => RevocationState::Revoked,
@@ -559,7 +569,10 @@ impl Backend for Visit {
         };
         let mut revocations = self.revocations(&accesses, REVOCATION_SHOWN_THERE).await?;
         revocations.retain(|(of, _)| *of == runtime);
+        let administered = self.site.store.administered(&self.signed()?.user.id).await;
+        let administered = administered.map_err(broken("read what the visitor administers"))?;
         Ok(RuntimeAccess {
+            administers: administered.iter().any(|known| known.id == runtime),
             revoking: access.credential.as_ref().and_then(|used| self.revoking(used, provider, now)),
             revocations: revocations.into_iter().map(|(_, revocation)| revocation).collect(),
             row,

@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     clock::Timestamp,
+    herald::{Changes, What},
     id::{RuntimeId, UserId},
     store::{
         Store, StoreError,
@@ -20,12 +21,15 @@ use crate::{
 
 /// How long to gather.
 const GATHER: Duration = Duration::from_secs(1);
+/// "Last fetched" is told to the minute on open pages.
+const TOLD_AGAIN: Duration = Duration::from_secs(60);
 /// When a key was last used is told to the minute.
 const KEY_USE: Duration = Duration::from_secs(60);
 
 /// Gathers what is fetched.
 pub struct Holdings {
     store: Arc<dyn Store>,
+    changes: Arc<Changes>,
     gathered: Mutex<Gathered>,
     /// What must be waited for before the process ends.
     under_way: TaskTracker,
@@ -37,14 +41,16 @@ struct Gathered {
     used: HashMap<String, Timestamp>,
     /// When each key was last noted; as many as there are keys.
     noted: HashMap<String, Timestamp>,
+    /// What open pages were last told; only of users whose pages are open.
+    told: HashMap<(UserId, RuntimeId), Fetched>,
     /// Somebody will write it.
     awaited: bool,
 }
 
 impl Holdings {
-    /// Into `store`.
-    pub fn new(store: Arc<dyn Store>, under_way: TaskTracker) -> Self {
-        Self { store, gathered: Mutex::default(), under_way }
+    /// Into `store`. Open pages hear of it by `changes`.
+    pub fn new(store: Arc<dyn Store>, changes: Arc<Changes>, under_way: TaskTracker) -> Self {
+        Self { store, changes, gathered: Mutex::default(), under_way }
     }
 
     /// A credential was handed out.
@@ -106,7 +112,28 @@ impl Holdings {
                 gathered.used.entry(id).or_insert(at);
             }
         }
+        if written.is_ok() {
+            self.tell(&rows);
+        }
         written
+    }
+
+    /// Lets open pages hear of another version, and of the same one once a minute: a runtime that fetches all the time
+    /// must not have them look all the time.
+    fn tell(&self, rows: &[Fetched]) {
+        let mut gathered = self.gathered();
+        gathered.told.retain(|(user, _), _| self.changes.is_heard_by(user));
+        for row in rows.iter().filter(|row| self.changes.is_heard_by(&row.user)) {
+            let whose = (row.user.clone(), row.runtime.clone());
+            let known = |told: &Fetched| {
+                told.version == row.version && row.at >= told.at && row.at.since(told.at) < TOLD_AGAIN
+            };
+            if gathered.told.get(&whose).is_some_and(known) {
+                continue;
+            }
+            gathered.told.insert(whose, row.clone());
+            self.changes.say(&row.user, What::Row(row.runtime.clone()));
+        }
     }
 
     fn gathered(&self) -> MutexGuard<'_, Gathered> {

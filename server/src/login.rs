@@ -393,7 +393,7 @@ impl Logins {
             Err(_) => (true, None),
         };
         let first = (attempt.runtime.clone(), push);
-        let ending = self.authorizer.before(&access, &new.credential, Some(attempt.revoke), now);
+        let ending = self.authorizer.before(&access, &new.credential, Some(attempt.revoke), now).await?;
         let entry = self.authorizer.record(by, &access, &new.credential, "oauth2").await?;
         if store.keep(&new, std::slice::from_ref(&first), ending.as_ref(), now).await?.is_none() {
             self.authorizer.overtaken(entry).await;

@@ -22,6 +22,7 @@ use crate::{
     credential::{Access, Credential, Method, Tokens, Trouble},
     git_url::{self, NotOurs},
     health::health,
+    herald::{self, What},
     holding::Holdings,
     id::{CredentialId, RuntimeId},
     person::Name,
@@ -142,6 +143,8 @@ pub struct Releases {
     pub audit: Audit,
     /// What runtimes hold.
     pub holdings: Arc<Holdings>,
+    /// What open pages hear of.
+    pub changes: Arc<herald::Changes>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Checks after reports.
@@ -291,8 +294,15 @@ impl Releases {
         self.audit.note(entry).await;
         match (report.outcome, named) {
             (Outcome::Used, Some(named)) if is_version(&named) => {
+                let is_current = current.as_ref() == Some(&named);
                 let (user, runtime) = (user.id.clone(), runtime.clone());
-                self.store.note_used(&Fetched { user, runtime, version: named, at: now }).await?;
+                let used = Fetched { user, runtime, version: named, at: now };
+                self.store.note_used(&used).await?;
+                if is_current {
+                    // What was replaced may be revoked now; whoever revokes looks for it every few seconds.
+                    self.store.end_holding(&used.user, &used.runtime, now).await?;
+                }
+                self.changes.say(&used.user, What::Row(used.runtime));
             }
             // Of an older one it is no news that it was refused.
             (Outcome::Rejected, named) if named == current && current.is_some() => {

@@ -24,6 +24,9 @@ use crate::{
     watch::{due::jitter, host::Gate, hosts::Hosts},
 };
 
+/// A token that was replaced is revoked no later, whether the runtimes that hold it have said that they use the new one
+/// or not.
+pub const HELD_FOR: Duration = Duration::from_hours(1);
 /// A provider is asked for so long.
 pub const GIVES_UP_AFTER: Duration = Duration::from_hours(24);
 /// Whoever deletes a token waits so long for the provider's answer; then they are told that there is none yet.
@@ -109,6 +112,11 @@ pub struct Revocation {
     pub unknown_since: Option<Timestamp>,
     /// How it ended, and when; `None` while it goes on.
     pub ended: Option<(Outcome, Timestamp)>,
+    /// When the provider is asked next, while it goes on.
+    pub due_at: Option<Timestamp>,
+    /// The runtimes that hold it and have not yet said that they use another one. Nobody is asked before they have, or
+    /// before it is due.
+    pub held_by: Vec<RuntimeId>,
 }
 
 /// One that goes on, taken by a lease.

@@ -286,6 +286,7 @@ impl Site {
             Arc::clone(&clock),
             Arc::clone(&changes),
         ));
+        let holdings = Arc::new(Holdings::new(Arc::clone(&store), Arc::clone(&changes), under_way.clone()));
         let authorizer = Arc::new(Authorizer {
             store: Arc::clone(&store),
             registry: Arc::clone(&registry),
@@ -293,6 +294,7 @@ impl Site {
             checker: Arc::clone(&checker),
             revoker: Arc::clone(&revoker),
             audit: audit.clone(),
+            holdings: Arc::clone(&holdings),
             clock: Arc::clone(&clock),
             entropy: Arc::clone(&entropy),
         });
@@ -304,7 +306,6 @@ impl Site {
             clock: Arc::clone(&clock),
             entropy: Arc::clone(&entropy),
         };
-        let holdings = Arc::new(Holdings::new(Arc::clone(&store), under_way.clone()));
         let releases = Arc::new(Releases {
             store: Arc::clone(&store),
             registry: Arc::clone(&registry),
@@ -312,6 +313,7 @@ impl Site {
             checker: Arc::clone(&checker),
             audit: audit.clone(),
             holdings: Arc::clone(&holdings),
+            changes: Arc::clone(&changes),
             clock: Arc::clone(&clock),
             under_way: under_way.clone(),
             resting: Mutex::default(),

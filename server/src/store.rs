@@ -106,6 +106,10 @@ pub struct Ending {
     pub runtime: RuntimeId,
     /// Its provider is asked to end it, until then at most. `None`: that is left to its owner, and only noted.
     pub revoke_until: Option<Timestamp>,
+    /// The runtimes that hold it: its provider is asked once each of them has said that it uses another one …
+    pub held_by: Vec<RuntimeId>,
+    /// … or at this moment.
+    pub held_until: Timestamp,
     /// Now.
     pub at: Timestamp,
 }
@@ -503,6 +507,14 @@ pub trait RevocationStore: Send + Sync {
         outcome: Outcome,
         now: Timestamp,
     ) -> Result<bool, StoreError>;
+    /// A runtime uses the credential that it gets for this user now: none that was replaced waits for it any longer.
+    /// Answers how many nothing waits for any more; they are due.
+    async fn end_holding(
+        &self,
+        user: &UserId,
+        runtime: &RuntimeId,
+        now: Timestamp,
+    ) -> Result<u64, StoreError>;
     /// What became of a user's credentials, if it goes on or ended at or after `since`; the latest first.
     async fn revocations(&self, user: &UserId, since: Timestamp) -> Result<Vec<Revocation>, StoreError>;
     /// Whether anybody here has a grant of that account at a provider.

@@ -364,6 +364,8 @@ pub struct RuntimeAccess {
     pub revoking: Option<Revoking>,
     /// What became of tokens that this runtime used before.
     pub revocations: Vec<Revocation>,
+    /// The visitor is an admin of the account, and may look at the runtime's keys.
+    pub administers: bool,
 }
 
 /// Whether a token can be revoked at its provider.
@@ -408,6 +410,13 @@ pub enum RevocationState {
     },
     /// The provider can't be asked for it, or was not.
     ByHand,
+    /// Runtimes still hold it: the provider is asked once they have taken over the new one, or then.
+    Held {
+        /// The runtimes, by name.
+        by: Vec<String>,
+        /// It is asked then at the latest.
+        until: Moment,
+    },
     /// The provider has not answered yet.
     Waiting {
         /// It is asked until then.

@@ -13,6 +13,7 @@ use crate::{
         health::{ago, day},
         revocation,
     },
+    path,
 };
 
 /// Details, what can be done besides, and what happened.
@@ -29,12 +30,25 @@ pub(super) fn html(access: &RuntimeAccess, course: &Course) -> String {
             <h2>"Notifications"</h2>
             {mute(row)}
         </section>
+        {access.administers.then(|| keys(row))}
         <section class="sheet padded part">
             <h2>"What happened"</h2>
             {timeline(&course.happenings)}
         </section>
     }
     .to_html()
+}
+
+/// Where admins let the runtime fetch tokens.
+fn keys(row: &RuntimeRow) -> AnyView {
+    view! {
+        <section class="sheet padded part">
+            <h2>"Runtime keys"</h2>
+            <p class="hint">"With a key, this runtime fetches the tokens that its users gave for it. You are an admin of its account."</p>
+            <p><a href=path::runtime_keys(&row.id) rel="external">"Make, rotate and revoke keys"</a></p>
+        </section>
+    }
+    .into_any()
 }
 
 /// Asks the provider now.

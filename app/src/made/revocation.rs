@@ -31,6 +31,19 @@ fn notice(revocation: &Revocation) -> AnyView {
             ("in-use", ["Not revoked at ", &provider, ": ", &and(by), uses].concat().into_any())
         }
         RevocationState::ByHand => ("by-hand", by_hand().into_any()),
+        RevocationState::Held { by, until } => {
+            let still = if by.len() == 1 { " still holds it. " } else { " still hold it. " };
+            let taken =
+                ["Gitward revokes it at ", &provider, " when the new one is in use there, at the latest on "];
+            (
+                "waiting",
+                view! {
+                    {and(by)} {still} {taken.concat()}
+                    <time datetime=until.iso.clone()>{until.full.clone()}</time> "."
+                }
+                .into_any(),
+            )
+        }
         RevocationState::Waiting { until } => (
             "waiting",
             view! {

@@ -37,6 +37,8 @@ pub struct Fake {
     pub revocations: Mutex<Vec<Revocation>>,
     /// No token serves more than one runtime.
     pub alone: AtomicBool,
+    /// The visitor is an admin.
+    pub administers: AtomicBool,
 }
 
 pub fn moment(date: &str, relative: &str) -> Moment {
@@ -157,6 +159,7 @@ impl Default for Fake {
             revoking: Mutex::new(None),
             revocations: Mutex::default(),
             alone: AtomicBool::new(false),
+            administers: AtomicBool::new(false),
         }
     }
 }
@@ -180,6 +183,7 @@ impl Fake {
         self.change(runtime, |found| row = Some(found.clone()))?;
         let row = row.ok_or(ApiError::NotFound)?;
         Ok(RuntimeAccess {
+            administers: self.administers.load(Ordering::Relaxed),
             account: "Acme Logistics".into(),
             oauth: self.oauth.load(Ordering::Relaxed),
             needs: vec!["repo".into(), "read:user".into()],

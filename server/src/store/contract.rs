@@ -161,6 +161,7 @@ macro_rules! suite {
                 what_its_owner_has_to_revoke_is_noted_without_its_secret,
                 a_token_that_still_serves_another_runtime_is_not_revoked,
                 a_replaced_token_is_revoked_when_its_last_runtime_has_the_new_one,
+                a_replaced_token_waits_for_the_runtimes_that_hold_it_but_not_for_ever,
                 fifty_take_a_revocation_at_once_and_one_has_it,
                 two_stores_on_one_database_revoke_nothing_twice,
                 a_lease_to_revoke_ends_by_itself,

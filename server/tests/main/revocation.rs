@@ -10,6 +10,7 @@ use crate::{
     database::ask,
     forge::Forge,
     kinds::{Kind, Scene, bitbucket, kinds},
+    machine::{Machine, REPORT},
     site::{Answer, Browser, PASSWORD, TestSite},
 };
 
@@ -223,6 +224,59 @@ async fn a_replaced_token_is_revoked_once_the_new_one_is_in_use_and_not_before()
     assert!(works(&site.forge, fresh.id).await && works(&site.forge, weak.id).await);
     assert_eq!(state(&mara, "acme.staging").await, "Revoked");
     assert_eq!(site.forge.asked(GIVE_BACK).await, 1);
+}
+
+#[tokio::test]
+async fn a_replaced_token_that_a_runtime_holds_is_revoked_when_it_uses_the_new_one() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    let [old, fresh] = [site.forge.good_token().await, site.forge.good_token().await];
+    mara.paste("acme.paste", &old.token).await.assert_ok();
+    let machine = Machine::of(&site, "acme.paste").await;
+    let before = machine.version("mara").await;
+    mara.paste_with("acme.paste", &fresh.token, &[("revoke", "true")]).await.assert_ok();
+    assert_eq!(state(&mara, "acme.paste").await["Held"]["by"], json!(["paste"]));
+    says(&mara, "/tokens", "still holds it.").await;
+    let used = async |version: &str| {
+        let report = json!({ "user": "mara", "version": version, "outcome": "used" });
+        machine.post(REPORT, &report).await.assert_ok();
+        site.site.revoker.round().await.unwrap();
+    };
+    // Fetching it is not using it, and what it uses is still the old one.
+    let after = machine.version("mara").await;
+    assert_ne!(after, before);
+    used(&before).await;
+    assert!(works(&site.forge, old.id).await);
+    used(&after).await;
+    assert!(!works(&site.forge, old.id).await && works(&site.forge, fresh.id).await);
+    assert_eq!(state(&mara, "acme.paste").await, "Revoked");
+}
+
+#[tokio::test]
+async fn a_replaced_token_that_a_runtime_never_lets_go_is_revoked_after_an_hour() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    let [old, fresh] = [site.forge.good_token().await, site.forge.good_token().await];
+    mara.paste("acme.paste", &old.token).await.assert_ok();
+    let machine = Machine::of(&site, "acme.paste").await;
+    machine.fetch("mara").await.assert_ok();
+    mara.paste_with("acme.paste", &fresh.token, &[("revoke", "true")]).await.assert_ok();
+    assert_eq!(later(&site, &mara, Duration::from_secs(59 * 60)).await, 0);
+    assert!(works(&site.forge, old.id).await);
+    assert_eq!(later(&site, &mara, Duration::from_secs(61)).await, 1);
+    assert!(!works(&site.forge, old.id).await && works(&site.forge, fresh.id).await);
+}
+
+#[tokio::test]
+async fn a_token_that_is_deleted_waits_for_no_runtime() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    let made = site.forge.good_token().await;
+    mara.paste("acme.paste", &made.token).await.assert_ok();
+    Machine::of(&site, "acme.paste").await.fetch("mara").await.assert_ok();
+    delete(&mara, "acme.paste").await.assert_ok();
+    assert!(!works(&site.forge, made.id).await);
+    assert_eq!(state(&mara, "acme.paste").await, "Revoked");
 }
 
 #[tokio::test]

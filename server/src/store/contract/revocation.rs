@@ -11,11 +11,13 @@ use crate::{
 };
 
 const DAY: Duration = Duration::from_hours(24);
+const HOUR: Duration = Duration::from_hours(1);
 
 /// To be revoked within a day.
 fn revoked(credential: &str, from: &str) -> Ending {
     let (credential, runtime) = (credential.into(), runtime(from));
-    Ending { credential, runtime, revoke_until: Some(NOW.plus(DAY)), at: NOW }
+    let revoke_until = Some(NOW.plus(DAY));
+    Ending { credential, runtime, revoke_until, held_by: Vec::new(), held_until: NOW.plus(HOUR), at: NOW }
 }
 
 fn by_hand(credential: &str, from: &str) -> Ending {
@@ -76,6 +78,8 @@ pub(crate) async fn a_deleted_token_that_is_to_be_revoked_is_nothing_else_any_mo
         give_up_at: NOW.plus(DAY),
         unknown_since: None,
         ended: None,
+        due_at: Some(NOW),
+        held_by: Vec::new(),
     };
     assert_eq!((&one.revocation, one.tries, &one.sealed), (&expected, 1, &before.sealed));
     assert_eq!(all(store, "alice").await, [expected]);
@@ -121,6 +125,48 @@ pub(crate) async fn a_token_that_still_serves_another_runtime_is_not_revoked(ben
     let dropped = store.settle(&id("alice"), &runtime("acme.production"), false, None, NOW).await;
     assert!(dropped.expect("an answer"));
     assert!(!exists(store, "t").await && take(store).await.is_empty(), "nobody said so in the end");
+}
+
+pub(crate) async fn a_replaced_token_waits_for_the_runtimes_that_hold_it_but_not_for_ever(bench: &Bench) {
+    let store = &*bench.store;
+    populate(store).await;
+    let both = ["acme.production", "acme.staging"];
+    let replace = async |old: &str, new: &str, held_by: &[&str]| {
+        let held_by = held_by.iter().map(|name| runtime(name)).collect();
+        let ending = Ending { held_by, ..revoked(old, "acme.production") };
+        let new = token(new, "alice", "github");
+        let kept = store.keep(&new, &on(&["acme.production"]), Some(&ending), NOW).await.expect("an answer");
+        assert!(kept.is_some());
+    };
+    assert!(keep(store, &token("one", "alice", "github"), &["acme.production"]).await);
+    replace("one", "two", &both).await;
+    let known = &all(store, "alice").await[0];
+    assert_eq!((known.due_at, &known.held_by), (Some(NOW.plus(HOUR)), &both.map(runtime).to_vec()));
+    assert!(take(store).await.is_empty());
+    let end = async |user: &str, of: &str| {
+        store.end_holding(&id(user), &runtime(of), NOW).await.expect("an answer")
+    };
+    assert_eq!(end("bob", "acme.production").await, 0, "another user's");
+    assert_eq!(end("alice", "acme.production").await, 0, "the other one still holds it");
+    assert_eq!(all(store, "alice").await[0].held_by, [runtime("acme.staging")]);
+    assert!(take(store).await.is_empty());
+    assert_eq!(end("alice", "acme.staging").await, 1);
+    assert_eq!(end("alice", "acme.staging").await, 0, "once");
+    assert_eq!(take(store).await.len(), 1);
+
+    replace("two", "three", &["acme.production"]).await;
+    assert!(
+        take_at(store, NOW.plus(HOUR - Duration::from_secs(1)))
+            .await
+            .iter()
+            .all(|one| { one.revocation.credential == "one".into() })
+    );
+    let taken = take_at(store, NOW.plus(HOUR)).await;
+    assert!(taken.iter().any(|one| one.revocation.credential == "two".into()), "nobody said anything");
+    // One that its user does not want to be revoked waits for nobody.
+    let by_hand = Ending { held_by: vec![runtime("acme.production")], ..by_hand("three", "acme.production") };
+    delete(store, "acme.production", Some(&by_hand)).await;
+    assert_eq!(all(store, "alice").await.iter().filter(|one| !one.held_by.is_empty()).count(), 1, "two");
 }
 
 pub(crate) async fn a_replaced_token_is_revoked_when_its_last_runtime_has_the_new_one(bench: &Bench) {

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     credential::ProviderAccount,
-    id::{CredentialId, ProviderId, UserId},
+    id::{CredentialId, ProviderId, RuntimeId, UserId},
     revoke::{Outcome, Pending, Revocation},
     seal::Sealed,
     store::{
@@ -23,7 +23,8 @@ use crate::{
 macro_rules! revocation_columns {
     () => {
         "id, user_id, runtime_id, provider_id, method, kind, oauth_app, generation, owner_id, owner_login, user_name, \
-         asked_at, give_up_at, unknown_since, outcome, ended_at"
+         asked_at, give_up_at, unknown_since, outcome, ended_at, due_at,
+         (SELECT json_group_array(w.runtime_id) FROM revocation_waits w WHERE w.credential_id = revocations.id) AS held_by"
     };
 }
 
@@ -113,6 +114,42 @@ impl RevocationStore for SqliteStore {
         Ok(ended)
     }
 
+    async fn end_holding(
+        &self,
+        user: &UserId,
+        runtime: &RuntimeId,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        const DOING: &str = "note that a runtime has let go of a token";
+        let mut step = self.step(DOING).await?;
+        let let_go = sqlx::query(
+            "DELETE FROM revocation_waits WHERE runtime_id = $2
+             AND credential_id IN (SELECT id FROM revocations WHERE user_id = $1)
+             RETURNING credential_id",
+        )
+        .bind(user.as_str())
+        .bind(runtime.as_str())
+        .fetch_all(&mut *step)
+        .await
+        .doing(DOING)?;
+        let mut due = 0;
+        for row in &let_go {
+            let id: CredentialId = Columns::new(row).id("revocation_waits.credential_id")?;
+            let changed = sqlx::query(
+                "UPDATE revocations SET due_at = $2 WHERE id = $1 AND outcome IS NULL AND tries = 0 AND due_at > $2
+                 AND NOT EXISTS (SELECT 1 FROM revocation_waits w WHERE w.credential_id = revocations.id)",
+            )
+            .bind(id.as_str())
+            .bind(now.micros())
+            .execute(&mut *step)
+            .await
+            .doing(DOING)?;
+            due += changed.rows_affected();
+        }
+        step.commit().await.doing(DOING)?;
+        Ok(due)
+    }
+
     async fn revocations(&self, user: &UserId, since: Timestamp) -> Result<Vec<Revocation>, StoreError> {
         let statement = concat!(
             "SELECT ",
@@ -179,8 +216,32 @@ pub(super) async fn begin(
         .bind(ending.at.micros())
         .bind(micros(ending.revoke_until))
         .bind(ending.at.plus(LONGEST_RENEWAL).micros())
-        .execute(step)
+        .execute(&mut *step)
         .await?;
+    sqlx::query("DELETE FROM revocation_waits WHERE credential_id = $1")
+        .bind(ending.credential.as_str())
+        .execute(&mut *step)
+        .await?;
+    for runtime in &ending.held_by {
+        sqlx::query(
+            "INSERT INTO revocation_waits (credential_id, runtime_id)
+             SELECT v.id, r.id FROM revocations v, runtimes r
+             WHERE v.id = $1 AND v.user_id = $2 AND v.outcome IS NULL AND r.id = $3",
+        )
+        .bind(ending.credential.as_str())
+        .bind(user.as_str())
+        .bind(runtime.as_str())
+        .execute(&mut *step)
+        .await?;
+    }
+    sqlx::query(
+        "UPDATE revocations SET due_at = CASE WHEN due_at > $2 THEN due_at ELSE $2 END WHERE id = $1
+         AND EXISTS (SELECT 1 FROM revocation_waits w WHERE w.credential_id = revocations.id)",
+    )
+    .bind(ending.credential.as_str())
+    .bind(ending.held_until.micros())
+    .execute(step)
+    .await?;
     Ok(())
 }
 
@@ -188,7 +249,9 @@ pub(super) async fn begin(
 /// but where it was to be revoked it is those that must be: at once, and again if the old ones have been.
 pub(super) async fn renewed(step: &mut SqliteConnection, new: &NewCredential) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "UPDATE revocations SET generation = $4, sealed = $5, due_at = asked_at, lease_until = NULL,
+        "UPDATE revocations SET generation = $4, sealed = $5, lease_until = NULL,
+             due_at = CASE WHEN EXISTS (SELECT 1 FROM revocation_waits w WHERE w.credential_id = revocations.id)
+                 THEN coalesce(due_at, asked_at) ELSE asked_at END,
              unknown_since = NULL, outcome = NULL, ended_at = NULL
          WHERE id = $1 AND user_id = $2 AND provider_id = $3 AND generation = $4 - 1
          AND (outcome IS NULL OR outcome IN ('revoked', 'given-up'))",
@@ -253,5 +316,7 @@ fn read(columns: &mut Columns<'_>) -> Result<Revocation, StoreError> {
                 Some((outcome, columns.time("revocations.ended_at")?))
             }
         },
+        due_at: columns.optional_time("revocations.due_at")?,
+        held_by: columns.json("revocation_waits.runtime_id")?,
     })
 }

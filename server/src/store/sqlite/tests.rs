@@ -363,6 +363,7 @@ async fn only_opening_for_a_server_makes_a_database_or_brings_it_up_to_date() {
         "DROP TABLE deliveries",
         "DROP TABLE account_webhooks",
         "DROP TABLE webhooks",
+        "DROP TABLE revocation_waits",
         "DROP TABLE revocations",
         "ALTER TABLE login_attempts DROP COLUMN revoke",
         "ALTER TABLE assignments DROP COLUMN proposed_at",
