@@ -12,6 +12,7 @@
 //! The tests, by what they are about:
 //! - [`doors`]: every route against everybody who may not come in
 //! - [`owners`]: whose runtimes are whose
+//! - [`matrix`]: everybody against everything
 //! - [`headers`]: what every answer carries
 //! - [`input`]: what no form of ours sends
 //! - [`sessions`]: signing in, staying, leaving
@@ -54,6 +55,7 @@ mod killed;
 mod kinds;
 mod kubernetes;
 mod login;
+mod matrix;
 mod owners;
 mod renewal;
 mod revocation;
