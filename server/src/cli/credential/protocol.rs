@@ -402,7 +402,7 @@ mod tests {
     #[ignore = "takes minutes: make soak"]
     fn soak_fuzz_the_parser_of_the_helper() {
         let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
-        let config = ProptestConfig::with_cases(cases.unwrap_or(2_000_000));
+        let config = ProptestConfig::with_cases(cases.unwrap_or(500_000));
         let mut runner = proptest::test_runner::TestRunner::new(config);
         runner.run(&prop_oneof![bytes(), mutated()], |bytes| is_safe(&bytes)).unwrap();
     }
