@@ -11,6 +11,11 @@ use std::{
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+/// Two that meet in the database may have looked at the clock so far apart, at most: each looks before it waits for its
+/// turn to read or write, and the clocks of two machines differ. What ends so much later than it could if it had begun
+/// just now is no reason yet to think that the clock was set back.
+pub const APART: Duration = Duration::from_secs(60);
+
 /// A moment: microseconds since 1970 in UTC, as the database keeps it.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    clock::{Clock, Timestamp},
+    clock::{APART, Clock, Timestamp},
     credential::{Method, ProviderAccount},
     herald::{Changes, What},
     id::{CredentialId, OauthAppId, ProviderId, RuntimeId, UserId},
@@ -19,7 +19,7 @@ use crate::{
     },
     random::Entropy,
     seal::{KeyRing, Sealed},
-    store::{LONGEST_WAIT, Store, StoreError},
+    store::{LONGEST_REVOCATION, LONGEST_WAIT, Store, StoreError},
     watch::{due::jitter, host::Gate, hosts::Hosts},
 };
 
@@ -31,6 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(4);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// A lease outlasts the longest answers.
 const LEASE: Duration = Duration::from_secs(60);
+const _: () = assert!(LEASE.as_secs() + APART.as_secs() <= LONGEST_REVOCATION.as_secs());
 /// The first pause between two tries; each further one is twice as long …
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
 /// … up to this.

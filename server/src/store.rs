@@ -214,7 +214,10 @@ pub enum Lease {
 }
 
 /// A lease to refresh lasts no longer. One that claims to was taken before the clock was set back, and is none.
-pub const LONGEST_RENEWAL: Duration = Duration::from_secs(60);
+///
+/// Whoever takes one takes one that is shorter by [`APART`](crate::clock::APART): who looked at the clock a moment
+/// earlier, and had to wait for its turn, would take a longer one for none, and show the same refresh token once more.
+pub const LONGEST_RENEWAL: Duration = Duration::from_secs(5 * 60);
 
 /// What users authorized.
 #[async_trait]
@@ -343,9 +346,9 @@ pub trait AccessStore: Send + Sync {
         since: Timestamp,
     ) -> Result<bool, StoreError>;
 
-    /// Takes the lease to refresh a credential of this generation, until `until`, at most [`LONGEST_RENEWAL`] after
-    /// `now`. It is written before the provider is asked: whoever takes one that ran out without having been ended knows
-    /// that its holder's answer was lost, and so does everybody from then on.
+    /// Takes the lease to refresh a credential of this generation, until `until`: less than [`LONGEST_RENEWAL`] after
+    /// `now`, as that says. It is written before the provider is asked: whoever takes one that ran out without having
+    /// been ended knows that its holder's answer was lost, and so does everybody from then on.
     async fn lease_refresh(
         &self,
         id: &CredentialId,

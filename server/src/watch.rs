@@ -23,11 +23,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     check::{CheckError, Checker},
-    clock::Timestamp,
+    clock::{APART, Timestamp},
     id::{CredentialId, ProviderId},
     provider::Provider,
     renew::TokensError,
-    store::StoreError,
+    store::{LONGEST_CHECK, StoreError},
 };
 
 pub mod due;
@@ -43,6 +43,7 @@ const AT_ONE_HOST: usize = 16;
 /// A lease outlasts the longest answer by far, renewing included; should its holder die, somebody else asks that much
 /// later.
 const LEASE: Duration = Duration::from_secs(4 * 60);
+const _: () = assert!(LEASE.as_secs() + APART.as_secs() <= LONGEST_CHECK.as_secs());
 /// How soon to look again while there is work …
 const BUSY: Duration = Duration::from_millis(250);
 /// … when there was none …

@@ -16,13 +16,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use super::{
-    Job, LOG_KEPT, NewWebhook, Notice, Outcome, Parts, To, WebhookFormat, backoff,
+    Job, LOG_KEPT, LONGEST_LEASE, NewWebhook, Notice, Outcome, Parts, To, WebhookFormat, backoff,
     mail::{self, Mailer},
     message::Composer,
     webhook::{Target, WebhookFault, Webhooks},
 };
 use crate::{
-    clock::{Clock, Timestamp},
+    clock::{APART, Clock, Timestamp},
     id::AccountId,
     provider::Registry,
     random::Entropy,
@@ -35,6 +35,7 @@ use crate::{
 const AT_ONCE: usize = 24;
 /// A lease outlasts the longest try by far; should its holder die, somebody else tries that much later.
 const LEASE: Duration = Duration::from_mins(2);
+const _: () = assert!(LEASE.as_secs() + APART.as_secs() <= LONGEST_LEASE.as_secs());
 /// How soon to look again while there is work …
 const BUSY: Duration = Duration::from_millis(100);
 /// … when there was none …

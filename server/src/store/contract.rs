@@ -135,6 +135,7 @@ macro_rules! suite {
                 an_answer_is_lost_with_a_lease_that_nobody_ended,
                 an_answer_is_lost_when_its_holder_says_so,
                 a_lease_of_a_clock_that_was_ahead_holds_up_nobody,
+                a_lease_holds_also_against_who_looked_at_the_clock_before_it_was_taken,
             ],
             watch: [
                 nothing_is_taken_before_it_is_due_nor_at_another_provider,
@@ -167,6 +168,7 @@ macro_rules! suite {
                 a_revocation_that_is_over_keeps_no_secret_and_comes_to_an_end_once,
                 a_renewal_that_meets_a_delete_is_revoked_and_resurrects_nothing,
                 a_renewal_that_comes_after_the_revocation_is_revoked_again,
+                a_renewal_that_began_a_moment_after_who_deletes_looked_at_the_clock_is_waited_for,
                 a_renewal_that_brings_nothing_holds_no_revocation_up,
                 authorizing_anew_is_told_from_the_grant_that_is_to_go,
                 revocations_are_for_their_user_and_are_forgotten_after_a_week,

@@ -4,10 +4,10 @@ use super::{
     Bench, MINUTE, NOW, exists, grant, id, in_use, keep, next, on, populate, provider, runtime, sealed, token,
 };
 use crate::{
-    clock::Timestamp,
+    clock::{APART, Timestamp},
     id::CredentialId,
     revoke::{Outcome, Pending, Revocation},
-    store::{Ending, LONGEST_REVOCATION, Lease, NewCredential, REVOCATIONS_KEPT, Store},
+    store::{Ending, LONGEST_RENEWAL, LONGEST_REVOCATION, Lease, NewCredential, REVOCATIONS_KEPT, Store},
 };
 
 const DAY: Duration = Duration::from_hours(24);
@@ -294,6 +294,21 @@ pub(crate) async fn a_renewal_that_comes_after_the_revocation_is_revoked_again(b
     delete(store, "acme.staging", Some(&by_hand("h", "acme.staging"))).await;
     assert!(!store.renew(&next(&theirs)).await.expect("an answer"));
     assert!(take(store).await.is_empty());
+}
+
+pub(crate) async fn a_renewal_that_began_a_moment_after_who_deletes_looked_at_the_clock_is_waited_for(
+    bench: &Bench,
+) {
+    let store = &*bench.store;
+    populate(store).await;
+    assert!(keep(store, &grant("g", "alice", "octocat"), &["acme.production"]).await);
+    let moment = Duration::from_secs(1);
+    let until = NOW.plus(LONGEST_RENEWAL).minus(APART).plus(moment);
+    let lease = store.lease_refresh(&"g".into(), 1, NOW.plus(moment), until).await.expect("an answer");
+    assert!(matches!(lease, Lease::Taken { .. }));
+    delete(store, "acme.production", Some(&revoked("g", "acme.production"))).await;
+    assert!(take(store).await.is_empty(), "what the renewal brings is to be revoked");
+    assert_eq!(take_at(store, until).await.len(), 1);
 }
 
 pub(crate) async fn a_renewal_that_brings_nothing_holds_no_revocation_up(bench: &Bench) {
