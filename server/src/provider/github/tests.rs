@@ -991,7 +991,9 @@ async fn it_is_told_apart_whether_a_renewal_without_an_answer_may_have_been_done
         assert_eq!(lost(&refresh(&github(&mock.uri(), &http)).await), may_have_been, "{code}");
         assert_eq!(mock.received_requests().await.unwrap().len(), 1, "asked once: {code}");
     }
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let nobody = format!("http://127.0.0.1:{port}");
+    // Held while it is asked, so that nobody else begins to listen there.
+    let deaf = tokio::net::TcpSocket::new_v4().unwrap();
+    deaf.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let nobody = format!("http://{}", deaf.local_addr().unwrap());
     assert!(!lost(&refresh(&github(&nobody, &http)).await), "nothing was sent");
 }
