@@ -52,8 +52,8 @@ async fn killed_in_the_middle_of_a_replacement_it_has_the_old_token_or_the_new()
     site.forge.fault(json!({ "on": "user", "fault": "delay", "delay_ms": 60 })).await;
     site.forge.fault(json!({ "on": "git", "fault": "delay", "delay_ms": 60 })).await;
     let (mut kept_old, mut kept_new) = (0, 0);
-    // Before the provider is asked, between its two answers, while it is kept, after the answer.
-    for wait in [0, 20, 50, 80, 110, 125, 130, 135, 140, 145, 150, 160, 180, 220, 400] {
+    // Before the provider is asked, between its two answers, while it is kept, after the answer (however slow).
+    for wait in [0, 20, 50, 80, 110, 125, 130, 135, 140, 145, 150, 160, 180, 220, 30_000] {
         let next = site.forge.good_token().await.token;
         let running = Running::start(site.folder());
         let cookie = mara.cookie_header();
