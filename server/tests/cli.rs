@@ -94,6 +94,8 @@ async fn execute(connection: &mut SqliteConnection, statement: &'static str) {
 async fn age(machine: &Machine) {
     let mut connection = machine.connect().await;
     execute(&mut connection, "DROP TABLE revocations").await;
+    execute(&mut connection, "DROP INDEX credentials_of_owner").await;
+    execute(&mut connection, "DROP TABLE attempts_taken").await;
     execute(&mut connection, "ALTER TABLE login_attempts DROP COLUMN revoke").await;
     execute(&mut connection, "ALTER TABLE credentials DROP COLUMN renewal_lost_at").await;
     execute(&mut connection, "DROP TABLE deliveries").await;
