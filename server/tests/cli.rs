@@ -179,7 +179,7 @@ fn help_shows_the_first_steps_and_the_exit_codes() {
       check-config  Say what is wrong with the configuration, and what it would change
       user          Add users, disable them, let them choose a new password
       backup        Write a copy of the database, also while the server runs
-      verify        Open every stored token, and count them
+      verify        Open every stored token and webhook, and count them
       help          Print this message or the help of the given subcommand(s)
 
     Options:
