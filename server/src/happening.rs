@@ -21,7 +21,7 @@ pub fn tone(kind: Kind) -> Tone {
     match kind {
         Kind::Invalid | Kind::Expired | Kind::ScopesLost | Kind::AccountChanged => Tone::Bad,
         Kind::Refused | Kind::Unreachable | Kind::Expiring | Kind::IncidentBegan => Tone::Warn,
-        Kind::Deleted => Tone::Calm,
+        Kind::Deleted | Kind::EndedThere | Kind::HandedOver => Tone::Calm,
         Kind::Added
         | Kind::Replaced
         | Kind::Renewed
@@ -41,6 +41,18 @@ fn words(kind: Kind, detail: &Detail, provider: &str, now: Timestamp) -> (String
         Kind::Added => ("Token added", whose()),
         Kind::Replaced => ("Token replaced", whose()),
         Kind::Deleted => ("Token deleted", "The runtime can't act for you until you add one.".to_owned()),
+        Kind::EndedThere => {
+            return (
+                format!("Old token revoked at {provider}"),
+                format!("{provider} does not take it any more."),
+            );
+        }
+        Kind::HandedOver => {
+            return (
+                format!("Old token handed to {provider}"),
+                format!("{provider} revokes it by itself. To be sure, look there."),
+            );
+        }
         Kind::Renewed => ("Renewed", String::new()),
         Kind::Refused => (
             "Refused once",

@@ -55,6 +55,10 @@ pub enum Kind {
     Replaced,
     /// The user deleted it.
     Deleted,
+    /// The one that was deleted or replaced was revoked at the provider.
+    EndedThere,
+    /// It was handed to the provider to be revoked.
+    HandedOver,
     /// A grant was renewed.
     Renewed,
     /// It was refused for the first time, which is no verdict yet.
@@ -83,10 +87,12 @@ pub enum Kind {
 
 impl Kind {
     /// All there are.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Added,
         Self::Replaced,
         Self::Deleted,
+        Self::EndedThere,
+        Self::HandedOver,
         Self::Renewed,
         Self::Refused,
         Self::Unreachable,
@@ -107,6 +113,8 @@ impl Kind {
             Self::Added => "added",
             Self::Replaced => "replaced",
             Self::Deleted => "deleted",
+            Self::EndedThere => "ended_there",
+            Self::HandedOver => "handed_over",
             Self::Renewed => "renewed",
             Self::Refused => "refused",
             Self::Unreachable => "unreachable",

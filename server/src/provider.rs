@@ -393,6 +393,11 @@ impl Registry {
         self.providers.get(id)
     }
 
+    /// All apps that are declared.
+    pub fn apps(&self) -> impl Iterator<Item = &Arc<OauthApp>> {
+        self.apps.values()
+    }
+
     /// An app that is declared.
     pub fn app(&self, id: &OauthAppId) -> Option<&Arc<OauthApp>> {
         self.apps.get(id)

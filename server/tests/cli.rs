@@ -94,6 +94,8 @@ async fn execute(connection: &mut SqliteConnection, statement: &'static str) {
 async fn age(machine: &Machine) {
     let mut connection = machine.connect().await;
     execute(&mut connection, "DROP TABLE revocations").await;
+    execute(&mut connection, "DROP INDEX credentials_of_owner").await;
+    execute(&mut connection, "DROP TABLE attempts_taken").await;
     execute(&mut connection, "ALTER TABLE login_attempts DROP COLUMN revoke").await;
     execute(&mut connection, "ALTER TABLE credentials DROP COLUMN renewal_lost_at").await;
     execute(&mut connection, "DROP TABLE deliveries").await;
@@ -177,7 +179,7 @@ fn help_shows_the_first_steps_and_the_exit_codes() {
       check-config  Say what is wrong with the configuration, and what it would change
       user          Add users, disable them, let them choose a new password
       backup        Write a copy of the database, also while the server runs
-      verify        Open every stored token, and count them
+      verify        Open every stored token and webhook, and count them
       help          Print this message or the help of the given subcommand(s)
 
     Options:

@@ -170,7 +170,9 @@ macro_rules! suite {
                 a_renewal_that_comes_after_the_revocation_is_revoked_again,
                 a_renewal_that_began_a_moment_after_who_deletes_looked_at_the_clock_is_waited_for,
                 a_renewal_that_brings_nothing_holds_no_revocation_up,
-                authorizing_anew_is_told_from_the_grant_that_is_to_go,
+                an_account_may_be_authorized_anew_while_its_old_grant_waits_to_be_revoked,
+                an_authorization_counts_until_it_is_finished_and_no_longer_than_a_quarter_of_an_hour,
+                how_it_ended_at_the_provider_is_in_the_timeline_and_is_told_to_nobody,
                 revocations_are_for_their_user_and_are_forgotten_after_a_week,
             ],
             delivery: [

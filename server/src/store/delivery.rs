@@ -45,6 +45,8 @@ pub trait DeliveryStore: Send + Sync {
     /// Forgets a user's addresses, confirmed or not.
     async fn forget_address(&self, user: &UserId) -> Result<(), StoreError>;
 
+    /// Every user's webhook, to verify them all.
+    async fn all_webhooks(&self) -> Result<Vec<NewWebhook>, StoreError>;
     /// A user's webhook.
     async fn webhook(&self, user: &UserId) -> Result<Option<Webhook>, StoreError>;
     /// Keeps a user's webhook in place of the one before.

@@ -924,7 +924,7 @@ mod revocation {
         Mock::given(method("DELETE")).respond_with(says(404, "Not Found")).mount(&mock).await;
         let (access, refresh, app) = (token("ghu_"), token("ghr_"), app());
         let what = to_revoke(granted(&access), Some(&refresh), Some(&app));
-        assert_eq!(github(&mock.uri(), &outgoing()).revoke(&what).await, Ok(Revoked::Now));
+        assert_eq!(github(&mock.uri(), &outgoing()).revoke(&what).await, Ok(Revoked::HandedOver));
         let asked = asked(&mock).await;
         assert_eq!(asked.len(), 2);
         let body = json!({ "credentials": [access.expose(), refresh.expose()] });
@@ -938,7 +938,7 @@ mod revocation {
         let pat = classic();
         let what = to_revoke(pasted(&pat), None, None);
         let dot_com = github(&mock.uri(), &outgoing());
-        assert_eq!(dot_com.revoke(&what).await, Ok(Revoked::Now));
+        assert_eq!(dot_com.revoke(&what).await, Ok(Revoked::HandedOver));
         let body = json!({ "credentials": [pat.expose()] });
         assert_eq!(asked(&mock).await, [("POST /credentials/revoke".to_owned(), String::new(), body)]);
 

@@ -145,6 +145,14 @@ impl AccessStore for SqliteStore {
         self.find_all_sealed().await
     }
 
+    async fn sealed_of(
+        &self,
+        provider: &ProviderId,
+        owner_id: &str,
+    ) -> Result<Vec<NewCredential>, StoreError> {
+        self.find_sealed_of(provider, owner_id).await
+    }
+
     async fn origins(&self) -> Result<HashMap<ProviderId, String>, StoreError> {
         let rows = sqlx::query("SELECT id, origin FROM providers")
             .fetch_all(&self.readers)

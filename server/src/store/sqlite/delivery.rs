@@ -151,6 +151,22 @@ impl DeliveryStore for SqliteStore {
         Ok(())
     }
 
+    async fn all_webhooks(&self) -> Result<Vec<NewWebhook>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT id, user_id, format, shown, created_at, gone_at, sealed FROM webhooks ORDER BY id",
+        )
+        .fetch_all(&self.readers)
+        .await
+        .doing("read all webhooks")?;
+        rows.iter()
+            .map(|row| {
+                let mut columns = Columns::new(row);
+                let webhook = read_webhook(&mut columns)?;
+                Ok(NewWebhook { webhook, sealed: Sealed(columns.read("webhooks.sealed")?) })
+            })
+            .collect()
+    }
+
     async fn webhook(&self, user: &UserId) -> Result<Option<Webhook>, StoreError> {
         let row = sqlx::query(
             "SELECT id, user_id, format, shown, created_at, gone_at FROM webhooks WHERE user_id = $1",

@@ -381,6 +381,20 @@ pub(super) async fn own(
     doing: &'static str,
 ) -> Result<(), StoreError> {
     mark_as(step, user.as_str(), runtime.as_str(), true).await.doing(doing)?;
+    remember(step, user, runtime, kind, login, now, doing).await
+}
+
+/// Writes what has become of an old token into the timeline of the runtime that used it: nothing to tell anybody, and
+/// nothing that changes the access.
+pub(super) async fn remember(
+    step: &mut SqliteConnection,
+    user: &UserId,
+    runtime: &RuntimeId,
+    kind: Kind,
+    login: Option<String>,
+    now: Timestamp,
+    doing: &'static str,
+) -> Result<(), StoreError> {
     let detail = Detail { login, ..Detail::default() };
     write_event(step, user, runtime, kind, &detail, now, false, doing).await
 }

@@ -13,7 +13,9 @@ use crate::{
     notice,
     person::{Name, OneTimeLink, Session, User},
     secret::Fingerprint,
-    store::{INCIDENTS_KEPT, PersonStore, REVOCATIONS_KEPT, Redeemed, StoreError, UNDECIDED},
+    store::{
+        ATTEMPT_REMEMBERED, INCIDENTS_KEPT, PersonStore, REVOCATIONS_KEPT, Redeemed, StoreError, UNDECIDED,
+    },
 };
 
 /// Good: not too old, for a person who is not disabled, or for the first person while there is nobody.
@@ -325,6 +327,7 @@ impl PersonStore for SqliteStore {
             ("DELETE FROM one_time_links WHERE expires_at <= $1", now),
             ("DELETE FROM counters WHERE ends_at <= $1", now),
             ("DELETE FROM login_attempts WHERE begun_at <= $1", now.minus(super::access::PENDING)),
+            ("DELETE FROM attempts_taken WHERE begun_at <= $1", now.minus(ATTEMPT_REMEMBERED)),
             ("DELETE FROM denials WHERE denied_at <= $1", now.minus(super::access::DENIED)),
             ("DELETE FROM incidents WHERE ended_at <= $1", now.minus(INCIDENTS_KEPT)),
             ("DELETE FROM revocations WHERE ended_at <= $1", now.minus(REVOCATIONS_KEPT)),

@@ -338,6 +338,8 @@ async fn only_opening_for_a_server_makes_a_database_or_brings_it_up_to_date() {
         "DROP TABLE account_webhooks",
         "DROP TABLE webhooks",
         "DROP TABLE revocations",
+        "DROP INDEX credentials_of_owner",
+        "DROP TABLE attempts_taken",
         "ALTER TABLE login_attempts DROP COLUMN revoke",
         "ALTER TABLE assignments DROP COLUMN proposed_at",
         "DELETE FROM _sqlx_migrations WHERE version > 1",
