@@ -6,7 +6,8 @@ use super::StoreError;
 use crate::{
     clock::Timestamp,
     deliver::{
-        AccountWebhook, DeliveryId, Job, LogEntry, MailMode, MailSettings, NewWebhook, Outcome, Webhook,
+        AccountWebhook, DeliveryId, Job, LogEntry, MailMode, MailSettings, Means, NewWebhook, Outcome,
+        Webhook,
     },
     id::UserId,
     secret::Fingerprint,
@@ -54,10 +55,12 @@ pub trait DeliveryStore: Send + Sync {
     /// The webhooks of accounts that there are, and no others. One whose target has changed is no longer gone.
     async fn declare_webhooks(&self, declared: &[AccountWebhook]) -> Result<(), StoreError>;
 
-    /// Takes up to `most` messages that are due, each from another lane and none from a lane that something is under way
-    /// on, until `until`: nobody else gets them before that. Counts as an attempt.
+    /// Takes up to `most` messages that are due and that can be sent with these means, each from another lane and none from a lane that something is under way
+    /// on, until `until`: nobody else gets them before that. Counts as an attempt. One that
+    /// can't be read is given up.
     async fn take_deliveries(
         &self,
+        means: &Means,
         now: Timestamp,
         until: Timestamp,
         most: u32,
@@ -74,6 +77,7 @@ pub trait DeliveryStore: Send + Sync {
     ) -> Result<bool, StoreError>;
     /// A user's deliveries, and those to the webhooks of accounts that the user is an admin of; the latest first.
     async fn delivery_log(&self, user: &UserId, most: u32) -> Result<Vec<LogEntry>, StoreError>;
-    /// Forgets deliveries that were done before `before`.
-    async fn sweep_deliveries(&self, before: Timestamp) -> Result<(), StoreError>;
+    /// Forgets deliveries that were done [`LOG_KEPT`](crate::deliver::LOG_KEPT) ago or earlier, and drops those that have
+    /// waited for [`LONGEST_STAY`](crate::deliver::LONGEST_STAY).
+    async fn sweep_deliveries(&self, now: Timestamp) -> Result<(), StoreError>;
 }

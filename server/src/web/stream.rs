@@ -236,10 +236,14 @@ impl Stream {
         let version = version.map(|version| version.to_text(&self.site)).unwrap_or_default();
         let unread = store.unread(&self.user).await?;
         self.said_unread = Some(unread);
-        let last = store.last_event().await?;
         let here = News::Here { unread, version };
-        let event = Event::default().retry(COME_BACK).id(last.0.to_string()).data(here.to_text());
-        Ok(Some(event))
+        let event = Event::default().retry(COME_BACK).data(here.to_text());
+        // Whoever missed something has not heard of the last event yet. Others' events are nobody's business.
+        let heard = match self.after {
+            Some(after) => after,
+            None => store.last_event_of(&self.user).await?,
+        };
+        Ok(Some(event.id(heard.0.to_string())))
     }
 
     /// Waits for something to say. `Ok(None)`: the session has ended.
@@ -295,9 +299,11 @@ impl Stream {
 
     /// What happened while the browser was away is read out as well, unless it is much.
     async fn missed(&mut self, after: EventId) -> Result<Option<Event>, StoreError> {
+        let last = self.site.store.last_event_of(&self.user).await?;
         let news = self.site.store.news_of(&self.user, after, MISSED + 1).await?;
         let notices: Vec<_> = news.iter().filter(|event| event.is_notice).collect();
-        let Some(last) = news.last() else { return Ok(None) };
+        let Some(latest) = news.last() else { return Ok(None) };
+        let last = last.max(latest.id);
         let mut sentences = Vec::new();
         if news.len() <= MISSED as usize {
             for notice in notices {
@@ -305,7 +311,7 @@ impl Stream {
             }
         }
         let news = News::Changed { unread: self.said_unread, said: sentences.join(" ") };
-        Ok(Some(Event::default().id(last.id.0.to_string()).data(news.to_text())))
+        Ok(Some(Event::default().id(last.0.to_string()).data(news.to_text())))
     }
 
     /// To be read out: `berlin: Expired.`

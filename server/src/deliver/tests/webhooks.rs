@@ -1,5 +1,4 @@
 use super::*;
-use crate::store::DeliveryStore;
 
 fn webhooks(private: bool, timeout: Duration, address: Option<&str>) -> Webhooks {
     let settings = crate::provider::http::HttpSettings {
@@ -357,7 +356,8 @@ async fn a_process_that_dies_after_sending_sends_again_under_the_same_id() {
     let (hook, house, _) = begin(WebhookFormat::Standard).await;
     house.happens(Kind::Invalid, Detail::default()).await;
     let now = house.clock.now();
-    let job = house.store.take_deliveries(now, now.plus(MINUTE * 2), 9).await.unwrap().remove(0);
+    let job =
+        house.store.take_deliveries(&Means::default(), now, now.plus(MINUTE * 2), 9).await.unwrap().remove(0);
     // It is sent, and that is the last that anybody heard of this process.
     house.courier.send(&job).await;
     house.deliver().await;
