@@ -370,7 +370,7 @@ pub struct LogEntry {
 /// A lease lasts no longer; one that claims to was taken before the clock was set back, and is none.
 pub const LONGEST_LEASE: Duration = Duration::from_mins(5);
 /// No delivery waits longer for its next attempt; one that claims to was made before the clock was set back, and is due.
-pub const LONGEST_WAIT: Duration = Duration::from_hours(30);
+pub const LONGEST_DELAY: Duration = Duration::from_hours(30);
 /// No delivery waits longer to be sent, or sent again: it is dropped, as when no process has the means for it any more.
 /// More than all attempts take, however long a webhook asked to be left alone between them.
 pub const LONGEST_STAY: Duration = Duration::from_hours(14 * 24);

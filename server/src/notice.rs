@@ -294,6 +294,17 @@ pub enum Before {
     Seen(Sight),
 }
 
+/// Whether a user hears of a runtime.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Hide {
+    /// They do.
+    No,
+    /// Not before then.
+    Until(Timestamp),
+    /// Not before they want it shown again.
+    Always,
+}
+
 /// Whether an event is told.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Telling {

@@ -192,7 +192,7 @@ impl Courier {
     /// Sends a message once.
     pub(super) async fn send(&self, job: &Job) -> (Outcome, String) {
         match &job.to {
-            To::Nobody => (Outcome::Dropped, "not sent: switched off or taken away meanwhile".to_owned()),
+            To::Nobody => (Outcome::Dropped, "not sent: switched off or removed meanwhile".to_owned()),
             To::Address(address) => self.mail(job, address).await,
             To::Webhook(webhook) => self.users_webhook(job, webhook).await,
             To::Account(account, name) => match self.declared.get(&(account.clone(), name.clone())) {

@@ -22,7 +22,7 @@ use super::{
     courier::{Courier, DeclaredWebhook},
     mail::{MailServer, Mailer, Patience, Security},
     next_hour,
-    settings::{AddressGiven, CONFIRM_WITHIN, Settings, SettingsError},
+    settings::{AddressGiven, CONFIRM_WITHIN, SECRET_SHOWN, Settings, SettingsError},
     webhook::{Target, Unfit, Webhooks, new_signing_secret, signature},
 };
 use crate::{

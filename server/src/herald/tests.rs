@@ -11,7 +11,7 @@ use super::*;
 use crate::{
     credential::{Credential, Push},
     id::{CredentialId, RuntimeId},
-    notice::{Before, Event, Kind, Lack},
+    notice::{Before, Event, Hide, Kind, Lack},
     provider::Provider,
     random::{Entropy, TestEntropy},
     scope::ScopeSet,
@@ -126,12 +126,12 @@ async fn a_day_without_the_host_is_one_notice_for_each_user_and_none_about_a_tok
     let world = World::of(&[4, 2, 2, 2]).await;
     let (store, herald) = (&world.store, settle(&world).await);
     // The third has hidden all runtimes, one of them for a while; the fourth wants no notices.
-    store.mute(&user(2), &runtime(2, 0), true).await.unwrap();
+    store.hide(&user(2), &runtime(2, 0), Hide::Always).await.unwrap();
     let long = world.clock.now().plus(DAY * 7);
-    store.hide_until(&user(2), &runtime(2, 1), Some(long)).await.unwrap();
+    store.hide(&user(2), &runtime(2, 1), Hide::Until(long)).await.unwrap();
     store.set_wants_notices(&user(3), false).await.unwrap();
     // One hidden runtime of several is not the host.
-    store.mute(&user(0), &runtime(0, 0), true).await.unwrap();
+    store.hide(&user(0), &runtime(0, 0), Hide::Always).await.unwrap();
     pass(&world, &herald, HOUR * 2, MINUTE).await;
     world.host.set(Mood::Down);
     pass(&world, &herald, DAY, MINUTE).await;
@@ -139,7 +139,7 @@ async fn a_day_without_the_host_is_one_notice_for_each_user_and_none_about_a_tok
     assert_eq!(told(&world).await, [began("u0"), began("u1")]);
     world.host.set(Mood::Well);
     // What was hidden is shown again: that tells nothing late.
-    store.mute(&user(2), &runtime(2, 0), false).await.unwrap();
+    store.hide(&user(2), &runtime(2, 0), Hide::No).await.unwrap();
     store.set_wants_notices(&user(3), true).await.unwrap();
     pass(&world, &herald, HOUR * 2, MINUTE).await;
     let ended = |user| one(user, "sim.example", Kind::IncidentEnded);
@@ -184,8 +184,8 @@ async fn who_hides_a_runtime_hears_nothing_of_it_then_nor_later() {
     let world = World::of(&[3, 1]).await;
     let (store, herald) = (&world.store, settle(&world).await);
     let until = world.clock.now().plus(HOUR);
-    store.mute(&user(0), &runtime(0, 0), true).await.unwrap();
-    store.hide_until(&user(0), &runtime(0, 1), Some(until)).await.unwrap();
+    store.hide(&user(0), &runtime(0, 0), Hide::Always).await.unwrap();
+    store.hide(&user(0), &runtime(0, 1), Hide::Until(until)).await.unwrap();
     store.set_wants_notices(&user(1), false).await.unwrap();
     let flip = async |invalid: bool| {
         for (user, number) in [(0, 0), (0, 1), (0, 2), (1, 0)] {
@@ -200,7 +200,7 @@ async fn who_hides_a_runtime_hears_nothing_of_it_then_nor_later() {
     assert_eq!(told(&world).await, [third(Kind::Invalid)]);
     assert_eq!(kinds(&world, 0, 0).await, [Kind::Added, Kind::Invalid], "the timeline has it");
     // Shown again, by hand, by time and for all: nothing comes late, not even that it is over.
-    store.mute(&user(0), &runtime(0, 0), false).await.unwrap();
+    store.hide(&user(0), &runtime(0, 0), Hide::No).await.unwrap();
     store.set_wants_notices(&user(1), true).await.unwrap();
     world.clock.set(until);
     herald.round().await.unwrap();
@@ -381,7 +381,7 @@ async fn what_this_process_does_not_know_is_looked_at_by_one_that_does() {
     // Nor is an incident told to nobody, and so to nobody ever.
     pass(&world, &herald, HOUR * 2, MINUTE).await;
     world.host.set(Mood::Down);
-    for _ in 0..60 {
+    for _ in 0..60 * 4 {
         world.clock.advance(MINUTE);
         world.round().await;
         ignorant.tell_incidents().await.unwrap();

@@ -36,6 +36,8 @@ pub trait DeliveryStore: Send + Sync {
         secret: &Fingerprint,
         until: Timestamp,
     ) -> Result<(), StoreError>;
+    /// Takes back that an address waits for this secret, if it still does.
+    async fn withdraw_address(&self, user: &UserId, secret: &Fingerprint) -> Result<(), StoreError>;
     /// Takes the address whose secret this is into use, once. `None` if it is another user's, spent or too old.
     async fn confirm_address(
         &self,
@@ -48,6 +50,8 @@ pub trait DeliveryStore: Send + Sync {
 
     /// A user's webhook.
     async fn webhook(&self, user: &UserId) -> Result<Option<Webhook>, StoreError>;
+    /// The same with its address and secret, sealed.
+    async fn sealed_webhook(&self, user: &UserId) -> Result<Option<NewWebhook>, StoreError>;
     /// Keeps a user's webhook in place of the one before.
     async fn keep_webhook(&self, new: &NewWebhook) -> Result<(), StoreError>;
     /// Forgets it. `false` if there is none.

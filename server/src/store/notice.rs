@@ -6,7 +6,7 @@ use super::StoreError;
 use crate::{
     clock::Timestamp,
     id::{CredentialId, ProviderId, RuntimeId, UserId},
-    notice::{Event, EventId, Look, Marked},
+    notice::{Event, EventId, Hide, Look, Marked},
     watch::host::Incident,
 };
 
@@ -80,13 +80,8 @@ pub trait NoticeStore: Send + Sync {
     async fn wants_notices(&self, user: &UserId) -> Result<bool, StoreError>;
     /// The user wants notices, or none at all. What happened meanwhile is told to nobody later.
     async fn set_wants_notices(&self, user: &UserId, wants: bool) -> Result<(), StoreError>;
-    /// Hides notices of a runtime of the user until then; `None`: until they are shown again.
-    async fn hide_until(
-        &self,
-        user: &UserId,
-        runtime: &RuntimeId,
-        until: Option<Timestamp>,
-    ) -> Result<(), StoreError>;
+    /// Hides notices of a runtime of the user, or shows them again, with or without a token.
+    async fn hide(&self, user: &UserId, runtime: &RuntimeId, hide: Hide) -> Result<(), StoreError>;
 
     /// The runtimes that use a credential.
     async fn runtimes_of(&self, credential: &CredentialId) -> Result<Vec<RuntimeId>, StoreError>;

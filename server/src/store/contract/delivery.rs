@@ -5,11 +5,11 @@ use crate::{
     catalogue::Role,
     clock::Timestamp,
     deliver::{
-        AccountWebhook, Job, LOG_KEPT, LONGEST_LEASE, LONGEST_STAY, LONGEST_WAIT, LogEntry, MailMode,
+        AccountWebhook, Job, LOG_KEPT, LONGEST_DELAY, LONGEST_LEASE, LONGEST_STAY, LogEntry, MailMode,
         MailSettings, Means, NewWebhook, Outcome, Progress, To, Way, Webhook, WebhookFormat, next_hour,
     },
     id::{AccountId, CredentialId},
-    notice::{Detail, Found, KEPT_PER_RUNTIME, Kind, Look, Marked, Seen, Sight, State, Telling},
+    notice::{Detail, Found, Hide, KEPT_PER_RUNTIME, Kind, Look, Marked, Seen, Sight, State, Telling},
     random::TestEntropy,
     seal::Sealed,
     store::Store,
@@ -154,9 +154,9 @@ pub(crate) async fn what_is_no_notice_is_delivered_nowhere(bench: &Bench) {
     store.keep_webhook(&webhook("w", "alice")).await.expect("kept");
     let runtime = "acme.production";
     happen(store, "alice", runtime, (Kind::Refused, Telling::Never), NOW).await;
-    store.mute(&id("alice"), &runtime.into(), true).await.expect("muted");
+    store.hide(&id("alice"), &runtime.into(), Hide::Always).await.expect("muted");
     happen(store, "alice", runtime, (Kind::Invalid, Telling::Bad), NOW).await;
-    store.mute(&id("alice"), &runtime.into(), false).await.expect("shown");
+    store.hide(&id("alice"), &runtime.into(), Hide::No).await.expect("shown");
     store.set_wants_notices(&id("alice"), false).await.expect("off");
     happen(store, "alice", runtime, (Kind::Invalid, Telling::Bad), NOW).await;
     assert_eq!(take(store, NOW.plus(DAY), 9).await.len(), 0);
@@ -337,7 +337,7 @@ pub(crate) async fn a_clock_that_was_ahead_holds_nothing_up(bench: &Bench) {
     assert_eq!(set_back.len(), 1, "a lease beyond {LONGEST_LEASE:?} is none");
     assert!(!note(store, &job, Outcome::Delivered).await);
     assert!(note(store, &set_back[0], Outcome::Again(ahead)).await);
-    assert_eq!(take(store, NOW, 9).await.len(), 1, "nothing waits longer than {LONGEST_WAIT:?}");
+    assert_eq!(take(store, NOW, 9).await.len(), 1, "nothing waits longer than {LONGEST_DELAY:?}");
 }
 
 pub(crate) async fn a_webhook_that_is_gone_gets_nothing_more(bench: &Bench) {

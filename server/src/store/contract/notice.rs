@@ -6,8 +6,8 @@ use crate::{
     clock::Timestamp,
     credential::{Credential, Push},
     notice::{
-        Before, DAY, Detail, Event, EventId, Found, INCIDENT_IS_NEWS_AFTER, KEPT, KEPT_PER_RUNTIME, Kind,
-        Look, Marked, Seen, Sight, State, Telling,
+        Before, DAY, Detail, Event, EventId, Found, Hide, INCIDENT_IS_NEWS_AFTER, KEPT, KEPT_PER_RUNTIME,
+        Kind, Look, Marked, Seen, Sight, State, Telling,
     },
     store::Store,
     watch::host::{Host, Incident, Trouble},
@@ -255,17 +255,17 @@ pub(crate) async fn hidden_or_not_wanted_is_an_event_and_no_notice(bench: &Bench
     one(store).await;
     let (alice, production) = (id("alice"), runtime("acme.production"));
     assert!(happen(store, Kind::Invalid, Telling::Bad).await);
-    store.hide_until(&alice, &production, Some(NOW.plus(MINUTE))).await.expect("hidden");
+    store.hide(&alice, &production, Hide::Until(NOW.plus(MINUTE))).await.expect("hidden");
     assert!(!happen(store, Kind::Invalid, Telling::Bad).await);
     let hidden = look(store, "alice", "acme.production").await;
     assert_eq!((hidden.muted, hidden.muted_until), (true, Some(NOW.plus(MINUTE))));
     let shown = look_at(store, "alice", "acme.production", NOW.plus(MINUTE)).await;
     assert_eq!((shown.muted, shown.muted_until), (false, None));
     assert!(happen_at(store, Kind::Invalid, Telling::Bad, NOW.plus(MINUTE)).await);
-    store.hide_until(&alice, &production, None).await.expect("hidden");
+    store.hide(&alice, &production, Hide::Always).await.expect("hidden");
     assert!(!happen_at(store, Kind::Invalid, Telling::Bad, NOW.plus(DAY * 365)).await);
     assert_eq!(look(store, "alice", "acme.production").await.muted_until, None);
-    store.mute(&alice, &production, false).await.expect("shown");
+    store.hide(&alice, &production, Hide::No).await.expect("shown");
     assert!(happen(store, Kind::Invalid, Telling::Bad).await);
     assert!(store.wants_notices(&alice).await.expect("an answer"));
     store.set_wants_notices(&alice, false).await.expect("an answer");
@@ -276,8 +276,8 @@ pub(crate) async fn hidden_or_not_wanted_is_an_event_and_no_notice(bench: &Bench
     assert!(happen(store, Kind::Invalid, Telling::Bad).await);
     assert!(!happen(store, Kind::Refused, Telling::Never).await);
     assert_eq!(news(store).await.len(), 1 + 8, "all of it happened");
-    store.hide_until(&alice, &runtime("none"), None).await.expect("an answer");
-    store.hide_until(&id("carol"), &production, None).await.expect("an answer");
+    store.hide(&alice, &runtime("none"), Hide::Always).await.expect("an answer");
+    store.hide(&id("carol"), &production, Hide::Always).await.expect("an answer");
     assert!(!look(store, "bob", "acme.production").await.muted);
 }
 

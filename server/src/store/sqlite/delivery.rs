@@ -11,7 +11,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     deliver::{
-        AccountWebhook, DeliveryId, Job, LOG_KEPT, LONGEST_LEASE, LONGEST_STAY, LONGEST_WAIT, LogEntry,
+        AccountWebhook, DeliveryId, Job, LOG_KEPT, LONGEST_DELAY, LONGEST_LEASE, LONGEST_STAY, LogEntry,
         MailMode, MailSettings, Means, NewWebhook, Notice, Outcome, Progress, Subject, To, Way, Webhook,
         WebhookFormat, next_hour,
     },
@@ -135,6 +135,19 @@ impl DeliveryStore for SqliteStore {
         Ok(())
     }
 
+    async fn withdraw_address(&self, user: &UserId, secret: &Fingerprint) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE mail_settings SET unconfirmed = NULL, secret = NULL, expires_at = NULL
+             WHERE user_id = $1 AND secret = $2",
+        )
+        .bind(user.as_str())
+        .bind(secret.0.as_slice())
+        .execute(&self.writer)
+        .await
+        .doing("take back an address to be confirmed")?;
+        Ok(())
+    }
+
     async fn confirm_address(
         &self,
         user: &UserId,
@@ -176,6 +189,22 @@ impl DeliveryStore for SqliteStore {
         .await
         .doing("read a user's webhook")?;
         row.map(|row| read_webhook(&mut Columns::new(&row))).transpose()
+    }
+
+    async fn sealed_webhook(&self, user: &UserId) -> Result<Option<NewWebhook>, StoreError> {
+        let row = sqlx::query(
+            "SELECT id, user_id, format, shown, created_at, gone_at, sealed FROM webhooks WHERE user_id = $1",
+        )
+        .bind(user.as_str())
+        .fetch_optional(&self.readers)
+        .await
+        .doing("read a user's webhook")?;
+        row.map(|row| {
+            let mut columns = Columns::new(&row);
+            let webhook = read_webhook(&mut columns)?;
+            Ok(NewWebhook { webhook, sealed: Sealed(columns.read("webhooks.sealed")?) })
+        })
+        .transpose()
     }
 
     async fn keep_webhook(&self, new: &NewWebhook) -> Result<(), StoreError> {
@@ -259,7 +288,7 @@ impl DeliveryStore for SqliteStore {
         };
         // Nothing is due most of the time, and looking takes no lock.
         let far = sqlx::query(TOO_FAR)
-            .bind(now.plus(LONGEST_WAIT).micros())
+            .bind(now.plus(LONGEST_DELAY).micros())
             .fetch_optional(&self.readers)
             .await
             .doing(DOING)?;
@@ -269,7 +298,7 @@ impl DeliveryStore for SqliteStore {
         let mut step = self.step(DOING).await?;
         sqlx::query("UPDATE deliveries SET due_at = $1 WHERE due_at > $2")
             .bind(now.micros())
-            .bind(now.plus(LONGEST_WAIT).micros())
+            .bind(now.plus(LONGEST_DELAY).micros())
             .execute(&mut *step)
             .await
             .doing(DOING)?;

@@ -13,8 +13,8 @@ use crate::{
     clock::Timestamp,
     id::{CredentialId, ProviderId, RuntimeId, UserId},
     notice::{
-        Before, Detail, Event, EventId, Found, INCIDENT_IS_NEWS_AFTER, KEPT_PER_RUNTIME, Kind, Look, Marked,
-        Seen, Sight, Telling,
+        Before, Detail, Event, EventId, Found, Hide, INCIDENT_IS_NEWS_AFTER, KEPT_PER_RUNTIME, Kind, Look,
+        Marked, Seen, Sight, Telling,
     },
     store::{NoticeStore, StoreError},
     watch::host::{Incident, Trouble},
@@ -367,12 +367,21 @@ impl NoticeStore for SqliteStore {
         Ok(())
     }
 
-    async fn hide_until(
-        &self,
-        user: &UserId,
-        runtime: &RuntimeId,
-        until: Option<Timestamp>,
-    ) -> Result<(), StoreError> {
+    async fn hide(&self, user: &UserId, runtime: &RuntimeId, hide: Hide) -> Result<(), StoreError> {
+        const DOING: &str = "hide or show notifications";
+        let until = match hide {
+            Hide::No => {
+                sqlx::query("DELETE FROM mutes WHERE user_id = $1 AND runtime_id = $2")
+                    .bind(user.as_str())
+                    .bind(runtime.as_str())
+                    .execute(&self.writer)
+                    .await
+                    .doing(DOING)?;
+                return Ok(());
+            }
+            Hide::Until(until) => Some(until),
+            Hide::Always => None,
+        };
         sqlx::query(concat!(
             "INSERT INTO mutes (user_id, runtime_id, until) SELECT u.id, r.id, $3",
             visible!(),
@@ -381,10 +390,10 @@ impl NoticeStore for SqliteStore {
         ))
         .bind(user.as_str())
         .bind(runtime.as_str())
-        .bind(until.map(Timestamp::micros))
+        .bind(micros(until))
         .execute(&self.writer)
         .await
-        .doing("hide notifications")?;
+        .doing(DOING)?;
         Ok(())
     }
 

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     deliver::{MailMode, Means, Outcome},
     id::UserId,
-    notice::{Event, EventId},
+    notice::{Event, EventId, Hide},
     store::{
         AccessStore, DeliveryStore, KeyStore, NoticeStore, PersonStore, Store, StoreError,
         contract::{self, Bench, MINUTE, NOW},
@@ -148,7 +148,10 @@ async fn a_step_that_is_broken_off_leaves_nothing_behind() {
         kept = now;
     }
     // What the last broken-off step still does, it has done before anybody else writes.
-    store.mute(&contract::id("alice"), &contract::runtime("acme.production"), true).await.expect("written");
+    store
+        .hide(&contract::id("alice"), &contract::runtime("acme.production"), Hide::Always)
+        .await
+        .expect("written");
     let kept = store.sealed(&"t".into()).await.expect("an answer").expect("never neither");
     assert!(contract::keep(&store, &contract::next(&kept), &["acme.production"]).await);
 }
