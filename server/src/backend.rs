@@ -2,8 +2,6 @@
 
 mod notice;
 
-pub use notice::SECRET_SHOWN;
-
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, HashMap, HashSet},

@@ -91,7 +91,7 @@ fn words(kind: Kind, detail: &Detail, provider: &str, now: Timestamp) -> (String
                 (Some(now), None) => format!("At {provider} the token is {now}'s now. "),
                 _ => String::new(),
             };
-            ("Another account", format!("{text}Look whether that is meant."))
+            ("Another account", format!("{text}Check that this is intended."))
         }
         Kind::Recovered => {
             ("Works again", format!("{provider} takes the token again. There is nothing to do."))
@@ -99,18 +99,18 @@ fn words(kind: Kind, detail: &Detail, provider: &str, now: Timestamp) -> (String
         Kind::IncidentBegan => {
             let since = detail.began_at.map(|at| format!(" since {}", end(at))).unwrap_or_default();
             let text = match detail.trouble.as_deref() {
-                Some("limiting") => format!("It has asked for fewer questions{since}."),
+                Some("limiting") => format!("It limits how often it may be asked{since}."),
                 Some("refusing") => format!("It has refused everybody{since}."),
                 _ => format!("It has not answered{since}."),
             };
             return (
-                format!("{provider} is in trouble"),
+                format!("{provider} is not working normally"),
                 format!("{text} Your tokens there stay in use, and there is nothing to do."),
             );
         }
         Kind::IncidentEnded => {
             return (
-                format!("{provider} is well again"),
+                format!("{provider} works normally again"),
                 "Your tokens there are checked again. There is nothing to do.".to_owned(),
             );
         }
@@ -201,7 +201,7 @@ mod tests {
     fn what_is_bad_says_what_to_do() {
         for kind in Kind::ALL.into_iter().filter(|kind| tone(*kind) == Tone::Bad) {
             let (_, text) = said(kind, Detail::default());
-            assert!(text.contains("Replace") || text.contains("Look"), "{kind:?}: {text}");
+            assert!(text.contains("Replace") || text.contains("Check"), "{kind:?}: {text}");
         }
     }
 

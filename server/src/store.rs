@@ -332,8 +332,6 @@ pub trait AccessStore: Send + Sync {
     ) -> Result<Option<Deleted>, StoreError>;
     /// The user name that went with the user's last token at this provider, if it wants one.
     async fn user_name(&self, user: &UserId, provider: &ProviderId) -> Result<Option<String>, StoreError>;
-    /// Hides notifications of a runtime of the user until they are shown again, or shows them, with or without a token.
-    async fn mute(&self, user: &UserId, runtime: &RuntimeId, muted: bool) -> Result<(), StoreError>;
 
     /// Notes what the provider said, if the credential still is of this generation (`false` otherwise). Everything of
     /// `credential` but id, user, provider, generation and creation may change.

@@ -25,7 +25,7 @@ use crate::{
     check::{CheckError, Checker},
     clock::{APART, Timestamp},
     id::{CredentialId, ProviderId},
-    provider::Provider,
+    provider::{Provider, place::Place},
     renew::TokensError,
     store::{LONGEST_CHECK, StoreError},
 };
@@ -241,8 +241,9 @@ impl Watch {
         let (credential, now) = (&watched.credential, clock.now());
         let later = now.plus(due::HOUR).plus(due::jitter(entropy.as_ref(), due::HOUR / 10));
         let place = self.checker.registry.provider(&credential.provider).map(|provider| provider.place());
-        if place.is_some_and(|place| credential.expires_at.is_some_and(|end| place.is_over(end, now))) {
-            // Everybody knows what the provider would say.
+        let is_over = |place: &Place| credential.expires_at.is_some_and(|end| place.is_over(end, now));
+        if place.is_some_and(|place| place.is_time_known() && is_over(place)) {
+            // Everybody knows what the provider would say; and it has said in this process what time it is.
             let due_at = due::next(credential, now, entropy.as_ref()).unwrap_or(later);
             return Ok(store.postpone(id, credential.generation, due_at).await?);
         }

@@ -149,8 +149,8 @@ pub(crate) fn did_sentence(did: &str) -> Option<&'static str> {
         "address-confirmed" => "The address is confirmed.",
         "address-forgotten" => "The address is forgotten; no mail is sent any more.",
         "webhook-set" => "The webhook is set.",
-        "webhook-removed" => "The webhook is taken away; nothing is sent there any more.",
-        "untold" => "You are told nothing any more. The list still shows how everything stands.",
+        "webhook-removed" => "The webhook is removed; nothing is sent there any more.",
+        "untold" => "Notifications are off. The list still shows how everything stands.",
         _ => return None,
     })
 }

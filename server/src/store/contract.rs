@@ -193,6 +193,8 @@ macro_rules! suite {
                 of_a_hosts_trouble_an_accounts_webhook_hears_once,
                 the_log_shows_a_user_their_own_and_an_admin_the_accounts,
                 old_lines_are_forgotten_and_what_waits_is_not,
+                what_a_process_can_not_send_is_left_to_those_that_can,
+                what_waits_to_be_delivered_outlives_its_age,
             ],
             notice: [
                 each_step_that_may_change_an_access_marks_it,
@@ -204,6 +206,7 @@ macro_rules! suite {
                 hidden_or_not_wanted_is_an_event_and_no_notice,
                 good_news_are_told_after_bad_news_that_were_told,
                 notices_are_counted_paged_and_read_by_their_user_alone,
+                a_notice_of_what_is_no_longer_theirs_is_neither_shown_nor_counted,
                 a_stream_that_broke_off_goes_on_where_it_was,
                 a_timeline_has_the_last_two_hundred_of_ninety_days,
                 renewals_in_a_row_are_one_line,

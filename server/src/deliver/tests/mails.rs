@@ -432,6 +432,8 @@ async fn a_mail_server_without_a_certificate_to_trust_gets_neither_password_nor_
             "{security:?}"
         );
         assert_eq!(smtp.mails().len(), 0);
+        let settings = house.settings.view(&mara()).await.unwrap().mail;
+        assert_eq!((settings.address, settings.unconfirmed), (None, None), "nothing waits for it");
         assert!(!smtp.said_in_plain().iter().any(|line| line.starts_with("AUTH")));
     }
 }

@@ -382,25 +382,6 @@ impl AccessStore for SqliteStore {
             .doing("read a user name")
     }
 
-    async fn mute(&self, user: &UserId, runtime: &RuntimeId, muted: bool) -> Result<(), StoreError> {
-        let statement = if muted {
-            concat!(
-                "INSERT INTO mutes (user_id, runtime_id) SELECT u.id, r.id",
-                visible!(),
-                "WHERE u.id = $1 AND r.id = $2 ON CONFLICT (user_id, runtime_id) DO UPDATE SET until = NULL"
-            )
-        } else {
-            "DELETE FROM mutes WHERE user_id = $1 AND runtime_id = $2"
-        };
-        sqlx::query(statement)
-            .bind(user.as_str())
-            .bind(runtime.as_str())
-            .execute(&self.writer)
-            .await
-            .doing("hide or show notifications")?;
-        Ok(())
-    }
-
     async fn record(&self, credential: &Credential) -> Result<bool, StoreError> {
         self.write_verdict(credential).await
     }

@@ -331,7 +331,12 @@ impl PersonStore for SqliteStore {
             ("DELETE FROM denials WHERE denied_at <= $1", now.minus(super::access::DENIED)),
             ("DELETE FROM incidents WHERE ended_at <= $1", now.minus(INCIDENTS_KEPT)),
             ("DELETE FROM revocations WHERE ended_at <= $1", now.minus(REVOCATIONS_KEPT)),
-            ("DELETE FROM events WHERE at <= $1", now.minus(notice::KEPT)),
+            // What waits to be delivered is.
+            (
+                "DELETE FROM events WHERE at <= $1 AND NOT EXISTS (
+                     SELECT 1 FROM deliveries d WHERE d.event_id = events.id AND d.due_at IS NOT NULL)",
+                now.minus(notice::KEPT),
+            ),
             ("DELETE FROM refusals WHERE refused_at <= $1", now.minus(super::refusal::REMEMBERED)),
         ] {
             sqlx::query(statement).bind(over.micros()).execute(&mut *step).await.doing(DOING)?;
