@@ -58,6 +58,7 @@ async function main() {
   await idle(gitward);
   await throughput(gitward, cookie, page);
   await measureRuntimes({ gitward, forge, user: person.name, cookie, dir, seconds, quick, figure, note, makeToken: () => makeToken(forge) });
+  await heard(gitward, forge, cookie);
   checks();
   if (!quick) await lighthouse(gitward, cookie);
 }
@@ -132,6 +133,61 @@ async function throughput(gitward, cookie, page) {
   await wrkAsync(`${gitward.url}/tokens`, 200, seconds, cookie);
   clearInterval(watch);
   figure('resident memory under 200 connections, peak', peak.toFixed(1), 'MiB', peak <= 64, '≤ 64 MiB');
+}
+
+/** How soon all open tabs of a person show what a check has found: from the check's answer to the count at the bell. */
+async function heard(gitward, forge, cookie) {
+  const ask = async (url, body, headers = {}) => {
+    const answer = await fetch(url, { method: 'POST', headers, body });
+    if (!answer.ok) throw new Error(`${url}: ${answer.status} ${await answer.text()}`);
+    return answer;
+  };
+  const control = (path, body) => ask(`${forge.url}/_forge/${path}`, JSON.stringify(body), { 'content-type': 'application/json' });
+  const runtime = 'acme.runtime-49';
+  const use = (path, fields) => ask(`${gitward.url}/api/token/${path}`, new URLSearchParams({ runtime, ...fields }), { cookie, origin: gitward.url, accept: 'application/json' });
+  const token = await (await control('tokens', { user: 'octocat', ...hosts.github.usual })).json();
+  await use('add', { token: token.token });
+
+  const { chromium } = await import('@playwright/test');
+  const { default: config } = await import('./playwright.config.mjs');
+  const browser = await chromium.launch(config.use.launchOptions);
+  try {
+    const context = await browser.newContext();
+    const [name, ...value] = cookie.split('=');
+    await context.addCookies([{ name, value: value.join('='), url: gitward.url }]);
+    const tabs = await Promise.all(['/tokens', '/tokens', '/notifications'].map(async (place) => {
+      const tab = await context.newPage();
+      await tab.goto(`${gitward.url}${place}`);
+      return tab;
+    }));
+    await new Promise((wake) => setTimeout(wake, 3000));
+    const watch = (tab) => tab.evaluate(() => {
+      const bell = () => document.querySelector('.bell')?.textContent;
+      const before = bell();
+      window.changed = new Promise((changed) => {
+        new MutationObserver((_, observer) => {
+          if (bell() === before) return;
+          observer.disconnect();
+          changed(performance.timeOrigin + performance.now());
+        }).observe(document.querySelector('header'), { subtree: true, childList: true, characterData: true });
+      });
+    });
+    const late = [];
+    for (let round = 0; round < (quick ? 6 : 30); round += 1) {
+      await Promise.all(tabs.map(watch));
+      await control('tokens/change', { id: token.id, scopes: round % 2 ? hosts.github.usual.scopes : ['gist'] });
+      await use('check');
+      const found = performance.timeOrigin + performance.now();
+      const seen = await Promise.all(tabs.map((tab) => tab.evaluate(() => window.changed)));
+      late.push(Math.max(...seen) - found);
+    }
+    late.sort((a, b) => a - b);
+    note('a change in 3 open tabs, median', `${late[Math.floor(late.length / 2)].toFixed(0)} ms after the check's answer`);
+    const worst = late.at(-1);
+    figure('a change in 3 open tabs, latest', Math.max(0, worst).toFixed(0), 'ms', worst <= 500, '≤ 500 ms');
+  } finally {
+    await browser.close();
+  }
 }
 
 /** What checks in the background cost: an hour of them on a clock that is moved, against a host that counts. */

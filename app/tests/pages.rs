@@ -471,7 +471,15 @@ async fn what_became_of_a_token_is_said_in_the_list_and_at_its_runtime() {
             "labels still holds it. Gitward revokes it at Bitbucket Cloud when the new one is in use there, at the \
              latest on 23 Nov 2026, 09:00 UTC.",
         ),
-        (RevocationState::Doubted, "Gitward asks once more, to be sure."),
+        (
+            RevocationState::HandedOver,
+            "Handed to Bitbucket Cloud, which revokes it by itself. To be sure, look at Bitbucket Cloud",
+        ),
+        (
+            RevocationState::InUse { by: Vec::new() },
+            "Not revoked at Bitbucket Cloud: another runtime was using the same token.",
+        ),
+        (RevocationState::Doubted, "Gitward asks again, to be sure."),
         (RevocationState::GivenUp, "did not answer for a day. Forgotten here; revoke it at Bitbucket Cloud"),
     ] {
         *fake.revocations.lock().unwrap() = vec![Revocation {

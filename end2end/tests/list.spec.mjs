@@ -130,6 +130,36 @@ test('a person hides and shows the notifications of a runtime', async ({ person 
   await expect(person.row('lagos').getByRole('rowheader')).toHaveAccessibleName(/^lagos/);
 });
 
+test('what changes by itself does not take a button from under the finger', async ({ person, gitward, script }) => {
+  test.skip(!script, 'without script nothing changes by itself');
+  await person.list();
+  // The new rows are on their way when the button is pressed.
+  let ask;
+  const asked = new Promise((resolve) => (ask = resolve));
+  let press;
+  const pressed = new Promise((resolve) => (press = resolve));
+  await person.page.route('**/api/token/table', async (route) => {
+    ask();
+    await pressed;
+    await route.continue();
+  }, { times: 1 });
+  const arrived = person.page.waitForResponse('**/api/token/table');
+  const answer = await person.page.request.post('/api/runtime/hide-notifications', {
+    headers: { origin: gitward.url, accept: 'application/json' },
+    form: { runtime: runtimeId('lima'), hide: 'true' },
+  });
+  expect(answer.ok()).toBe(true);
+  await asked;
+  await person.link('lagos', 'Add Token').hover();
+  await person.page.mouse.down();
+  press();
+  await (await arrived).finished();
+  await expect(person.row('lima').getByRole('rowheader')).not.toHaveAccessibleName(/^Notifications hidden/);
+  await person.page.mouse.up();
+  await expect(person.form('lagos')).toBeVisible();
+  await expect(person.row('lima').getByRole('rowheader')).toHaveAccessibleName(/^Notifications hidden: lima/);
+});
+
 test.describe('somebody without runtimes', () => {
   test.use({ declaration: { members: [], accounts: { 'Acme Logistics': [{ name: 'lagos' }] } } });
 

@@ -159,7 +159,7 @@ test('notifications are hidden for a week, and shown again before', async ({ per
 test('whoever turns them off hears nothing, and finds everything in the list', async ({ person, forge }) => {
   await settings(person);
   await person.page.getByRole('button', { name: 'Turn all notifications off' }).click();
-  await expect(person.said).toContainText('You are told nothing any more.');
+  await expect(person.said).toContainText('Notifications are off.');
   await losesScopes(person, forge, 'lagos');
   await person.sees('/notifications');
   await expect(person.page.getByText('Notifications are off')).toBeVisible();
@@ -349,7 +349,7 @@ test('what is no address is refused where it stands', async ({ person, guard }) 
   await expect(person.page.getByText('Each notification is sent')).toBeHidden();
 });
 
-test('a webhook is told what happens, signed with a secret that is shown once', async ({ person, forge, secrets }) => {
+test('a webhook is told what happens, signed with a secret that is shown for a while', async ({ person, forge, secrets }) => {
   const heard = [];
   const target = createServer((request, answer) => {
     let body = '';
@@ -385,8 +385,8 @@ test('a webhook is told what happens, signed with a secret that is shown once', 
 
     await settings(person);
     await expect(item(person, 'lagos: Scope missing')).toContainText('Arrived');
-    await page.getByRole('button', { name: 'Take it away' }).click();
-    await expect(person.said).toContainText('The webhook is taken away');
+    await page.getByRole('button', { name: 'Remove webhook' }).click();
+    await expect(person.said).toContainText('The webhook is removed');
     await losesScopes(person, forge, 'lima');
     await person.hasUnread(2);
     await settings(person);

@@ -277,7 +277,7 @@ impl Authorizer {
         }
         failpoint::reached("give.sealed");
         let first = (runtime.clone(), push);
-        let before = self.before(&access, &new.credential, Some(pasted.revoke), now).await?;
+        let before = self.before(&access, &new.credential, &tokens.access, Some(pasted.revoke), now).await?;
         let entry = self.record(by, &access, &new.credential, "pasted").await?;
         if self.store.keep(&new, std::slice::from_ref(&first), before.as_ref(), now).await?.is_none() {
             self.overtaken(entry).await;
@@ -320,7 +320,7 @@ impl Authorizer {
             return Err(AccessError::Refused(Refusal::AnotherAccount { before, now: identity.owner.login }));
         }
         let first = (runtime.clone(), push);
-        let before = self.before(&access, &known, Some(revoke), now).await?;
+        let before = self.before(&access, &known, &tokens.access, Some(revoke), now).await?;
         let entry = self.record(by, &access, &known, "reused").await?;
         let taken =
             self.store.assign(user, credential, std::slice::from_ref(&first), before.as_ref(), now).await?;
@@ -343,8 +343,10 @@ impl Authorizer {
     ) -> Result<bool, AccessError> {
         let now = self.clock.now();
         let Some(access) = self.store.access(user, runtime, now).await? else { return Ok(false) };
-        let ending =
-            access.credential.as_ref().and_then(|gone| self.ending(gone, runtime, Some(revoke), now));
+        let ending = match &access.credential {
+            Some(gone) => self.ending(gone, runtime, Some(revoke), now).await?,
+            None => None,
+        };
         let deleted = self.store.delete(user, runtime, ending.as_ref(), now).await?;
         self.end(user, ending.as_ref()).await;
         Ok(deleted.is_some())
@@ -373,7 +375,7 @@ impl Authorizer {
     }
 
     /// What is to become of the credential that a runtime used before another one: where runtimes hold it, they get
-    /// time to take over the new one.
+    /// time to take over the new one. Nothing if the new one holds the same token.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -381,12 +383,19 @@ impl Authorizer {
         &self,
         access: &Access,
         new: &Credential,
+        token: &Secret,
         revoke: Option<bool>,
         now: Timestamp,
     ) -> Result<Option<Ending>, StoreError> {
-        let before = access.credential.as_ref().filter(|before| before.id != new.id);
-        let ending = before.and_then(|before| self.ending(before, &access.runtime.id, revoke, now));
-        let (Some(before), Some(ending)) = (before, ending) else { return Ok(None) };
+        let Some(before) = access.credential.as_ref().filter(|before| before.id != new.id) else {
+            return Ok(None);
+        };
+        if self.revoker.holds(&before.id, token).await? {
+            return Ok(None);
+        }
+        let Some(ending) = self.ending(before, &access.runtime.id, revoke, now).await? else {
+            return Ok(None);
+        };
         let mut held_by: Vec<RuntimeId> = self
             .holdings
             .of(&before.user)
@@ -400,27 +409,31 @@ impl Authorizer {
     }
 
     /// What is to become of a credential that is taken from a runtime. Where its user did not want it revoked, nothing;
-    /// where nobody could ask for that, or the provider can't, its owner should know that it lives on there.
-    fn ending(
+    /// where nobody could ask for that, or the provider can't, its owner should know that it lives on there, unless it
+    /// does so here as well.
+    async fn ending(
         &self,
         credential: &Credential,
         runtime: &RuntimeId,
         revoke: Option<bool>,
         now: Timestamp,
-    ) -> Option<Ending> {
+    ) -> Result<Option<Ending>, StoreError> {
         let Credential { id, provider, method, kind, oauth_app, expires_at, .. } = credential;
         if expires_at.is_some_and(|at| at <= now) {
-            return None;
+            return Ok(None);
         }
         let can = self.revoker.can_revoke(provider, *method, kind, oauth_app.as_ref());
         let revoke_until = match (can, revoke) {
-            (true, Some(false)) => return None,
+            (true, Some(false)) => return Ok(None),
             (true, Some(true)) => Some(now.plus(GIVES_UP_AFTER)),
+            (true, None) | (false, _) if !self.revoker.twins(credential).await?.is_empty() => {
+                return Ok(None);
+            }
             (true, None) | (false, _) => None,
         };
         let held_until = now.plus(HELD_FOR);
         let (credential, runtime) = (id.clone(), runtime.clone());
-        Some(Ending { credential, runtime, revoke_until, held_by: Vec::new(), held_until, at: now })
+        Ok(Some(Ending { credential, runtime, revoke_until, held_by: Vec::new(), held_until, at: now }))
     }
 
     /// Now that nothing uses it any more.
@@ -454,7 +467,7 @@ impl Authorizer {
             None
         };
         let before = match &taken {
-            Some((proposed, ..)) => self.before(&access, proposed, None, now).await?,
+            Some((proposed, tokens, ..)) => self.before(&access, proposed, &tokens.access, None, now).await?,
             None => None,
         };
         let mut entry = None;

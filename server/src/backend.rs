@@ -2,8 +2,6 @@
 
 mod notice;
 
-pub use notice::SECRET_SHOWN;
-
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, HashMap, HashSet},
@@ -42,7 +40,7 @@ use crate::{
     provider::{self, Provider},
     release::version,
     renew::TokensError,
-    revoke,
+    revocation,
     secret::Secret,
     site::Site,
     store::{LONGEST_CHECK, StoreError, runtime::Holding},
@@ -198,18 +196,20 @@ impl Visit {
                         until: moment(one.due_at.unwrap_or(now), now),
                     }
                 }
-                None if one.unknown_since.is_some() => RevocationState::Doubted,
+                None if one.doubt.is_some() => RevocationState::Doubted,
                 None => RevocationState::Waiting { until: moment(one.give_up_at, now) },
-                Some((revoke::Outcome::Revoked, _)) => RevocationState::Revoked,
-                Some((revoke::Outcome::ByHand, _)) => RevocationState::ByHand,
-                Some((revoke::Outcome::GivenUp, _)) => RevocationState::GivenUp,
-                Some((revoke::Outcome::InUse, _)) => {
-                    let uses = |other: &&Access| {
-                        other.credential.as_ref().is_some_and(|used| used.id == one.credential)
-                    };
+                Some((revocation::Outcome::Revoked, _)) => RevocationState::Revoked,
+                Some((revocation::Outcome::HandedOver, _)) => RevocationState::HandedOver,
+                Some((revocation::Outcome::ByHand, _)) => RevocationState::ByHand,
+                Some((revocation::Outcome::GivenUp, _)) => RevocationState::GivenUp,
+                Some((revocation::Outcome::InUse, _)) => {
+                    let holder = one.twin.as_ref().unwrap_or(&one.credential);
+                    let uses =
+                        |other: &&Access| other.credential.as_ref().is_some_and(|used| used.id == *holder);
                     let by: Vec<String> =
                         accesses.iter().filter(uses).map(|other| other.runtime.name.clone()).collect();
-                    if by.is_empty() {
+                    // The same token may be another person's here, or have gone since: then nobody is named.
+                    if by.is_empty() && one.twin.is_none() {
                         return None;
                     }
                     RevocationState::InUse { by }
@@ -539,8 +539,17 @@ impl Backend for Visit {
             }
         }
         let own = access.credential.as_ref().map(|credential| credential.id.as_str());
-        let shared_with =
+        // By the same credential, or by one that holds the same token.
+        let mut shared_with =
             own.and_then(|own| used_by.get(own)).map(|(_, names)| names.clone()).unwrap_or_default();
+        if let Some(own) = &access.credential
+            && used_by.values().any(|(other, _)| other.id != own.id && other.owner.id == own.owner.id)
+        {
+            let twins = self.site.revoker.twins(own).await;
+            let twins = twins.map_err(broken("look for the same token elsewhere"))?;
+            let names = twins.iter().filter_map(|twin| used_by.get(twin.as_str()));
+            shared_with.extend(names.flat_map(|(_, names)| names.clone()));
+        }
         let reusable = used_by
             .iter()
             .filter(|(id, (credential, _))| Some(**id) != own && serves(credential, access, provider, now))

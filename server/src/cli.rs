@@ -20,7 +20,7 @@ use crate::{
     person::Name,
     random::SystemEntropy,
     secret::Secret,
-    site::{Site, SiteError, records},
+    site::{Site, SiteError, Verified, records},
 };
 
 mod audit;
@@ -124,9 +124,10 @@ Example:
   git config --global credential.https://github.com.helper \\
     '!gitward credential --runtime-key-file /etc/gitward/key --user mara --server https://gitward.example.com'")]
     Credential(credential::Credential),
-    /// Open every stored token, and count them
+    /// Open every stored token and webhook, and count them
     ///
-    /// Exits with 1 if some don't open, and says which. Shows none of them.
+    /// Tokens that were deleted and are yet to be revoked at their providers count too. Exits with 1 if some don't open,
+    /// and says which. Shows none of them.
     Verify,
 }
 
@@ -340,17 +341,31 @@ async fn verify(path: &Path) -> Result<(), Failure> {
     let config = load_quietly(path)?;
     let verified = records::verify(&config, &SystemEntropy).await?;
     if verified.broken.is_empty() {
-        return answer(&format!("All {} stored tokens open.", verified.total));
+        return answer(&opened(&verified));
     }
     for id in &verified.broken {
         answer(id.as_str())?;
     }
     Err(Failure::because(format!(
-        "{} of {} stored tokens don't open; stdout has their ids. Their users must add them again, or a backup must \
-         come back.",
+        "{} of {} stored tokens and webhooks don't open; stdout has their ids. Their users must add them again, or a \
+         backup must come back.",
         verified.broken.len(),
-        verified.total
+        verified.tokens.saturating_add(verified.webhooks)
     )))
+}
+
+/// All of it did.
+fn opened(Verified { tokens, to_be_revoked, webhooks, .. }: &Verified) -> String {
+    let leaving = match to_be_revoked {
+        0 => String::new(),
+        some => format!(" ({some} of them deleted, and yet to be revoked)"),
+    };
+    let webhooks = match webhooks {
+        0 => String::new(),
+        1 => " So does the one webhook.".to_owned(),
+        some => format!(" So do all {some} webhooks."),
+    };
+    format!("All {tokens} stored tokens open{leaving}.{webhooks}")
 }
 
 /// Logs only what is wrong: the command's own words are enough.
@@ -389,6 +404,16 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
+
+    #[test]
+    fn what_opened_is_counted_by_sort() {
+        let tokens = Verified { tokens: 3, ..Verified::default() };
+        assert_eq!(opened(&tokens), "All 3 stored tokens open.");
+        assert_eq!(
+            opened(&Verified { to_be_revoked: 1, webhooks: 2, ..tokens }),
+            "All 3 stored tokens open (1 of them deleted, and yet to be revoked). So do all 2 webhooks."
+        );
+    }
 
     #[test]
     fn verify_cli() {

@@ -11,6 +11,11 @@ use std::{
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+/// Two that meet in the database may have looked at the clock so far apart, at most: each looks before it waits for its
+/// turn to read or write, and the clocks of two machines differ. What ends so much later than it could if it had begun
+/// just now is no reason yet to think that the clock was set back.
+pub const APART: Duration = Duration::from_secs(60);
+
 /// A moment: microseconds since 1970 in UTC, as the database keeps it.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -89,6 +94,31 @@ impl Clock for SystemClock {
     }
 }
 
+/// Notices that this machine's clock was set: whatever is thrown away by age is better kept until it has gone right for a
+/// while.
+#[derive(Debug)]
+pub struct Leaps {
+    now: Timestamp,
+    steady: Duration,
+}
+
+impl Leaps {
+    /// A clock that differs by less from what has passed was not set.
+    const BY: Duration = Duration::from_secs(60);
+
+    /// From now on.
+    pub fn new(clock: &dyn Clock) -> Self {
+        Self { now: clock.now(), steady: clock.steady() }
+    }
+
+    /// Whether it was set since it was asked last.
+    pub fn was_set(&mut self, clock: &dyn Clock) -> bool {
+        let before = std::mem::replace(self, Self::new(clock));
+        let right = before.now.plus(self.steady.saturating_sub(before.steady));
+        self.now.since(right) > Self::BY || right.since(self.now) > Self::BY
+    }
+}
+
 /// A clock that tests move: what it shows, and how much time has passed, in microseconds.
 #[derive(Clone, Debug)]
 pub struct TestClock(Arc<[AtomicI64; 2]>);
@@ -125,5 +155,26 @@ impl Clock for TestClock {
 
     fn steady(&self) -> Duration {
         Duration::from_micros(u64::try_from(self.0[1].load(Ordering::SeqCst)).unwrap_or(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_set_is_noticed_once_and_time_that_passes_is_not() {
+        let clock = TestClock::new();
+        let mut leaps = Leaps::new(&clock);
+        let (day, start) = (Duration::from_hours(24), clock.now());
+        clock.advance(day);
+        assert!(!leaps.was_set(&clock));
+        for set in [clock.now().plus(day), start] {
+            clock.set(set);
+            clock.advance(day);
+            assert!(leaps.was_set(&clock));
+            clock.advance(day);
+            assert!(!leaps.was_set(&clock));
+        }
     }
 }

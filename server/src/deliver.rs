@@ -81,6 +81,15 @@ pub async fn put_together(parts: Parts) -> Result<(Settings, Arc<Courier>), Stor
     Ok((Settings::new(&parts), Arc::new(Courier::new(&parts))))
 }
 
+/// What a process can send. Another one may run with another configuration, and leaves the rest to it.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Means {
+    /// Mail.
+    pub mail: bool,
+    /// To these webhooks of accounts: `account/name`.
+    pub accounts: Vec<String>,
+}
+
 /// A delivery's number.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
@@ -361,7 +370,10 @@ pub struct LogEntry {
 /// A lease lasts no longer; one that claims to was taken before the clock was set back, and is none.
 pub const LONGEST_LEASE: Duration = Duration::from_mins(5);
 /// No delivery waits longer for its next attempt; one that claims to was made before the clock was set back, and is due.
-pub const LONGEST_WAIT: Duration = Duration::from_hours(30);
+pub const LONGEST_DELAY: Duration = Duration::from_hours(30);
+/// No delivery waits longer to be sent, or sent again: it is dropped, as when no process has the means for it any more.
+/// More than all attempts take, however long a webhook asked to be left alone between them.
+pub const LONGEST_STAY: Duration = Duration::from_hours(14 * 24);
 /// Deliveries that are done are kept in the log for so long.
 pub const LOG_KEPT: Duration = Duration::from_hours(30 * 24);
 

@@ -21,7 +21,7 @@ pub fn tone(kind: Kind) -> Tone {
     match kind {
         Kind::Invalid | Kind::Expired | Kind::ScopesLost | Kind::AccountChanged => Tone::Bad,
         Kind::Refused | Kind::Unreachable | Kind::Expiring | Kind::IncidentBegan => Tone::Warn,
-        Kind::Deleted => Tone::Calm,
+        Kind::Deleted | Kind::EndedThere | Kind::HandedOver => Tone::Calm,
         Kind::Added
         | Kind::Replaced
         | Kind::Renewed
@@ -41,6 +41,18 @@ fn words(kind: Kind, detail: &Detail, provider: &str, now: Timestamp) -> (String
         Kind::Added => ("Token added", whose()),
         Kind::Replaced => ("Token replaced", whose()),
         Kind::Deleted => ("Token deleted", "The runtime can't act for you until you add one.".to_owned()),
+        Kind::EndedThere => {
+            return (
+                format!("Old token revoked at {provider}"),
+                format!("{provider} does not take it any more."),
+            );
+        }
+        Kind::HandedOver => {
+            return (
+                format!("Old token handed to {provider}"),
+                format!("{provider} revokes it by itself. To be sure, look there."),
+            );
+        }
         Kind::Renewed => ("Renewed", String::new()),
         Kind::Refused => (
             "Refused once",
@@ -79,7 +91,7 @@ fn words(kind: Kind, detail: &Detail, provider: &str, now: Timestamp) -> (String
                 (Some(now), None) => format!("At {provider} the token is {now}'s now. "),
                 _ => String::new(),
             };
-            ("Another account", format!("{text}Look whether that is meant."))
+            ("Another account", format!("{text}Check that this is intended."))
         }
         Kind::Recovered => {
             ("Works again", format!("{provider} takes the token again. There is nothing to do."))
@@ -87,18 +99,18 @@ fn words(kind: Kind, detail: &Detail, provider: &str, now: Timestamp) -> (String
         Kind::IncidentBegan => {
             let since = detail.began_at.map(|at| format!(" since {}", end(at))).unwrap_or_default();
             let text = match detail.trouble.as_deref() {
-                Some("limiting") => format!("It has asked for fewer questions{since}."),
+                Some("limiting") => format!("It limits how often it may be asked{since}."),
                 Some("refusing") => format!("It has refused everybody{since}."),
                 _ => format!("It has not answered{since}."),
             };
             return (
-                format!("{provider} is in trouble"),
+                format!("{provider} is not working normally"),
                 format!("{text} Your tokens there stay in use, and there is nothing to do."),
             );
         }
         Kind::IncidentEnded => {
             return (
-                format!("{provider} is well again"),
+                format!("{provider} works normally again"),
                 "Your tokens there are checked again. There is nothing to do.".to_owned(),
             );
         }
@@ -189,7 +201,7 @@ mod tests {
     fn what_is_bad_says_what_to_do() {
         for kind in Kind::ALL.into_iter().filter(|kind| tone(*kind) == Tone::Bad) {
             let (_, text) = said(kind, Detail::default());
-            assert!(text.contains("Replace") || text.contains("Look"), "{kind:?}: {text}");
+            assert!(text.contains("Replace") || text.contains("Check"), "{kind:?}: {text}");
         }
     }
 

@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock::{Clock, Timestamp},
     credential::Access,
-    id::{ProviderId, UserId},
-    notice::{DAY, EventId, Look, Marked, look},
+    id::{ProviderId, RuntimeId, UserId},
+    notice::{DAY, EventId, Look, Marked, Seen, look},
     provider::Registry,
     store::{Store, StoreError},
 };
@@ -36,6 +36,8 @@ const FAILED: Duration = Duration::from_secs(10);
 const BATCH: u32 = 256;
 /// From so many of one user on they are read together.
 const TOGETHER: usize = 4;
+/// How soon somebody looks again at what this process can't see: it does not know the provider, or can't read the row.
+const UNKNOWN_HERE: Duration = Duration::from_hours(1);
 /// A clock that is behind by less was not set back.
 const SET_BACK: Duration = Duration::from_secs(30);
 
@@ -130,18 +132,18 @@ impl Herald {
         }
         let mut looks = Vec::new();
         for (user, marked) in of_user {
-            let mut together: HashMap<_, _> = HashMap::new();
-            let are_together = marked.len() >= TOGETHER;
-            if are_together {
-                let accesses = or_unreadable(self.store.accesses(&user, now).await)?.unwrap_or_default();
-                together.extend(accesses.into_iter().map(|access| (access.runtime.id.clone(), access)));
-            }
+            // Of one that can't be read the others are read one by one.
+            let together = match marked.len() {
+                TOGETHER.. => or_unreadable(self.store.accesses(&user, now).await)?,
+                _ => None,
+            };
+            let mut together: Option<HashMap<RuntimeId, Access>> = together.map(|accesses| {
+                accesses.into_iter().map(|access| (access.runtime.id.clone(), access)).collect()
+            });
             for marked in marked {
-                let access = match together.remove(&marked.runtime) {
-                    None if !are_together => {
-                        or_unreadable(self.store.access(&user, &marked.runtime, now).await)?.flatten()
-                    }
-                    access => access,
+                let access = match &mut together {
+                    Some(together) => Some(together.remove(&marked.runtime)),
+                    None => or_unreadable(self.store.access(&user, &marked.runtime, now).await)?,
                 };
                 looks.push(self.look(marked, access, now));
             }
@@ -149,13 +151,18 @@ impl Herald {
         Ok(looks)
     }
 
-    /// Nothing is found of what is not enabled, or not set up, at the moment.
-    fn look(&self, marked: Marked, access: Option<Access>, now: Timestamp) -> Look {
-        let found = access.and_then(|access| {
-            let provider = self.registry.provider(&access.runtime.provider)?;
-            Some(look(&marked.before, &access, provider.as_ref(), now))
-        });
-        Look { marked, found }
+    /// `access` is `None` if it can't be read, and `Some(None)` if it is not enabled.
+    fn look(&self, marked: Marked, access: Option<Option<Access>>, now: Timestamp) -> Look {
+        let seen = match access {
+            Some(None) => Seen::Nothing,
+            Some(Some(access)) => match self.registry.provider(&access.runtime.provider) {
+                Some(provider) => look(&marked.before, &access, provider.as_ref(), now),
+                // Another process runs with another configuration.
+                None => Seen::Later(now.plus(UNKNOWN_HERE)),
+            },
+            None => Seen::Later(now.plus(UNKNOWN_HERE)),
+        };
+        Look { marked, seen }
     }
 
     async fn tell_incidents(&self) -> Result<(), StoreError> {
@@ -167,6 +174,10 @@ impl Herald {
                 .filter(|provider| provider.host() == incident.host)
                 .map(|provider| provider.id().clone())
                 .collect();
+            // It is for whoever knows whose tokens go there: maybe another process, with another configuration.
+            if providers.is_empty() {
+                continue;
+            }
             self.store.tell_incident(&incident, &providers, now).await?;
         }
         Ok(())
@@ -195,12 +206,16 @@ impl Herald {
     /// A clock that was set back leaves moments to look behind that are too far away.
     async fn mind_the_clock(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let set_back = {
-            let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            seen.is_none_or(|seen| now.plus(SET_BACK) < seen)
-        };
-        if set_back {
-            self.store.look_again(now.plus(DAY)).await?;
+        let seen = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        match seen {
+            // Whether it was set back before this process began is not known, but what that may have left behind.
+            None => {
+                self.store.look_again(now.plus(DAY)).await?;
+            }
+            Some(seen) if now.plus(SET_BACK) < seen => {
+                self.store.look_again(now).await?;
+            }
+            Some(_) => {}
         }
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
         Ok(())

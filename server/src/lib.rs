@@ -1,13 +1,14 @@
 //! What the machine does.
 //!
-//! Dependencies point inwards: `main → cli → site → web, backend → access, login, check, watch, person → provider and
+//! Dependencies point inwards: `main → cli → site → web, backend → access, login, check, revoke, watch, person → provider and
 //! store (traits) → the words below them`. Only [`site`] names engines and providers' kinds.
 //!
 //! The words:
 //! - [`clock`], [`random`], [`moment`]: time and chance, arguments everywhere else; moments in words
 //! - [`secret`], [`seal`]: what must not be printed, and how it is kept
 //! - [`id`], [`catalogue`], [`credential`], [`scope`], [`health`]: accounts, runtimes, credentials, verdicts
-//! - [`notice`]: what happens to a user's access, and what of it is told
+//! - [`notice`], [`happening`]: what happens to a user's access, what of it is told, and in which words
+//! - [`revocation`]: what becomes of a token that was deleted or replaced
 //!
 //! What happens:
 //! - [`person`]: passwords, sessions, one-time links
@@ -15,6 +16,7 @@
 //! - [`login`]: the way through the provider's sign-in and back
 //! - [`check`]: the provider is asked again
 //! - [`renew`]: a grant is renewed
+//! - [`revoke`]: a token is ended at its provider
 //! - [`watch`]: all of that in the background, when it is due
 //! - [`runtime_key`], [`release`], [`holding`], [`git_url`]: a runtime fetches a token of a user
 //! - [`audit`]: what happened, written down before a secret leaves
@@ -56,6 +58,7 @@ pub mod provider;
 pub mod random;
 pub mod release;
 pub mod renew;
+pub mod revocation;
 pub mod revoke;
 pub mod runtime_key;
 pub mod scope;

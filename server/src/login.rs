@@ -234,11 +234,15 @@ impl Logins {
         let taken = self.authorizer.store.take(&state.fingerprint()).await;
         let attempt = taken
             .map_err(|error| nobodys(internal("use up a login attempt", &error)))?
-            .filter(|attempt| {
-                attempt.user == *user && attempt.session == *session && attempt.provider == *provider
-            })
             .ok_or_else(|| nobodys(OauthProblem::NotYours))?;
-        let finished = self.finish_attempt(&attempt, callback, by).await;
+        let is_theirs = attempt.user == *user && attempt.session == *session && attempt.provider == *provider;
+        let finished = if is_theirs { Some(self.finish_attempt(&attempt, callback, by).await) } else { None };
+        // What it brought is kept by now, so nothing has to be spared for it any more.
+        if let Err(error) = self.authorizer.store.finished(&attempt.state).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "That an authorization is over could not be noted; it ends by itself");
+        }
+        let Some(finished) = finished else { return Err(nobodys(OauthProblem::NotYours)) };
         if let Err(problem) = finished
             && problem == OauthProblem::Denied
             && let Err(error) =
@@ -393,7 +397,10 @@ impl Logins {
             Err(_) => (true, None),
         };
         let first = (attempt.runtime.clone(), push);
-        let ending = self.authorizer.before(&access, &new.credential, Some(attempt.revoke), now).await?;
+        let ending = self
+            .authorizer
+            .before(&access, &new.credential, &tokens.access, Some(attempt.revoke), now)
+            .await?;
         let entry = self.authorizer.record(by, &access, &new.credential, "oauth2").await?;
         if store.keep(&new, std::slice::from_ref(&first), ending.as_ref(), now).await?.is_none() {
             self.authorizer.overtaken(entry).await;

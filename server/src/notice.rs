@@ -36,6 +36,8 @@ const PATROL: Duration = Duration::from_hours(24);
 const PATROL_SPREAD: Duration = Duration::from_hours(6);
 /// A grant that renews itself is about to end only if it could not be renewed for so long.
 const OVERDUE: Duration = Duration::from_hours(1);
+/// How soon to look again at an end that this machine's clock alone says is near.
+const UNTIL_THE_TIME_IS_KNOWN: Duration = Duration::from_mins(1);
 /// Two ends that are no further apart are one: some providers count down instead of naming a moment.
 const SAME_END: Duration = Duration::from_hours(1);
 /// Days before the end at which the user is warned.
@@ -55,6 +57,10 @@ pub enum Kind {
     Replaced,
     /// The user deleted it.
     Deleted,
+    /// The one that was deleted or replaced was revoked at the provider.
+    EndedThere,
+    /// It was handed to the provider to be revoked.
+    HandedOver,
     /// A grant was renewed.
     Renewed,
     /// It was refused for the first time, which is no verdict yet.
@@ -83,10 +89,12 @@ pub enum Kind {
 
 impl Kind {
     /// All there are.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Added,
         Self::Replaced,
         Self::Deleted,
+        Self::EndedThere,
+        Self::HandedOver,
         Self::Renewed,
         Self::Refused,
         Self::Unreachable,
@@ -107,6 +115,8 @@ impl Kind {
             Self::Added => "added",
             Self::Replaced => "replaced",
             Self::Deleted => "deleted",
+            Self::EndedThere => "ended_there",
+            Self::HandedOver => "handed_over",
             Self::Renewed => "renewed",
             Self::Refused => "refused",
             Self::Unreachable => "unreachable",
@@ -292,6 +302,17 @@ pub enum Before {
     Seen(Sight),
 }
 
+/// Whether a user hears of a runtime.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Hide {
+    /// They do.
+    No,
+    /// Not before then.
+    Until(Timestamp),
+    /// Not before they want it shown again.
+    Always,
+}
+
 /// Whether an event is told.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Telling {
@@ -334,9 +355,19 @@ pub struct Found {
 pub struct Look {
     /// What was looked at.
     pub marked: Marked,
-    /// What was found; `None` if there is nothing to be seen at the moment: what was seen last stays, until the next
-    /// mark.
-    pub found: Option<Found>,
+    /// What that brought.
+    pub seen: Seen,
+}
+
+/// What a look brought.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Seen {
+    /// This.
+    Found(Found),
+    /// Nothing that could be said yet, or by this process: what was seen last stays, and somebody looks again then.
+    Later(Timestamp),
+    /// There is nothing to be seen, since it is not enabled: what was seen last stays, until the next mark.
+    Nothing,
 }
 
 /// What happened when one state follows another by itself, and whether it is told. Warnings of one end are told once
@@ -371,8 +402,28 @@ pub fn turn(before: &State, after: &State) -> Option<(Kind, Telling)> {
 }
 
 /// Looks at a user's access to a runtime: how it is, what happened since the last look, when to look again.
-pub fn look(before: &Before, access: &Access, provider: &dyn Provider, now: Timestamp) -> Found {
-    let settled = settled(access, now);
+///
+/// An end is judged by the provider's clock, as on the page. Before the provider has said what time it is, no end is
+/// news: nothing is written down that this machine's clock alone says.
+pub fn look(before: &Before, access: &Access, provider: &dyn Provider, now: Timestamp) -> Seen {
+    let found = find(before, access, provider, now);
+    let last = match before {
+        Before::Nothing => None,
+        Before::Own(last) => last.as_ref(),
+        Before::Seen(last) => Some(last),
+    };
+    let by_time = matches!(found.sight.state, State::Expiring { .. } | State::Expired);
+    let is_known =
+        last.is_some_and(|last| (&last.state, last.warned) == (&found.sight.state, found.sight.warned));
+    if by_time && !is_known && !provider.place().is_time_known() {
+        return Seen::Later(now.plus(UNTIL_THE_TIME_IS_KNOWN));
+    }
+    Seen::Found(found)
+}
+
+fn find(before: &Before, access: &Access, provider: &dyn Provider, now: Timestamp) -> Found {
+    let there = provider.place().there(now);
+    let settled = settled(access, provider, now);
     let (state, shown) = state(&settled, provider, now);
     let credential = settled.credential.as_ref();
     let standing = credential.map(|credential| &credential.standing);
@@ -385,7 +436,7 @@ pub fn look(before: &Before, access: &Access, provider: &dyn Provider, now: Time
         State::Expired => Some(0),
         _ => None,
     };
-    let end = credential.and_then(|credential| end(credential, now));
+    let end = credential.and_then(|credential| end(credential, there));
     let warning = warning.zip(end).map(|(days, end)| Warned { end, days });
     let warned_before = last.and_then(|last| last.warned);
     let is_warned = |warning: Warned| {
@@ -440,7 +491,7 @@ pub fn look(before: &Before, access: &Access, provider: &dyn Provider, now: Time
             (kind, detail, telling)
         })
         .collect();
-    let look_at = look_at(access, now);
+    let look_at = look_at(access, now, there);
     Found { sight, events, look_at }
 }
 
@@ -486,7 +537,7 @@ fn since(last: &Sight, sight: &Sight, told_already: bool) -> Vec<(Kind, Telling)
 
 /// The access as if its last verdict had been reached a moment ago: what is no verdict is left out, because it changes
 /// nothing of what a user is told, and nor does what waits for their decision.
-fn settled(access: &Access, now: Timestamp) -> Access {
+fn settled(access: &Access, provider: &dyn Provider, now: Timestamp) -> Access {
     let mut settled = access.clone();
     settled.proposed = None;
     settled.attempt = None;
@@ -496,7 +547,7 @@ fn settled(access: &Access, now: Timestamp) -> Access {
             credential.standing.rejected_since = None;
         }
         if renews_itself(credential, now) {
-            credential.expires_at = credential.expires_at.filter(|at| *at <= now);
+            credential.expires_at = credential.expires_at.filter(|at| provider.place().is_over(*at, now));
         }
     }
     settled
@@ -510,6 +561,7 @@ fn renews_itself(credential: &Credential, now: Timestamp) -> bool {
 /// How a settled access is, and what a user is shown of it.
 fn state(settled: &Access, provider: &dyn Provider, now: Timestamp) -> (State, Detail) {
     let mut detail = Detail::default();
+    let there = provider.place().there(now);
     let state = match health(settled, provider, now).health {
         Health::NoToken | Health::AuthorizationPending { .. } | Health::AuthorizationDenied { .. } => {
             State::NoToken
@@ -533,8 +585,8 @@ fn state(settled: &Access, provider: &dyn Provider, now: Timestamp) -> (State, D
             State::NeedsSso
         }
         Health::Expiring { .. } => {
-            let end = settled.credential.as_ref().and_then(|credential| end(credential, now));
-            State::Expiring { days: days_left(end.map_or(Duration::ZERO, |end| end.since(now))) }
+            let end = settled.credential.as_ref().and_then(|credential| end(credential, there));
+            State::Expiring { days: days_left(end.map_or(Duration::ZERO, |end| end.since(there))) }
         }
         // The rest is a verdict that stands.
         Health::Valid { .. }
@@ -548,7 +600,7 @@ fn state(settled: &Access, provider: &dyn Provider, now: Timestamp) -> (State, D
         detail.repository = settled.runtime.repository.clone();
     }
     if let (State::Expiring { .. } | State::Expired, Some(credential)) = (&state, &settled.credential) {
-        detail.ends_at = end(credential, now);
+        detail.ends_at = end(credential, there);
     }
     if let State::Expiring { days } = state {
         detail.days = Some(days);
@@ -562,8 +614,8 @@ fn days_left(left: Duration) -> u8 {
 }
 
 /// The end that counts, as the page has it: what the user noted is believed until it is over.
-fn end(credential: &Credential, now: Timestamp) -> Option<Timestamp> {
-    credential.expires_at.or(credential.noted_end.filter(|at| *at > now))
+fn end(credential: &Credential, there: Timestamp) -> Option<Timestamp> {
+    credential.expires_at.or(credential.noted_end.filter(|at| *at > there))
 }
 
 fn same_end(one: Timestamp, other: Timestamp) -> bool {
@@ -575,8 +627,9 @@ fn is_answer(kind: Kind) -> bool {
     !matches!(kind, Kind::Expired | Kind::Expiring | Kind::AccountChanged | Kind::Renewed)
 }
 
-/// The next moment at which time alone changes something, and not later than the next patrol.
-fn look_at(access: &Access, now: Timestamp) -> Timestamp {
+/// The next moment at which time alone changes something, and not later than the next patrol. `there`: what time it is at
+/// the provider.
+fn look_at(access: &Access, now: Timestamp, there: Timestamp) -> Timestamp {
     // Those that were marked together, as all are when something is declared anew, are not looked at together for ever.
     let sum = access
         .runtime
@@ -588,7 +641,11 @@ fn look_at(access: &Access, now: Timestamp) -> Timestamp {
     let Some(credential) = &access.credential else { return patrol };
     let overdue = credential.renew_at.map(|at| at.plus(OVERDUE));
     let ends = [credential.expires_at, credential.noted_end].into_iter().flatten();
-    let warnings = ends
-        .flat_map(|end| WARNINGS.into_iter().map(move |days| end.minus(DAY * u32::from(days))).chain([end]));
-    warnings.chain(overdue).filter(|at| *at > now).min().map_or(patrol, |at| at.min(patrol))
+    let moments = ends.flat_map(|end| {
+        let theirs = WARNINGS.into_iter().map(move |days| end.minus(DAY * u32::from(days))).chain([end]);
+        let ours = theirs.filter(|at| *at > there).map(|at| now.plus(at.since(there)));
+        // It has come when both clocks say so.
+        ours.chain([end])
+    });
+    moments.chain(overdue).filter(|at| *at > now).min().map_or(patrol, |at| at.min(patrol))
 }

@@ -23,7 +23,7 @@
 use std::{
     fmt,
     net::{IpAddr, Ipv6Addr},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -32,7 +32,7 @@ use sha2::{Digest, Sha256};
 use unicode_normalization::UnicodeNormalization;
 
 use crate::{
-    clock::{Clock, Timestamp},
+    clock::{Clock, Leaps, Timestamp},
     id::UserId,
     random::{Entropy, NoEntropy, new_id, new_secret},
     secret::{Fingerprint, Secret},
@@ -308,6 +308,8 @@ pub struct People {
     entropy: Arc<dyn Entropy>,
     settings: Settings,
     hasher: Arc<Hasher>,
+    /// Since the last sweep.
+    leaps: Arc<Mutex<Leaps>>,
 }
 
 impl People {
@@ -324,7 +326,8 @@ impl People {
             HashError::Argon2(problem) => Fault::Hash(problem),
             HashError::NoEntropy(error) => Fault::NoEntropy(error),
         })?;
-        Ok(Self { store, clock, entropy, settings, hasher: Arc::new(hasher) })
+        let leaps = Arc::new(Mutex::new(Leaps::new(clock.as_ref())));
+        Ok(Self { store, clock, entropy, settings, hasher: Arc::new(hasher), leaps })
     }
 
     /// Signs somebody in. The session is a new one each time; one that the browser had before is the caller's to
@@ -539,11 +542,16 @@ impl People {
         self.start(user).await?.ok_or(RedeemError::Spent)
     }
 
-    /// Forgets what is over: sessions, links, counters.
+    /// Forgets what is over: sessions, links, counters, old events. Not if the clock was set since the last time: one that
+    /// was wrong for a while must not have thrown away what nobody has read.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn sweep(&self) -> Result<(), StoreError> {
+        if self.leaps.lock().unwrap_or_else(PoisonError::into_inner).was_set(self.clock.as_ref()) {
+            tracing::warn!("This machine's clock was set; nothing is forgotten by age this time");
+            return Ok(());
+        }
         let now = self.clock.now();
         self.store.sweep(now, now.minus(self.settings.idle), now.minus(self.settings.absolute)).await
     }

@@ -393,6 +393,20 @@ impl Registry {
         self.providers.get(id)
     }
 
+    /// All apps that are declared.
+    pub fn apps(&self) -> impl Iterator<Item = &Arc<OauthApp>> {
+        self.apps.values()
+    }
+
+    /// How the provider at a host is called; the host itself where there is none or are several.
+    pub fn name_at(&self, host: &str) -> String {
+        let mut there = self.providers().filter(|provider| provider.host() == host);
+        match (there.next(), there.next()) {
+            (Some(only), None) => only.name().to_owned(),
+            _ => host.to_owned(),
+        }
+    }
+
     /// An app that is declared.
     pub fn app(&self, id: &OauthAppId) -> Option<&Arc<OauthApp>> {
         self.apps.get(id)

@@ -17,7 +17,7 @@ use futures_util::FutureExt;
 
 use crate::{
     audit::{Action, Audit, Entry},
-    clock::{Clock, Timestamp},
+    clock::{APART, Clock, Timestamp},
     credential::{Credential, Evidence, Standing, Tokens, Trouble},
     failpoint,
     id::CredentialId,
@@ -31,7 +31,8 @@ use crate::{
 use tokio_util::task::TaskTracker;
 
 /// A lease is longer than any answer of a provider may take, so that nobody takes over a refresh that still runs.
-const LEASE: Duration = LONGEST_RENEWAL;
+const LEASE: Duration = Duration::from_secs(60);
+const _: () = assert!(LEASE.as_secs() + APART.as_secs() <= LONGEST_RENEWAL.as_secs());
 /// Tokens with less left are handed out as such.
 const SOON: Duration = Duration::from_secs(60);
 /// A grant that the provider has refused is tried again no sooner.

@@ -4,24 +4,35 @@
 //! down that it is to be revoked. The provider is asked right away, and if that brings nothing, again and again for a
 //! day, by whichever process has the lease. Then the secrets are gone for good, however it ended.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     audit::{Action, Actor, Audit, Entry},
-    clock::{Clock, Timestamp},
-    credential::{Method, ProviderAccount},
+    check::{self, Witness},
+    clock::{APART, Clock, Timestamp},
+    credential::{Credential, Evidence, Method, Standing},
     herald::{Changes, What},
-    id::{CredentialId, OauthAppId, ProviderId, RuntimeId, UserId},
+    id::{CredentialId, OauthAppId, ProviderId, UserId},
     provider::{
-        Presented, Registry,
+        OauthApp, Presented, Provider, ProviderError, Registry,
         revoke::{Revoke, RevokeError, Revoked},
     },
     random::Entropy,
-    seal::{KeyRing, Sealed},
-    store::{LONGEST_WAIT, Store, StoreError},
-    watch::{due::jitter, host::Gate, hosts::Hosts},
+    revocation::{Doubt, Outcome, Pending, Revocation},
+    seal::KeyRing,
+    secret::{Fingerprint, Secret},
+    store::{ATTEMPT_REMEMBERED, LONGEST_REVOCATION, LONGEST_WAIT, NewCredential, Store, StoreError},
+    watch::{
+        due::jitter,
+        host::{Gate, Signal, Trouble},
+        hosts::Hosts,
+    },
 };
 
 /// A token that was replaced is revoked no later, whether the runtimes that hold it have said that they use the new one
@@ -35,107 +46,29 @@ const PATIENCE: Duration = Duration::from_secs(4);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// A lease outlasts the longest answers.
 const LEASE: Duration = Duration::from_secs(60);
+const _: () = assert!(LEASE.as_secs() + APART.as_secs() <= LONGEST_REVOCATION.as_secs());
 /// The first pause between two tries; each further one is twice as long …
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
 /// … up to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
 /// While the host is in trouble, it is not asked, but looked at.
 const HOST_PAUSE: Duration = Duration::from_secs(60);
-/// That the provider does not know a token is believed when it still says so after that long: it may have said so to
-/// everybody, for a bad moment.
-const BELIEVED_AFTER: Duration = Duration::from_secs(10 * 60);
+/// That the provider does not know a token is believed as a refusal is, see [`check`]: it may have said so to everybody,
+/// for a bad moment. It is asked again as soon as that may be believed because another one passed …
+const DOUBTED: Duration = Duration::from_secs(10 * 60);
+/// … and then so often that it is believed after an hour and a half, where there is no other.
+const DOUBTED_FURTHER: Duration = Duration::from_secs(40 * 60);
 /// How often what is due is looked for.
 const EVERY: Duration = Duration::from_secs(5);
 /// So many at once.
 const AT_ONCE: u32 = 8;
 
-/// How it ended.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Outcome {
-    /// The provider does not take it any more.
-    Revoked,
-    /// Something else here still uses it, so nobody was asked.
-    InUse,
-    /// Forgotten here; only its owner can end it there.
-    ByHand,
-    /// Forgotten here; the provider never answered.
-    GivenUp,
-}
-
-impl Outcome {
-    const ALL: [Self; 4] = [Self::Revoked, Self::InUse, Self::ByHand, Self::GivenUp];
-
-    /// As the database keeps it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Revoked => "revoked",
-            Self::InUse => "in-use",
-            Self::ByHand => "by-hand",
-            Self::GivenUp => "given-up",
-        }
-    }
-
-    /// From the database's word.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|outcome| outcome.as_str() == text)
-    }
-}
-
-/// What becomes of a credential that was taken from its last runtime.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Revocation {
-    /// Which one it was.
-    pub credential: CredentialId,
-    /// Whose here.
-    pub user: UserId,
-    /// The runtime that it was taken from.
-    pub runtime: RuntimeId,
-    /// Where it is to end.
-    pub provider: ProviderId,
-    /// How it was given.
-    pub method: Method,
-    /// As [`crate::credential::Credential::kind`].
-    pub kind: String,
-    /// The app of a grant.
-    pub oauth_app: Option<OauthAppId>,
-    /// Of the secret.
-    pub generation: i64,
-    /// Whose there.
-    pub owner: ProviderAccount,
-    /// The user name that goes with it.
-    pub user_name: Option<String>,
-    /// When it was taken away.
-    pub asked_at: Timestamp,
-    /// The provider is asked no longer.
-    pub give_up_at: Timestamp,
-    /// Since when the provider says that it does not know it.
-    pub unknown_since: Option<Timestamp>,
-    /// How it ended, and when; `None` while it goes on.
-    pub ended: Option<(Outcome, Timestamp)>,
-    /// When the provider is asked next, while it goes on.
-    pub due_at: Option<Timestamp>,
-    /// The runtimes that hold it and have not yet said that they use another one. Nobody is asked before they have, or
-    /// before it is due.
-    pub held_by: Vec<RuntimeId>,
-}
-
-/// One that goes on, taken by a lease.
-#[derive(Clone, Debug)]
-pub struct Pending {
-    /// What it is about.
-    pub revocation: Revocation,
-    /// The how manieth try this is, from 1.
-    pub tries: u32,
-    /// The secrets.
-    pub sealed: Sealed,
-}
-
 /// What one try came to.
 enum Came {
-    /// It is over.
-    To(Outcome),
-    /// Again then, and since when the provider does not know it.
-    Again(Timestamp, Option<Timestamp>),
+    /// It is over; where another credential holds the same token, with that.
+    To(Outcome, Option<CredentialId>),
+    /// Again then, and whether the provider says that it does not know it.
+    Again(Timestamp, Option<Doubt>),
 }
 
 /// Ends tokens at their providers.
@@ -150,6 +83,9 @@ pub struct Revoker {
     audit: Audit,
     under_way: TaskTracker,
     stopped: CancellationToken,
+    /// Hosts that want no more of what ends tokens before then, for grants (`true`) and pasted tokens (`false`). Other
+    /// processes find that out for themselves.
+    resting: Mutex<HashMap<(String, bool), Timestamp>>,
 }
 
 impl Revoker {
@@ -177,6 +113,7 @@ impl Revoker {
             audit,
             under_way,
             stopped: CancellationToken::new(),
+            resting: Mutex::default(),
         }
     }
 
@@ -203,7 +140,9 @@ impl Revoker {
             }
         });
         // That there is no answer in time is what the page then says.
-        let _in_time = tokio::time::timeout(PATIENCE, trying).await.is_ok();
+        if let Ok(Err(error)) = tokio::time::timeout(PATIENCE, trying).await {
+            tracing::error!(%error, "A revocation was broken off; it will be tried again");
+        }
     }
 
     async fn try_now(&self, user: &UserId, credential: &CredentialId) -> Result<(), StoreError> {
@@ -281,8 +220,8 @@ impl Revoker {
         let came = self.try_once(pending, patient).await?;
         let now = self.clock.now();
         match came {
-            Came::To(outcome) => {
-                if self.store.end_revocation(id, lease, outcome, now).await? {
+            Came::To(outcome, twin) => {
+                if self.store.end_revocation(id, lease, outcome, twin.as_ref(), now).await? {
                     let word = outcome.as_str();
                     tracing::info!(credential = %id, provider = %revocation.provider, outcome = word, "A token has gone");
                     self.tell(revocation, outcome).await;
@@ -294,15 +233,15 @@ impl Revoker {
                     credential = %id, provider = %revocation.provider,
                     "A token could not be revoked within a day; its owner is told to do it"
                 );
-                if self.store.end_revocation(id, lease, Outcome::GivenUp, now).await? {
+                if self.store.end_revocation(id, lease, Outcome::GivenUp, None, now).await? {
                     self.tell(revocation, Outcome::GivenUp).await;
                 }
                 Ok(())
             }
-            Came::Again(at, unknown_since) => {
+            Came::Again(at, doubt) => {
                 // One last time at the end.
                 let at = at.min(revocation.give_up_at.max(now));
-                self.store.postpone_revocation(id, lease, at, unknown_since).await
+                self.store.postpone_revocation(id, lease, at, doubt).await
             }
         }
     }
@@ -314,6 +253,8 @@ impl Revoker {
             Entry::new(Actor::Gitward, Action::TokenRevoked).about(user).object(credential.to_string());
         let entry = match outcome {
             Outcome::Revoked => entry,
+            // It is on its way there, which is all that anybody can say.
+            Outcome::HandedOver => entry.detail(outcome.as_str()),
             Outcome::InUse | Outcome::ByHand | Outcome::GivenUp => entry.refused(outcome.as_str()),
         };
         let entry = match self.store.runtime(runtime).await {
@@ -326,22 +267,31 @@ impl Revoker {
 
     async fn try_once(&self, pending: &Pending, patient: bool) -> Result<Came, StoreError> {
         let Pending { revocation, tries, sealed } = pending;
-        let Revocation { provider, oauth_app, owner, unknown_since, .. } = revocation;
-        let now = self.clock.now();
+        let Revocation { credential: id, provider, oauth_app, owner, doubt, .. } = revocation;
+        let asked_at = self.clock.now();
         let Some(provider) = self.registry.provider(provider) else {
             // Another process, or the next start, may know it again.
-            return Ok(Came::Again(self.later(*tries), *unknown_since));
+            return Ok(Came::Again(self.later(*tries), *doubt));
         };
         let host = provider.host();
-        if let Some(until) = self.hosts.limited(&host).await? {
-            return Ok(Came::Again(until, *unknown_since));
+        if let Some(until) = self.rests(&host, revocation.method, asked_at) {
+            return Ok(Came::Again(until, *doubt));
         }
+        let state = self.hosts.known(&host).await?;
+        if let Some(until) = state.limited(asked_at) {
+            return Ok(Came::Again(until, *doubt));
+        }
+        let trouble = state.incident(&host).filter(|open| open.ended_at.is_none()).map(|open| open.trouble);
+        let mut probes = false;
         if patient {
-            if self.hosts.gate(&host).await? != Gate::Open {
-                return Ok(Came::Again(now.plus(HOST_PAUSE), *unknown_since));
+            match state.gate(asked_at) {
+                Gate::Open => {}
+                // There may be nobody else left to find out. But how it takes tokens, only a check can tell.
+                Gate::Probe if trouble != Some(Trouble::Refusing) => probes = true,
+                Gate::Probe | Gate::Shut => return Ok(Came::Again(asked_at.plus(HOST_PAUSE), *doubt)),
             }
             if self.hosts.take(&host, 1).await? == 0 {
-                return Ok(Came::Again(now.plus(EVERY), *unknown_since));
+                return Ok(Came::Again(asked_at.plus(EVERY), *doubt));
             }
         } else {
             self.hosts.spend(&host, 1);
@@ -350,12 +300,34 @@ impl Revoker {
             Ok(tokens) => tokens,
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
-                tracing::error!(credential = %revocation.credential, error, "What is to be revoked can't be opened");
-                return Ok(Came::To(Outcome::ByHand));
+                tracing::error!(credential = %id, error, "What is to be revoked can't be opened");
+                return Ok(Came::To(Outcome::ByHand, None));
             }
         };
+        let app = oauth_app.as_ref().and_then(|app| self.registry.app(app)).map(AsRef::as_ref);
+        // In this order: what is finished between the two looks is among those that are kept.
+        let authorizing = match app {
+            Some(app) => self.authorizing(&host, app, asked_at).await?,
+            None => false,
+        };
+        let kept = self.kept_of(&host, &owner.id).await?;
+        // Whoever pastes a token twice has two credentials and one token.
+        let secret = tokens.access.fingerprint();
+        let mut twins: Vec<&NewCredential> =
+            kept.iter().filter(|other| self.secret_of(other) == Some(secret)).collect();
+        twins.sort_by_key(|other| other.credential.user != revocation.user);
+        if let Some(twin) = twins.first() {
+            return Ok(Came::To(Outcome::InUse, Some(twin.credential.id.clone())));
+        }
         // Another grant of that account, whoever's here, may have come of the same agreement and would end with it.
-        let whole_grant = !self.store.has_grant(&revocation.provider, &owner.id).await?;
+        let shares_grant = |other: &NewCredential| {
+            let others = &other.credential;
+            others.method == Method::Oauth2
+                && app
+                    .zip(others.oauth_app.as_ref().and_then(|theirs| self.registry.app(theirs)))
+                    .is_none_or(|(app, theirs)| app.client_id == theirs.client_id)
+        };
+        let whole_grant = !authorizing && !kept.iter().any(shares_grant);
         let what = Revoke {
             presented: Presented {
                 token: &tokens.access,
@@ -364,33 +336,159 @@ impl Revoker {
                 user_name: revocation.user_name.as_deref(),
             },
             refresh: tokens.refresh.as_ref(),
-            app: oauth_app.as_ref().and_then(|app| self.registry.app(app)).map(AsRef::as_ref),
+            app,
             whole_grant,
         };
         let answer = provider.revoke(&what).await;
-        let now = self.clock.now();
-        Ok(match answer {
-            Ok(Revoked::Now) => Came::To(Outcome::Revoked),
-            Ok(Revoked::Before) => match unknown_since {
-                Some(since) if now.since(*since) >= BELIEVED_AFTER => Came::To(Outcome::Revoked),
-                since => {
-                    let since = since.unwrap_or(now).min(now);
-                    Came::Again(since.plus(BELIEVED_AFTER), Some(since))
+        if probes {
+            let signal = match (&answer, trouble) {
+                (Ok(Revoked::Now | Revoked::HandedOver) | Err(RevokeError::Cannot(_)), Some(_)) => {
+                    Signal::Passed
                 }
-            },
+                (Err(RevokeError::Unreachable(_)), Some(_)) => Signal::Unreachable,
+                _ => Signal::Nothing,
+            };
+            self.hosts.weigh(&host, id, signal, asked_at).await?;
+        }
+        Ok(match answer {
+            Ok(Revoked::Now) => Came::To(Outcome::Revoked, None),
+            Ok(Revoked::HandedOver) => Came::To(Outcome::HandedOver, None),
+            Ok(Revoked::Before) => self.doubted(revocation, provider.as_ref(), asked_at).await?,
             Err(RevokeError::Cannot(evidence)) => {
                 tracing::info!(?evidence, "A token can only be revoked by its owner");
-                Came::To(Outcome::ByHand)
+                Came::To(Outcome::ByHand, None)
             }
-            Err(RevokeError::RateLimited { until, evidence }) => {
+            Err(RevokeError::RateLimited { until, apart, evidence }) => {
                 tracing::debug!(?evidence, "A revocation has to wait");
-                Came::Again(until.unwrap_or_else(|| self.later(*tries)), *unknown_since)
+                if apart {
+                    self.rest(host, revocation.method, until);
+                } else {
+                    let limited = Signal::Limited { until, own: false };
+                    self.hosts.weigh(&host, id, limited, asked_at).await?;
+                }
+                Came::Again(until.unwrap_or_else(|| self.later(*tries)), *doubt)
             }
             Err(RevokeError::Unreachable(evidence)) => {
                 tracing::debug!(?evidence, "A revocation got no answer");
-                Came::Again(self.later(*tries), *unknown_since)
+                Came::Again(self.later(*tries), *doubt)
             }
         })
+    }
+
+    /// The provider says that it does not know a token. Believed by the same rule as when a check is refused.
+    async fn doubted(
+        &self,
+        revocation: &Revocation,
+        provider: &dyn Provider,
+        asked_at: Timestamp,
+    ) -> Result<Came, StoreError> {
+        let Revocation { credential: id, doubt, .. } = revocation;
+        // Never as the first refusal of one that was good: people delete what does not work any more.
+        let refused = Signal::Refused { first: false };
+        let host = self.hosts.weigh(&provider.host(), id, refused, asked_at).await?;
+        let now = self.clock.now();
+        let there = provider.place().there(now);
+        let mut witness = Witness {
+            another_passed: false,
+            in_trouble: host.in_trouble(),
+            well_since: host.well_since().filter(|since| *since <= now),
+            there: Some(there),
+        };
+        if let Some(Doubt { since, .. }) = doubt
+            && !host.doubted()
+        {
+            let since = (*since).max(witness.well_since.unwrap_or(*since)).min(there);
+            witness.another_passed = self.store.another_passed(provider.id(), id, since).await?;
+        }
+        let evidence = Evidence::new("revocation", "it does not know it");
+        let before = Standing {
+            rejected_since: doubt.map(|doubt| doubt.since),
+            refusals: doubt.map_or(0, |doubt| doubt.times),
+            ..Standing::good(now, evidence.clone())
+        };
+        let judged = check::judge(&before, &Err(ProviderError::Rejected(evidence)), now, witness);
+        if judged.invalid {
+            return Ok(Came::To(Outcome::Revoked, None));
+        }
+        let doubt = Doubt { since: judged.rejected_since.unwrap_or(there), times: judged.refusals };
+        let pause = if there.since(doubt.since) < DOUBTED { DOUBTED } else { DOUBTED_FURTHER };
+        Ok(Came::Again(now.plus(pause), Some(doubt)))
+    }
+
+    /// Whether somebody may get a grant of this very app right now: the store does not know yet whose it will be.
+    async fn authorizing(&self, host: &str, app: &OauthApp, now: Timestamp) -> Result<bool, StoreError> {
+        let since = now.minus(ATTEMPT_REMEMBERED);
+        for other in self.registry.apps() {
+            let at = self.registry.provider(&other.provider).map(|provider| provider.host());
+            if other.client_id == app.client_id
+                && at.as_deref() == Some(host)
+                && self.store.authorizing(&other.id, since).await?
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// All credentials of an account at a host, whoever's here and whichever provider they were given for.
+    async fn kept_of(&self, host: &str, owner_id: &str) -> Result<Vec<NewCredential>, StoreError> {
+        let mut kept = Vec::new();
+        for provider in self.registry.providers().filter(|provider| provider.host() == host) {
+            kept.extend(self.store.sealed_of(provider.id(), owner_id).await?);
+        }
+        Ok(kept)
+    }
+
+    /// Whether a credential that is kept holds this very token.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn holds(&self, credential: &CredentialId, token: &Secret) -> Result<bool, StoreError> {
+        let kept = self.store.sealed(credential).await?;
+        Ok(kept.and_then(|kept| self.secret_of(&kept)) == Some(token.fingerprint()))
+    }
+
+    /// The credentials, whoever's, that hold the very token that this one holds, without itself.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn twins(&self, of: &Credential) -> Result<Vec<CredentialId>, StoreError> {
+        let Some(provider) = self.registry.provider(&of.provider) else { return Ok(Vec::new()) };
+        let kept = self.kept_of(&provider.host(), &of.owner.id).await?;
+        let (own, others): (Vec<_>, Vec<_>) = kept.into_iter().partition(|kept| kept.credential.id == of.id);
+        let Some(secret) = own.first().and_then(|own| self.secret_of(own)) else { return Ok(Vec::new()) };
+        let twins = others.into_iter().filter(|other| self.secret_of(other) == Some(secret));
+        Ok(twins.map(|twin| twin.credential.id).collect())
+    }
+
+    /// What a credential's token is recognised by, here and now; nobody keeps it. `None`: it does not open, so nobody can
+    /// use it either.
+    fn secret_of(&self, kept: &NewCredential) -> Option<Fingerprint> {
+        let NewCredential { credential, sealed } = kept;
+        let origin = self.registry.provider(&credential.provider)?.origin();
+        match self.keys.unseal_tokens(credential, &origin, sealed) {
+            Ok(tokens) => Some(tokens.access.fingerprint()),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(credential = %credential.id, error, "A token can't be opened to compare it");
+                None
+            }
+        }
+    }
+
+    /// Until when a host wants no more of what ends such tokens.
+    fn rests(&self, host: &str, method: Method, now: Timestamp) -> Option<Timestamp> {
+        let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
+        // Longer than that was said by a clock that has been set back since.
+        resting.retain(|_, until| *until > now && *until <= now.plus(LONGEST_WAIT));
+        resting.get(&(host.to_owned(), method == Method::Oauth2)).copied()
+    }
+
+    fn rest(&self, host: String, method: Method, until: Option<Timestamp>) {
+        if let Some(until) = until {
+            let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
+            resting.insert((host, method == Method::Oauth2), until);
+        }
     }
 
     /// When to try again after so many tries.

@@ -36,6 +36,7 @@ mod root;
 #[cfg(test)]
 mod tests;
 
+pub use document::Whose;
 pub use root::RootKey;
 
 const VERSION: u8 = 1;

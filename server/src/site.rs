@@ -21,15 +21,15 @@ use crate::{
     clock::{Clock, Timestamp},
     config::{Config, ProviderKind, ProviderSettings},
     deliver::{
-        self,
+        self, NewWebhook,
         courier::Courier,
         mail::{MailServer, Mailer, MailerError},
-        webhook::Webhooks,
+        webhook::{Target, Webhooks},
     },
     guard::Guard,
     herald::{Changes, Herald},
     holding::Holdings,
-    id::{CredentialId, ProviderId},
+    id::ProviderId,
     login::Logins,
     person::{self, People},
     provider::{
@@ -44,10 +44,11 @@ use crate::{
     random::Entropy,
     release::Releases,
     renew::Renewer,
+    revocation::Pending,
     revoke::Revoker,
     runtime_key::RuntimeKeys,
-    seal::{KeyError, KeyRing, RootKey},
-    store::{AccessStore, Applied, NewCredential, Store, StoreError, sqlite::SqliteStore},
+    seal::{KeyError, KeyRing, RootKey, Whose},
+    store::{Applied, NewCredential, Store, StoreError, sqlite::SqliteStore},
     watch::{Watch, host::Pace, hosts::Hosts},
     web::{self, asset, runtime_api::door::WrongKeys, stream::Streams},
 };
@@ -115,13 +116,17 @@ pub struct Site {
     listen: SocketAddr,
 }
 
-/// What every sealed credential said when it was opened.
+/// What everything sealed that is kept for long said when it was opened.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Verified {
-    /// How many there are.
-    pub total: u32,
-    /// Those that do not open.
-    pub broken: Vec<CredentialId>,
+    /// How many tokens there are.
+    pub tokens: u32,
+    /// How many of those were deleted and are yet to be revoked at their providers.
+    pub to_be_revoked: u32,
+    /// How many users' webhooks there are.
+    pub webhooks: u32,
+    /// The ids of what does not open.
+    pub broken: Vec<String>,
 }
 
 /// Why the site can't be put together or run.
@@ -393,7 +398,7 @@ impl Site {
         Ok(self.store.backup(to).await?)
     }
 
-    /// Opens every sealed credential.
+    /// Opens every sealed token and webhook.
     ///
     /// # Errors
     /// [`StoreError`]; what does not open is no error but in the result.
@@ -416,20 +421,34 @@ async fn note_start(audit: &Audit, applied: &Applied) {
     }
 }
 
-/// Opens every sealed credential. Sealed to the origins that the database knows: the configuration may have lost a
-/// provider whose tokens are as whole as ever.
-async fn verify_all(store: &dyn AccessStore, keys: Option<&KeyRing>) -> Result<Verified, SiteError> {
+/// Opens every sealed token and webhook; what an authorization under way must remember, for minutes, is left out. Sealed
+/// to the origins that the database knows: the configuration may have lost a provider whose tokens are as whole as ever.
+async fn verify_all(store: &dyn Store, keys: Option<&KeyRing>) -> Result<Verified, SiteError> {
     let mut verified = Verified::default();
-    let all = store.all_sealed().await?;
+    let (credentials, revocations) = (store.all_sealed().await?, store.all_revocations().await?);
+    let webhooks = store.all_webhooks().await?;
     let origins = store.origins().await?;
-    for NewCredential { credential, sealed } in all {
-        verified.total += 1;
-        let opens = match (keys, origins.get(&credential.provider)) {
-            (Some(keys), Some(origin)) => keys.unseal_tokens(&credential, origin, &sealed).is_ok(),
+    let kept = credentials.iter().map(|NewCredential { credential, sealed }| {
+        (&credential.id, &credential.provider, Whose::from(credential), sealed)
+    });
+    let leaving = revocations.iter().map(|Pending { revocation, sealed, .. }| {
+        (&revocation.credential, &revocation.provider, Whose::from(revocation), sealed)
+    });
+    for (id, provider, whose, sealed) in kept.chain(leaving) {
+        verified.tokens += 1;
+        let opens = match (keys, origins.get(provider)) {
+            (Some(keys), Some(origin)) => keys.unseal_tokens(whose, origin, sealed).is_ok(),
             _ => false,
         };
         if !opens {
-            verified.broken.push(credential.id);
+            verified.broken.push(id.to_string());
+        }
+    }
+    verified.to_be_revoked = u32::try_from(revocations.len()).unwrap_or(u32::MAX);
+    for NewWebhook { webhook, sealed } in &webhooks {
+        verified.webhooks += 1;
+        if keys.is_none_or(|keys| Target::unseal(keys, webhook, sealed).is_err()) {
+            verified.broken.push(format!("webhook {}", webhook.id));
         }
     }
     Ok(verified)

@@ -19,7 +19,6 @@ use crate::{
     id::{AccountId, CredentialId, OauthAppId, ProviderId, RuntimeId, UserId},
     login::LoginAttempt,
     person::{Name, OneTimeLink, Session, User},
-    revoke::{Outcome, Pending, Revocation},
     seal::{DataKeyRow, Sealed},
     secret::Fingerprint,
     watch::host::{Host, Incident},
@@ -27,11 +26,13 @@ use crate::{
 
 mod delivery;
 mod notice;
+mod revocation;
 pub mod runtime;
 pub mod sqlite;
 
 pub use delivery::DeliveryStore;
 pub use notice::NoticeStore;
+pub use revocation::{LONGEST_REVOCATION, LONGEST_WAIT, REVOCATIONS_KEPT, RevocationStore};
 
 #[cfg(test)]
 pub(crate) mod contract;
@@ -224,7 +225,10 @@ pub enum Lease {
 }
 
 /// A lease to refresh lasts no longer. One that claims to was taken before the clock was set back, and is none.
-pub const LONGEST_RENEWAL: Duration = Duration::from_secs(60);
+///
+/// Whoever takes one takes one that is shorter by [`APART`](crate::clock::APART): who looked at the clock a moment
+/// earlier, and had to wait for its turn, would take a longer one for none, and show the same refresh token once more.
+pub const LONGEST_RENEWAL: Duration = Duration::from_secs(5 * 60);
 
 /// What users authorized.
 #[async_trait]
@@ -253,6 +257,12 @@ pub trait AccessStore: Send + Sync {
     async fn sealed(&self, id: &CredentialId) -> Result<Option<NewCredential>, StoreError>;
     /// Every credential's secrets, to verify them all.
     async fn all_sealed(&self) -> Result<Vec<NewCredential>, StoreError>;
+    /// The secrets of all credentials of an account at a provider, whoever's here.
+    async fn sealed_of(
+        &self,
+        provider: &ProviderId,
+        owner_id: &str,
+    ) -> Result<Vec<NewCredential>, StoreError>;
     /// The origins of all providers, also of those that are no longer declared: what credentials are sealed to.
     async fn origins(&self) -> Result<HashMap<ProviderId, String>, StoreError>;
     /// The grant of a user for an app and an account at the provider: there is one at most.
@@ -332,8 +342,6 @@ pub trait AccessStore: Send + Sync {
     ) -> Result<Option<Deleted>, StoreError>;
     /// The user name that went with the user's last token at this provider, if it wants one.
     async fn user_name(&self, user: &UserId, provider: &ProviderId) -> Result<Option<String>, StoreError>;
-    /// Hides notifications of a runtime of the user until they are shown again, or shows them, with or without a token.
-    async fn mute(&self, user: &UserId, runtime: &RuntimeId, muted: bool) -> Result<(), StoreError>;
 
     /// Notes what the provider said, if the credential still is of this generation (`false` otherwise). Everything of
     /// `credential` but id, user, provider, generation and creation may change.
@@ -353,9 +361,9 @@ pub trait AccessStore: Send + Sync {
         since: Timestamp,
     ) -> Result<bool, StoreError>;
 
-    /// Takes the lease to refresh a credential of this generation, until `until`, at most [`LONGEST_RENEWAL`] after
-    /// `now`. It is written before the provider is asked: whoever takes one that ran out without having been ended knows
-    /// that its holder's answer was lost, and so does everybody from then on.
+    /// Takes the lease to refresh a credential of this generation, until `until`: less than [`LONGEST_RENEWAL`] after
+    /// `now`, as that says. It is written before the provider is asked: whoever takes one that ran out without having
+    /// been ended knows that its holder's answer was lost, and so does everybody from then on.
     async fn lease_refresh(
         &self,
         id: &CredentialId,
@@ -401,14 +409,21 @@ pub trait AccessStore: Send + Sync {
 /// enough that beginning them does not fill the disk.
 pub const OPEN_ATTEMPTS: u32 = 20;
 
+/// An authorization is over so long after it began, whatever became of the process that was about to finish it: it must
+/// come back within ten minutes, and what is asked then has an answer in a few more at the longest.
+pub const ATTEMPT_REMEMBERED: Duration = Duration::from_secs(15 * 60);
+
 /// Authorizations on their way through a provider's sign-in.
 #[async_trait]
 pub trait LoginStore: Send + Sync {
     /// Begins one; an older one of the same user and runtime no longer counts as pending, but can still be taken. An
     /// attempt ends with its session, and when [`OPEN_ATTEMPTS`] later ones of the session are under way.
     async fn begin(&self, attempt: &LoginAttempt) -> Result<(), StoreError>;
-    /// Uses one up: once, whoever asks, however old it is. `None` if there is none or it was used.
+    /// Uses one up: once, whoever asks, however old it is. `None` if there is none or it was used. Until it is said to
+    /// be [`LoginStore::finished`], or for [`ATTEMPT_REMEMBERED`] after it began, it counts as being finished.
     async fn take(&self, state: &Fingerprint) -> Result<Option<LoginAttempt>, StoreError>;
+    /// What was taken has come to its end, good or bad.
+    async fn finished(&self, state: &Fingerprint) -> Result<(), StoreError>;
     /// Notes that the user, or the provider, said no.
     async fn denied(&self, user: &UserId, runtime: &RuntimeId, now: Timestamp) -> Result<(), StoreError>;
 }
@@ -468,57 +483,6 @@ pub trait WatchStore: Send + Sync {
     ) -> Result<bool, StoreError>;
     /// Incidents that go on or ended at or after `since`, the latest first.
     async fn incidents(&self, since: Timestamp) -> Result<Vec<Incident>, StoreError>;
-}
-
-/// A lease to revoke lasts no longer. One that claims to was taken before the clock was set back, and is none.
-pub const LONGEST_REVOCATION: Duration = Duration::from_secs(5 * 60);
-/// A revocation waits no longer until it is tried again. One that is to was put off before the clock was set back.
-pub const LONGEST_WAIT: Duration = Duration::from_hours(3);
-/// What became of tokens is kept for so long.
-pub const REVOCATIONS_KEPT: Duration = Duration::from_hours(7 * 24);
-
-/// What became of credentials that nothing uses any more. Those that are to be ended at their provider are shared by
-/// several processes on one database.
-#[async_trait]
-pub trait RevocationStore: Send + Sync {
-    /// Takes the lease to revoke what is due, up to `most` or `only` that one, until `until`, and counts the try. Nobody
-    /// else gets one of them before that.
-    async fn take_revocations(
-        &self,
-        only: Option<&CredentialId>,
-        now: Timestamp,
-        until: Timestamp,
-        most: u32,
-    ) -> Result<Vec<Pending>, StoreError>;
-    /// Ends the lease that was taken until `lease`, without a result; it is due again then.
-    async fn postpone_revocation(
-        &self,
-        id: &CredentialId,
-        lease: Timestamp,
-        due_at: Timestamp,
-        unknown_since: Option<Timestamp>,
-    ) -> Result<(), StoreError>;
-    /// Notes how it ended, under the lease that was taken until `lease`, and forgets the secrets for good. `false`, and
-    /// nothing has changed, if that lease is over: somebody else has it, or there are new secrets to revoke.
-    async fn end_revocation(
-        &self,
-        id: &CredentialId,
-        lease: Timestamp,
-        outcome: Outcome,
-        now: Timestamp,
-    ) -> Result<bool, StoreError>;
-    /// A runtime uses the credential that it gets for this user now: none that was replaced waits for it any longer.
-    /// Answers how many nothing waits for any more; they are due.
-    async fn end_holding(
-        &self,
-        user: &UserId,
-        runtime: &RuntimeId,
-        now: Timestamp,
-    ) -> Result<u64, StoreError>;
-    /// What became of a user's credentials, if it goes on or ended at or after `since`; the latest first.
-    async fn revocations(&self, user: &UserId, since: Timestamp) -> Result<Vec<Revocation>, StoreError>;
-    /// Whether anybody here has a grant of that account at a provider.
-    async fn has_grant(&self, provider: &ProviderId, owner_id: &str) -> Result<bool, StoreError>;
 }
 
 /// The keys that seal, themselves wrapped by the root key.

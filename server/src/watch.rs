@@ -23,11 +23,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     check::{CheckError, Checker},
-    clock::Timestamp,
+    clock::{APART, Timestamp},
     id::{CredentialId, ProviderId},
-    provider::Provider,
+    provider::{Provider, place::Place},
     renew::TokensError,
-    store::StoreError,
+    store::{LONGEST_CHECK, StoreError},
 };
 
 pub mod due;
@@ -43,6 +43,7 @@ const AT_ONE_HOST: usize = 16;
 /// A lease outlasts the longest answer by far, renewing included; should its holder die, somebody else asks that much
 /// later.
 const LEASE: Duration = Duration::from_secs(4 * 60);
+const _: () = assert!(LEASE.as_secs() + APART.as_secs() <= LONGEST_CHECK.as_secs());
 /// How soon to look again while there is work …
 const BUSY: Duration = Duration::from_millis(250);
 /// … when there was none …
@@ -240,8 +241,9 @@ impl Watch {
         let (credential, now) = (&watched.credential, clock.now());
         let later = now.plus(due::HOUR).plus(due::jitter(entropy.as_ref(), due::HOUR / 10));
         let place = self.checker.registry.provider(&credential.provider).map(|provider| provider.place());
-        if place.is_some_and(|place| credential.expires_at.is_some_and(|end| place.is_over(end, now))) {
-            // Everybody knows what the provider would say.
+        let is_over = |place: &Place| credential.expires_at.is_some_and(|end| place.is_over(end, now));
+        if place.is_some_and(|place| place.is_time_known() && is_over(place)) {
+            // Everybody knows what the provider would say; and it has said in this process what time it is.
             let due_at = due::next(credential, now, entropy.as_ref()).unwrap_or(later);
             return Ok(store.postpone(id, credential.generation, due_at).await?);
         }

@@ -1,6 +1,9 @@
 //! The router: pages and server functions, OAuth2, files, health, and the layers around them in order.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use app::{App, asset::Assets, error::ApiError, path, shell};
 use axum::{
@@ -14,7 +17,7 @@ use axum::{
 };
 use leptos::prelude::{LeptosOptions, provide_context, use_context};
 use leptos::server_fn::error::SERVER_FN_ERROR_HEADER;
-use leptos_axum::{LeptosRoutes, generate_route_list};
+use leptos_axum::{AxumRouteListing, LeptosRoutes, generate_route_list};
 use tower_http::{
     catch_panic::CatchPanicLayer,
     compression::CompressionLayer,
@@ -87,9 +90,16 @@ fn door_of_function(function: &str) -> Door {
     }
 }
 
+/// The pages' routes, found once for the process. While Leptos looks for them, by running the whole app, any page that
+/// is made at that moment, by whatever thread, would wait for its data for ever: its switch is global.
+pub fn pages() -> Vec<AxumRouteListing> {
+    static PAGES: LazyLock<Vec<AxumRouteListing>> = LazyLock::new(|| generate_route_list(App));
+    PAGES.clone()
+}
+
 /// All routes there are: pages, server functions, and our own.
 pub fn routes() -> Vec<Route> {
-    let pages = generate_route_list(App).into_iter().map(|page| Route {
+    let pages = pages().into_iter().map(|page| Route {
         method: Method::GET,
         path: page.path().to_owned(),
         door: door_of_page(page.path()),
@@ -146,7 +156,7 @@ pub fn router(site: &Arc<Site>) -> Result<Router, asset::NoFiles> {
         .merge(audit::router(site, &found.names.css))
         .merge(
             Router::new()
-                .leptos_routes_with_context(&options, generate_route_list(App), context, make_shell)
+                .leptos_routes_with_context(&options, pages(), context, make_shell)
                 .fallback(not_found)
                 .with_state(options),
         )

@@ -108,6 +108,8 @@ async fn age(machine: &Machine) {
     execute(&mut connection, "ALTER TABLE credentials DROP COLUMN secret_ends_at").await;
     execute(&mut connection, "DROP TABLE revocation_waits").await;
     execute(&mut connection, "DROP TABLE revocations").await;
+    execute(&mut connection, "DROP INDEX credentials_of_owner").await;
+    execute(&mut connection, "DROP TABLE attempts_taken").await;
     execute(&mut connection, "ALTER TABLE login_attempts DROP COLUMN revoke").await;
     execute(&mut connection, "ALTER TABLE credentials DROP COLUMN renewal_lost_at").await;
     execute(&mut connection, "DROP TABLE deliveries").await;
@@ -194,7 +196,7 @@ fn help_shows_the_first_steps_and_the_exit_codes() {
       backup        Write a copy of the database, also while the server runs
       audit         Say whether the audit log is whole, and print it
       credential    Give Git a user's token: a credential helper
-      verify        Open every stored token, and count them
+      verify        Open every stored token and webhook, and count them
       help          Print this message or the help of the given subcommand(s)
 
     Options:

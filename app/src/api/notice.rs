@@ -63,7 +63,7 @@ pub struct NoticeSettings {
     pub mail: Option<MailSettings>,
     /// By webhook.
     pub webhook: Option<WebhookSettings>,
-    /// The secret of a webhook that was set just now. It is shown for a few minutes, in this session, and never again.
+    /// The secret of a webhook that was set just now. It is shown for a few minutes, and never again.
     pub webhook_secret: Option<String>,
     /// What left, the latest first.
     pub log: Vec<Delivery>,

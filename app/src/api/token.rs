@@ -403,9 +403,11 @@ pub struct Revocation {
 pub enum RevocationState {
     /// The provider does not take it any more.
     Revoked,
+    /// The provider was told to revoke it, and says to nobody whether it has.
+    HandedOver,
     /// Nobody was asked: others still use it.
     InUse {
-        /// The runtimes, by name.
+        /// The visitor's runtimes, by name. None if it is somebody else's, or was.
         by: Vec<String>,
     },
     /// The provider can't be asked for it, or was not.
@@ -422,7 +424,7 @@ pub enum RevocationState {
         /// It is asked until then.
         until: Moment,
     },
-    /// The provider says that it does not know it, and is asked once more.
+    /// The provider says that it does not know it, and is asked again.
     Doubted,
     /// The provider never answered.
     GivenUp,

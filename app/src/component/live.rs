@@ -23,7 +23,7 @@ use crate::{
     },
     component::{
         problem::Problem,
-        stream::{changes, focus_within, look, when_quiet},
+        stream::{Changes, changes, focus_within, is_quiet, look, when_quiet},
     },
     error::ApiError,
     path,
@@ -149,8 +149,8 @@ pub(crate) fn did_sentence(did: &str) -> Option<&'static str> {
         "address-confirmed" => "The address is confirmed.",
         "address-forgotten" => "The address is forgotten; no mail is sent any more.",
         "webhook-set" => "The webhook is set.",
-        "webhook-removed" => "The webhook is taken away; nothing is sent there any more.",
-        "untold" => "You are told nothing any more. The list still shows how everything stands.",
+        "webhook-removed" => "The webhook is removed; nothing is sent there any more.",
+        "untold" => "Notifications are off. The list still shows how everything stands.",
         _ => return None,
     })
 }
@@ -364,7 +364,7 @@ fn on_input(event: leptos::ev::Event) {
 }
 
 /// Brings a part up to date while somebody looks at it. Where people type, only what stands beside.
-async fn follow(part: Part, id: String, html: Resource<Result<Html, ApiError>, Light>) {
+async fn follow(part: Part, id: String, html: Resource<Result<Html, ApiError>, Light>, changes: Changes) {
     let (part, place) = match part {
         Part::Runtime => (Part::Course, document().get_element_by_id("course")),
         part => (part, None),
@@ -372,6 +372,10 @@ async fn follow(part: Part, id: String, html: Resource<Result<Html, ApiError>, L
     let body = ["part=", part.word(), "&id=", &path::encode(&id)].concat();
     // What can't be had now is had the next time; what is there stays.
     let Ok(new) = look::<Html>(LoadPart::url(), body).await else { return };
+    if !is_quiet(".made") {
+        changes.look_soon();
+        return;
+    }
     let focused = focus_within(".made");
     match place {
         Some(place) => place.set_inner_html(&new.0),
@@ -446,8 +450,9 @@ pub(crate) fn Live(
         there || before == Some(true)
     });
     if part.follows() {
-        changes().on_tick(move || {
-            when_quiet(".made", move || spawn_local(follow(part, id.get_untracked(), html)))
+        let changes = changes();
+        changes.on_tick(move || {
+            when_quiet(".made", move || spawn_local(follow(part, id.get_untracked(), html, changes)))
         });
     }
     let problem = problem(sender);

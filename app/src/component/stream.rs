@@ -114,7 +114,8 @@ impl Changes {
         }
     }
 
-    fn look_soon(self) {
+    /// It is time to look, in a moment.
+    pub(crate) fn look_soon(self) {
         let begins = with(|listener| {
             listener.missed = listener.looks;
             !std::mem::replace(&mut listener.looks, true)
@@ -355,14 +356,20 @@ pub(crate) async fn look<T: DeserializeOwned>(place: &str, body: String) -> Resu
     }
 }
 
-/// Runs once nobody has a menu open inside `within`: it would close under their hands.
-pub(crate) fn when_quiet(within: &'static str, run: impl Fn() + 'static) {
-    let open = [within, " :popover-open"].concat();
-    if document().query_selector(&open).is_ok_and(|open| open.is_some()) {
-        set_timeout(move || when_quiet(within, run), millis(APART));
-    } else {
+/// Runs once nobody has a hand on what is inside `within`.
+pub(crate) fn when_quiet(within: &'static str, run: impl FnOnce() + 'static) {
+    if is_quiet(within) {
         run();
+    } else {
+        set_timeout(move || when_quiet(within, run), millis(APART));
     }
+}
+
+/// Whether what is inside `within` may be made anew: an open menu would close under somebody's hands, and a button that
+/// is being pressed would never hear that it was clicked.
+pub(crate) fn is_quiet(within: &str) -> bool {
+    let in_hand = [within, " :is(:popover-open, :active)"].concat();
+    document().query_selector(&in_hand).is_ok_and(|found| found.is_none())
 }
 
 /// The id of what has the focus, if that lies inside an element that is about to be made anew.

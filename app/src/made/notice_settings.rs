@@ -33,7 +33,7 @@ pub(super) fn html(settings: &NoticeSettings) -> String {
 fn here(told: bool) -> AnyView {
     let (sentence, choice, on) = if told {
         (
-            "The bell tells you when a token ends, stops working or works again, and when a Git host is in trouble for long.",
+            "The bell tells you when a token ends, stops working or works again, and when a Git host does not work normally for long.",
             "Turn all notifications off",
             "false",
         )
@@ -62,7 +62,7 @@ fn mail(mail: Option<&MailSettings>) -> AnyView {
         return view! {
             <div class="sheet padded part">
                 <h2>"By mail"</h2>
-                <p class="hint">"Mail is not set up here. Your operator can do that."</p>
+                <p class="hint">"Mail is not set up here. Whoever runs this Gitward can do that."</p>
             </div>
         }
         .into_any();
@@ -157,7 +157,7 @@ fn webhook(webhook: Option<&WebhookSettings>, secret: Option<&str>) -> AnyView {
     let secret = secret.map(|secret| {
         view! {
             <div class="notice" role="note">
-                <p>"Messages are signed with this secret. Copy it now to where they are checked: it is not shown again."</p>
+                <p>"Messages are signed with this secret. Copy it to where they are checked: it is shown for ten minutes, and never again."</p>
                 <p><code id="webhook-secret">{secret.to_owned()}</code></p>
             </div>
         }
@@ -175,7 +175,7 @@ fn webhook(webhook: Option<&WebhookSettings>, secret: Option<&str>) -> AnyView {
             {trouble(webhook.trouble.as_ref(), "The last message did not arrive")}
             <p>"Each notification is sent as " {form} " to " <b>{webhook.shown.clone()}</b> ", since " {day(&webhook.since)} "."</p>
             <form class="choice" method="post" action=RemoveWebhook::url()>
-                <button class="button small" id="remove-webhook">"Take it away"</button>
+                <button class="button small" id="remove-webhook">"Remove webhook"</button>
             </form>
         }
     });

@@ -26,6 +26,18 @@ fn notice(revocation: &Revocation) -> AnyView {
     };
     let (word, sentence) = match state {
         RevocationState::Revoked => ("revoked", ["Revoked at ", &provider, "."].concat().into_any()),
+        RevocationState::HandedOver => (
+            "handed-over",
+            view! {
+                "Handed to " {provider.clone()} ", which revokes it by itself. To be sure, look at "
+                {new_tab(link.clone(), provider.clone())} "."
+            }
+            .into_any(),
+        ),
+        RevocationState::InUse { by } if by.is_empty() => (
+            "in-use",
+            ["Not revoked at ", &provider, ": another runtime was using the same token."].concat().into_any(),
+        ),
         RevocationState::InUse { by } => {
             let uses = if by.len() == 1 { " still uses it." } else { " still use it." };
             ("in-use", ["Not revoked at ", &provider, ": ", &and(by), uses].concat().into_any())
@@ -54,7 +66,7 @@ fn notice(revocation: &Revocation) -> AnyView {
         ),
         RevocationState::Doubted => (
             "waiting",
-            [&provider, " says that it does not know this token. Gitward asks once more, to be sure."]
+            [&provider, " says that it does not know this token. Gitward asks again, to be sure."]
                 .concat()
                 .into_any(),
         ),

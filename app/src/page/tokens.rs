@@ -26,7 +26,7 @@ use crate::{
             Live, Outcome, closest, did_sentence, focus_first, focus_id, left_sentence, problem, send, sender,
         },
         problem::Problem,
-        stream::{changes, focus_within, look, when_quiet},
+        stream::{changes, focus_within, is_quiet, look, when_quiet},
     },
     path,
 };
@@ -86,6 +86,7 @@ pub fn TokensPage() -> impl IntoView {
         }
     });
     // What changes by itself is brought up to date, unless a form is under way: its answer brings everything.
+    let changes = changes();
     let follow = move || {
         let query = (filter.get_untracked(), show.get_untracked(), number.get_untracked());
         spawn_local(async move {
@@ -94,6 +95,10 @@ pub fn TokensPage() -> impl IntoView {
             let body = ["filter=", &words, "&show=", query.1.variant(), "&page=", &page].concat();
             // What can't be had now is had the next time; what is there stays.
             let Ok(new) = look::<TokenList>(LoadList::url(), body).await else { return };
+            if !is_quiet("#token-table") {
+                changes.look_soon();
+                return;
+            }
             let now = (filter.get_untracked(), show.get_untracked(), number.get_untracked());
             if now == query && !sender.pending().get_untracked() {
                 back_to.set_value(focus_within("#token-table"));
@@ -101,7 +106,7 @@ pub fn TokensPage() -> impl IntoView {
             }
         });
     };
-    changes().on_tick(move || when_quiet("#token-table", follow));
+    changes.on_tick(move || when_quiet("#token-table", follow));
     Effect::new(move |_| {
         if let Some(outcome) = &*sender.value().read() {
             said.set(outcome.result.as_ref().ok().map(|(_, sentence)| sentence.clone()));

@@ -5,13 +5,13 @@ CREATE TABLE told (
     user_id TEXT NOT NULL REFERENCES users (id),
     runtime_id TEXT NOT NULL REFERENCES runtimes (id),
     -- JSON; null: nobody has looked yet, and what is found then is no news.
-    state TEXT,
+    sight TEXT,
     -- Counts the marks and the looks, so that nobody tells what they have not seen.
     version INTEGER NOT NULL,
-    -- When somebody must look again; null: not by itself. Zero: something has changed.
+    -- When somebody must look again; null: not by itself, since it is not enabled. Zero: something has changed.
     look_at INTEGER,
     -- Its user has given, replaced or deleted the token since: what that brings about is no news to them.
-    fresh INTEGER NOT NULL CHECK (fresh IN (0, 1)),
+    own INTEGER NOT NULL CHECK (own IN (0, 1)),
     -- The last bad news was told, so that its end is worth telling.
     bad_told INTEGER NOT NULL CHECK (bad_told IN (0, 1)),
     PRIMARY KEY (user_id, runtime_id)
@@ -20,7 +20,7 @@ CREATE TABLE told (
 CREATE INDEX told_to_look_at ON told (look_at) WHERE look_at IS NOT NULL;
 
 -- What is there already is looked at, and is no news.
-INSERT INTO told (user_id, runtime_id, version, look_at, fresh, bad_told)
+INSERT INTO told (user_id, runtime_id, version, look_at, own, bad_told)
 SELECT user_id, runtime_id, 1, 0, 0, 0 FROM assignments;
 
 -- Ids grow and are never given twice: a stream that broke off goes on after the last one it has seen.
@@ -43,7 +43,9 @@ CREATE TABLE events (
 ) STRICT;
 
 CREATE INDEX events_of_runtime ON events (user_id, runtime_id, id) WHERE runtime_id IS NOT NULL;
-CREATE INDEX events_of_host ON events (host, incident_at) WHERE host IS NOT NULL;
+-- What a browser missed that was away.
+CREATE INDEX events_of_user ON events (user_id, id);
+CREATE INDEX events_of_host ON events (user_id, host, incident_at) WHERE host IS NOT NULL;
 CREATE INDEX notices_of_user ON events (user_id, id) WHERE is_notice = 1;
 CREATE INDEX notices_unread ON events (user_id) WHERE is_notice = 1 AND read_at IS NULL;
 CREATE INDEX events_by_age ON events (at);

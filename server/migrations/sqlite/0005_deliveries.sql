@@ -60,7 +60,8 @@ CREATE TABLE deliveries (
     CHECK ((state = 'waiting') = (due_at IS NOT NULL))
 ) STRICT;
 
-CREATE INDEX deliveries_due ON deliveries (due_at, lane) WHERE due_at IS NOT NULL;
+CREATE INDEX deliveries_due ON deliveries (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX deliveries_of_lane ON deliveries (lane, due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX deliveries_under_way ON deliveries (lane, leased_until) WHERE leased_until IS NOT NULL;
 CREATE INDEX deliveries_of_user ON deliveries (user_id, id);
 CREATE INDEX deliveries_to_accounts ON deliveries (target, id) WHERE way = 'account';

@@ -1,7 +1,5 @@
 //! What the visitor was told, and where else they want to be told it, in the words of the pages.
 
-use std::time::Duration;
-
 use app::{
     api::notice::{
         Course, Delivery, DeliveryTrouble, HostTrouble, MailMode, MailSettings, Notice, NoticePage,
@@ -12,6 +10,7 @@ use app::{
 
 use super::{Visit, broken, internal, label};
 use crate::{
+    audit::Action,
     clock::Timestamp,
     credential::Access,
     deliver::{
@@ -23,7 +22,7 @@ use crate::{
     herald::What,
     id::RuntimeId,
     moment::moment,
-    notice::{DAY, Event, EventId},
+    notice::{DAY, Event, EventId, Hide},
     provider::Provider,
     secret::Secret,
     watch::host,
@@ -33,8 +32,6 @@ use crate::{
 const NOTICES_PER_PAGE: u32 = 50;
 /// Lines of a runtime's timeline.
 const HAPPENINGS: u32 = 50;
-/// The secret of a new webhook is shown for so long, in the session that set it.
-pub const SECRET_SHOWN: Duration = Duration::from_mins(10);
 
 impl Visit {
     /// How the provider is called that an event is about: the runtime's, or the host's.
@@ -44,10 +41,10 @@ impl Visit {
             let access = accesses.iter().find(|access| access.runtime.id == *runtime)?;
             registry.provider(&access.runtime.provider)
         });
-        let of_host = || registry.providers().find(|provider| Some(provider.host()) == event.host);
-        match of_runtime.or_else(of_host) {
-            Some(provider) => provider.name().to_owned(),
-            None => event.host.clone().unwrap_or_else(|| "The provider".to_owned()),
+        match (of_runtime, &event.host) {
+            (Some(provider), _) => provider.name().to_owned(),
+            (None, Some(host)) => registry.name_at(host),
+            (None, None) => "The provider".to_owned(),
         }
     }
 
@@ -143,11 +140,12 @@ impl Visit {
         }
         let access = store.access(user, &runtime, now).await.map_err(broken("read a runtime"))?;
         let access = access.ok_or(ApiError::NotFound)?;
-        let hidden = match (hide, days) {
-            (true, 1..) => store.hide_until(user, &runtime, Some(now.plus(DAY * days))).await,
-            _ => store.mute(user, &runtime, hide).await,
+        let how = match (hide, days) {
+            (true, 0) => Hide::Always,
+            (true, days) => Hide::Until(now.plus(DAY * days)),
+            (false, _) => Hide::No,
         };
-        hidden.map_err(broken("hide notifications"))?;
+        store.hide(user, &runtime, how).await.map_err(broken("hide notifications"))?;
         self.site.changes.say(user, What::Row(runtime));
         let what = match (hide, days) {
             (false, _) => "shown",
@@ -192,7 +190,8 @@ impl Visit {
         let told = self.site.store.wants_notices(user).await.map_err(broken("read a setting"))?;
         let View { mail_offered, mail, mail_trouble, webhook, webhook_trouble, log } =
             self.site.delivery.view(user).await.map_err(broken("read where notices go"))?;
-        let webhook_secret = self.site.streams.shown_secret(&signed.session.id, now);
+        let webhook_secret =
+            self.site.delivery.new_secret(user).await.map_err(|error| self.setting(error))?;
         let accesses = self.accesses().await?;
         Ok(NoticeSettings {
             told,
@@ -207,9 +206,7 @@ impl Visit {
                 unconfirmed: mail.unconfirmed,
                 trouble: mail_trouble.map(|trouble| in_vain(trouble, now)),
             }),
-            webhook_secret: webhook_secret
-                .filter(|_| webhook.is_some())
-                .map(|secret| secret.expose().to_owned()),
+            webhook_secret: webhook_secret.map(|secret| secret.expose().to_owned()),
             webhook: webhook.map(|webhook| WebhookSettings {
                 shown: webhook.shown,
                 format: match webhook.format {
@@ -243,7 +240,10 @@ impl Visit {
         let way = match (entry.way, &entry.account_webhook) {
             (Way::Mail, _) => "Mail".to_owned(),
             (Way::Digest, _) => "Daily mail".to_owned(),
-            (Way::Account, Some(name)) => format!("Webhook {name}, of {}", entry.user_name),
+            (Way::Account, Some(name)) if entry.notice.subject.is_some() => {
+                format!("Webhook {name}, about {}'s token", entry.user_name)
+            }
+            (Way::Account, Some(name)) => format!("Webhook {name}"),
             (Way::Account | Way::Webhook, _) => "Webhook".to_owned(),
         };
         let progress = match entry.progress {
@@ -297,16 +297,18 @@ impl Visit {
             WebhookFormat::Standard => deliver::WebhookFormat::Standard,
             WebhookFormat::Slack => deliver::WebhookFormat::Slack,
         };
-        let set = self.site.delivery.set_webhook(&signed.user.id, url, format).await;
-        let secret = set.map_err(|error| self.setting(error))?;
+        self.site.delivery.webhook_fits(url).map_err(|error| self.setting(error))?;
+        // The page shows its secret for a while, as soon as it is kept.
         self.record_notices("webhook set").await?;
-        self.site.streams.show_secret(&signed.session.id, secret, self.now());
-        Ok(())
+        let set = self.site.delivery.set_webhook(&signed.user.id, url, format).await;
+        if set.is_err() {
+            self.note_refused(&signed.user, Action::NoticesChanged, "failed").await;
+        }
+        set.map(drop).map_err(|error| self.setting(error))
     }
 
     pub(super) async fn webhook_nowhere(&self) -> Result<(), ApiError> {
         let signed = self.signed()?;
-        self.site.streams.show_secret(&signed.session.id, None, self.now());
         let removed = self.site.delivery.remove_webhook(&signed.user.id).await;
         removed.map_err(broken("take a webhook away"))?;
         self.note_notices("webhook removed").await

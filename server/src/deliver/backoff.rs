@@ -72,7 +72,7 @@ fn after(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{deliver::LONGEST_WAIT, random::TestEntropy};
+    use crate::{deliver::LONGEST_DELAY, random::TestEntropy};
 
     #[test]
     fn a_mail_is_tried_for_two_days_and_a_webhook_for_three() {
@@ -101,7 +101,7 @@ mod tests {
     fn no_wait_looks_like_one_of_a_clock_that_was_ahead() {
         let entropy = TestEntropy::new(1);
         for attempt in 1..=9 {
-            assert!(webhook(attempt, Some(Duration::MAX), &entropy) < Some(LONGEST_WAIT));
+            assert!(webhook(attempt, Some(Duration::MAX), &entropy) < Some(LONGEST_DELAY));
         }
     }
 }

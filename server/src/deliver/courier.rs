@@ -16,13 +16,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use super::{
-    Job, LOG_KEPT, NewWebhook, Notice, Outcome, Parts, To, WebhookFormat, backoff,
+    Job, LONGEST_LEASE, Means, NewWebhook, Notice, Outcome, Parts, To, WebhookFormat, backoff,
     mail::{self, Mailer},
     message::Composer,
     webhook::{Target, WebhookFault, Webhooks},
 };
 use crate::{
-    clock::{Clock, Timestamp},
+    clock::{APART, Clock, Leaps, Timestamp},
     id::AccountId,
     provider::Registry,
     random::Entropy,
@@ -35,6 +35,7 @@ use crate::{
 const AT_ONCE: usize = 24;
 /// A lease outlasts the longest try by far; should its holder die, somebody else tries that much later.
 const LEASE: Duration = Duration::from_mins(2);
+const _: () = assert!(LEASE.as_secs() + APART.as_secs() <= LONGEST_LEASE.as_secs());
 /// How soon to look again while there is work …
 const BUSY: Duration = Duration::from_millis(100);
 /// … when there was none …
@@ -67,6 +68,7 @@ pub struct Courier {
     mailer: Option<Arc<Mailer>>,
     webhooks: Arc<Webhooks>,
     declared: HashMap<(AccountId, String), DeclaredWebhook>,
+    means: Means,
     registry: Arc<Registry>,
     public_url: Url,
     clock: Arc<dyn Clock>,
@@ -87,6 +89,10 @@ impl Courier {
             mailer: parts.mailer.clone(),
             webhooks: Arc::clone(&parts.webhooks),
             declared: parts.declared.clone(),
+            means: Means {
+                mail: parts.mailer.is_some(),
+                accounts: parts.declared.keys().map(|(account, name)| format!("{account}/{name}")).collect(),
+            },
             registry: Arc::clone(&parts.registry),
             public_url: parts.public_url.clone(),
             clock: Arc::clone(&parts.clock),
@@ -101,9 +107,9 @@ impl Courier {
     /// Goes on until it is stopped.
     pub async fn run(self: Arc<Self>) {
         let mut works = true;
-        let mut swept: Option<Timestamp> = None;
+        let mut sweep = (self.clock.now(), Leaps::new(self.clock.as_ref()));
         while !self.stopped.is_cancelled() {
-            let pause = match self.turn(&mut swept).await {
+            let pause = match self.turn(&mut sweep).await {
                 Ok(begun) => {
                     works = true;
                     if begun.is_empty() { IDLE } else { BUSY }
@@ -131,12 +137,15 @@ impl Courier {
 
     async fn turn(
         self: &Arc<Self>,
-        swept: &mut Option<Timestamp>,
+        (swept, leaps): &mut (Timestamp, Leaps),
     ) -> Result<Vec<JoinHandle<()>>, StoreError> {
         let now = self.clock.now();
-        if swept.is_none_or(|at| now >= at.plus(SWEEP_EVERY) || now < at) {
-            self.store.sweep_deliveries(now.minus(LOG_KEPT)).await?;
-            *swept = Some(now);
+        if now >= swept.plus(SWEEP_EVERY) || now < *swept {
+            // A clock that was wrong for a while must not have thrown anything away.
+            if !leaps.was_set(self.clock.as_ref()) {
+                self.store.sweep_deliveries(now).await?;
+            }
+            *swept = now;
         }
         self.round().await
     }
@@ -152,7 +161,7 @@ impl Courier {
         }
         let now = self.clock.now();
         let mut begun = Vec::new();
-        for job in self.store.take_deliveries(now, now.plus(LEASE), room).await? {
+        for job in self.store.take_deliveries(&self.means, now, now.plus(LEASE), room).await? {
             // Only this loop takes permits, and no more than it saw.
             let Ok(permit) = Arc::clone(&self.at_once).try_acquire_owned() else { break };
             let courier = Arc::clone(self);
@@ -184,15 +193,19 @@ impl Courier {
     /// Sends a message once.
     pub(super) async fn send(&self, job: &Job) -> (Outcome, String) {
         match &job.to {
-            To::Nobody => (Outcome::Dropped, "not sent: switched off or taken away meanwhile".to_owned()),
+            To::Nobody => (Outcome::Dropped, "not sent: switched off or removed meanwhile".to_owned()),
             To::Address(address) => self.mail(job, address).await,
             To::Webhook(webhook) => self.users_webhook(job, webhook).await,
             To::Account(account, name) => match self.declared.get(&(account.clone(), name.clone())) {
                 Some(DeclaredWebhook { target, format }) => self.webhook(job, target, *format).await,
-                // Another process runs with another configuration.
-                None => (Outcome::Dropped, "not sent: no longer declared".to_owned()),
+                None => self.left_to_others(),
             },
         }
+    }
+
+    /// Only what there are means for is taken; should it be something else all the same, another process may have them.
+    fn left_to_others(&self) -> (Outcome, String) {
+        (Outcome::Again(self.clock.now().plus(SWEEP_EVERY)), "not sent: not set up here".to_owned())
     }
 
     fn composer(&self) -> Composer<'_> {
@@ -201,7 +214,7 @@ impl Courier {
 
     async fn mail(&self, job: &Job, address: &str) -> (Outcome, String) {
         let Some(mailer) = &self.mailer else {
-            return (Outcome::Dropped, "not sent: mail is not set up here".to_owned());
+            return self.left_to_others();
         };
         let Some(address) = mail::address(address) else {
             return (Outcome::GivenUp, mail::MailFault::Unfit.to_string());

@@ -77,15 +77,6 @@ impl Composer<'_> {
         self.registry.provider(id).map_or_else(|| id.to_string(), |provider| provider.name().to_owned())
     }
 
-    /// The name of the provider at a host; the host itself where there is none or are several.
-    fn host(&self, host: &str) -> String {
-        let mut there = self.registry.providers().filter(|provider| provider.host() == host);
-        match (there.next(), there.next()) {
-            (Some(only), None) => only.name().to_owned(),
-            _ => host.to_owned(),
-        }
-    }
-
     fn told(&self, notice: &Notice) -> Told {
         let event = &notice.event;
         let (provider, about, path) = match &notice.subject {
@@ -96,7 +87,7 @@ impl Composer<'_> {
             ),
             None => {
                 let host = event.host.as_deref().unwrap_or_default();
-                (self.host(host), String::new(), app::path::TOKENS.to_owned())
+                (self.registry.name_at(host), String::new(), app::path::TOKENS.to_owned())
             }
         };
         let happening = happening(event, &provider, self.now);
@@ -223,11 +214,29 @@ fn attribute(text: &str) -> String {
     html_escape::encode_double_quoted_attribute(text).into_owned()
 }
 
-/// What Slack takes for mark-up.
+/// Data, without what Slack and those like it take for mark-up. There is no way to escape that, so that what would format
+/// is replaced by a sign that looks like it. An underscore inside a word formats nothing: `read_repository` stays as it is.
 fn slack_text(text: &str) -> String {
-    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    // `@here` and the like count only inside `<!…>`. These would format, or end the link.
-    text.replace('|', "¦").replace(['*', '_', '~', '`'], "\u{2009}")
+    let mut safe = String::with_capacity(text.len());
+    let mut before = None;
+    let mut rest = text.chars().peekable();
+    let is_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    while let Some(c) = rest.next() {
+        match c {
+            '&' => safe.push_str("&amp;"),
+            // `@here` and the like count only inside `<!…>`.
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '|' => safe.push('¦'),
+            '*' => safe.push('∗'),
+            '~' => safe.push('∼'),
+            '`' => safe.push('ˋ'),
+            '_' if !(is_word(before) && is_word(rest.peek().copied())) => safe.push('ˍ'),
+            c => safe.push(c),
+        }
+        before = Some(c);
+    }
+    safe
 }
 
 /// Without what would end a line, or hide in it.
@@ -237,4 +246,18 @@ fn one_line(text: &str) -> String {
             || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
     text.chars().map(|c| if odd(c) { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::slack_text;
+
+    #[test]
+    fn a_chat_shows_data_as_it_is_and_formats_nothing_of_it() {
+        for scopes in ["read_repository, write_repository", "admin:repo_hook", "snake_case_2"] {
+            assert_eq!(slack_text(scopes), scopes);
+        }
+        assert_eq!(slack_text("_not_ *so* ~far~ `code` a|b"), "ˍnotˍ ∗so∗ ∼far∼ ˋcodeˋ a¦b");
+        assert_eq!(slack_text("<!here> & you"), "&lt;!here&gt; &amp; you");
+    }
 }

@@ -22,6 +22,8 @@ use crate::{
 
 /// A link to confirm an address is good for so long.
 pub const CONFIRM_WITHIN: Duration = Duration::from_hours(24);
+/// The secret of a new webhook is shown for so long, and then never again.
+pub const SECRET_SHOWN: Duration = Duration::from_mins(10);
 /// So many confirmations a day are sent for one user, and to one address: nobody's mailbox is filled from here.
 const CONFIRMATIONS: u32 = 5;
 const DAY_SECONDS: u32 = 24 * 60 * 60;
@@ -174,8 +176,11 @@ impl Settings {
         let id = new_id(self.entropy.as_ref())?;
         self.store.propose_address(user, to, &secret.fingerprint(), now.plus(CONFIRM_WITHIN)).await?;
         let mail = message::confirmation(mailer.public_url(), &secret);
-        let sent = mailer.send(&address, &format!("confirm_{id}"), &mail, now).await;
-        sent.map(|()| AddressGiven::ConfirmationSent).map_err(SettingsError::NotSent)
+        if let Err(fault) = mailer.send(&address, &format!("confirm_{id}"), &mail, now).await {
+            self.store.withdraw_address(user, &secret.fingerprint()).await?;
+            return Err(SettingsError::NotSent(fault));
+        }
+        Ok(AddressGiven::ConfirmationSent)
     }
 
     /// Follows the link of a confirmation: the user says that the address is theirs. Once. `None` if the link is
@@ -195,8 +200,16 @@ impl Settings {
         self.store.forget_address(user).await
     }
 
-    /// Sets the user's webhook, in place of the one before. Answers the secret that its messages are signed with, to be
-    /// shown once and never again; `None` for Slack, which wants none.
+    /// Whether that may be a webhook's address.
+    ///
+    /// # Errors
+    /// [`SettingsError::NotAWebhook`].
+    pub fn webhook_fits(&self, url: &str) -> Result<(), SettingsError> {
+        self.webhooks.fit(url).map(drop).map_err(SettingsError::NotAWebhook)
+    }
+
+    /// Sets the user's webhook, in place of the one before. Answers the secret that its messages are signed with, which
+    /// [`Self::new_secret`] shows for a while and nothing after that; `None` for Slack, which wants none.
     ///
     /// # Errors
     /// [`SettingsError::NotAWebhook`] and those of the store, the keys and chance.
@@ -224,6 +237,22 @@ impl Settings {
         let sealed = target.seal(&self.keys, &webhook, self.entropy.as_ref())?;
         self.store.keep_webhook(&NewWebhook { webhook, sealed }).await?;
         Ok(secret)
+    }
+
+    /// The secret of the user's webhook, if that was set no longer than [`SECRET_SHOWN`] ago: in any process, and kept
+    /// nowhere but where it is sealed.
+    ///
+    /// # Errors
+    /// Those of the store and the keys.
+    pub async fn new_secret(&self, user: &UserId) -> Result<Option<Secret>, SettingsError> {
+        let Some(NewWebhook { webhook, sealed }) = self.store.sealed_webhook(user).await? else {
+            return Ok(None);
+        };
+        let now = self.clock.now();
+        if now < webhook.created_at || now.since(webhook.created_at) >= SECRET_SHOWN {
+            return Ok(None);
+        }
+        Ok(Target::unseal(&self.keys, &webhook, &sealed)?.secret)
     }
 
     /// Takes the user's webhook away. `false` if there is none.

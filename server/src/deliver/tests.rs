@@ -18,11 +18,11 @@ use self::{
     smtp::{Mood, Smtp},
 };
 use super::{
-    AccountWebhook, LogEntry, MailMode, Parts, Progress, WebhookFormat,
+    AccountWebhook, LogEntry, MailMode, Means, Parts, Progress, WebhookFormat,
     courier::{Courier, DeclaredWebhook},
     mail::{MailServer, Mailer, Patience, Security},
     next_hour,
-    settings::{AddressGiven, CONFIRM_WITHIN, Settings, SettingsError},
+    settings::{AddressGiven, CONFIRM_WITHIN, SECRET_SHOWN, Settings, SettingsError},
     webhook::{Target, Unfit, Webhooks, new_signing_secret, signature},
 };
 use crate::{
@@ -30,7 +30,7 @@ use crate::{
     clock::{Clock, TestClock, Timestamp},
     credential::{Credential, Evidence, Method, ProviderAccount, Standing},
     id::UserId,
-    notice::{Detail, Found, Kind, Look, Sight, State, Telling},
+    notice::{Detail, Found, Kind, Look, Seen, Sight, State, Telling},
     person::{Name, User},
     provider::{
         Registry,
@@ -39,7 +39,7 @@ use crate::{
     random::TestEntropy,
     seal::{KeyRing, RootKey, Sealed},
     secret::Secret,
-    store::{AccessStore, NewCredential, NoticeStore, PersonStore, sqlite::SqliteStore},
+    store::{AccessStore, DeliveryStore, NewCredential, NoticeStore, PersonStore, sqlite::SqliteStore},
 };
 
 mod hook;
@@ -134,8 +134,8 @@ impl House {
             unreachable: false,
         };
         let events = vec![(kind, detail, Telling::Bad)];
-        let found = Some(Found { sight, events, look_at: Timestamp::from_micros(0) });
-        let look = Look { marked: marked.remove(0), found };
+        let seen = Seen::Found(Found { sight, events, look_at: Timestamp::from_micros(0) });
+        let look = Look { marked: marked.remove(0), seen };
         assert_eq!(self.store.tell(&[look], now).await.unwrap(), [true]);
     }
 

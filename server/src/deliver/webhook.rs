@@ -17,7 +17,10 @@ use zeroize::Zeroizing;
 use super::{Webhook, WebhookFormat};
 use crate::{
     clock::Timestamp,
-    provider::http::{Fault, HttpError, HttpSettings, OriginError, Outgoing, Question, check_base},
+    provider::{
+        http::{Fault, HttpError, HttpSettings, OriginError, Outgoing, Question, check_base},
+        limit::retry_after,
+    },
     random::{Entropy, NoEntropy},
     seal::{KeyRing, Place, Purpose, SealError, Sealed},
     secret::Secret,
@@ -75,6 +78,9 @@ pub enum WebhookFault {
 impl fmt::Display for WebhookFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Fault(Fault::Address) => {
+                f.write_str("not sent: it is at an address that Gitward may not connect to")
+            }
             Self::Fault(fault) => write!(f, "{fault}"),
             Self::Status(StatusCode::GONE) => f.write_str("answered 410: gone for good"),
             Self::Status(status) if status.is_redirection() => {
@@ -288,8 +294,7 @@ impl Webhooks {
         if reply.status.is_success() {
             return Ok(reply.status);
         }
-        let wait =
-            reply.header("retry-after").and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
+        let wait = retry_after(&reply, now).map(|at| at.since(now));
         Err((WebhookFault::Status(reply.status), wait))
     }
 }

@@ -1,7 +1,5 @@
 //! Every turn, in tables, and what each look makes of an access.
 
-use std::sync::LazyLock;
-
 use super::{
     State::{
         CannotPush, Expired, Expiring, Good, Invalid, NeedsSso, NoToken, RepositoryHidden, ScopesMissing,
@@ -106,8 +104,21 @@ fn with(change: impl FnOnce(&mut Credential)) -> Access {
 }
 
 fn found(before: &Before, access: &Access, now: Timestamp) -> Found {
-    static PROVIDER: LazyLock<Simulated> = LazyLock::new(|| Simulated::new(&TestClock::new()));
-    look(before, access, &*PROVIDER, now)
+    // Its clock agrees with ours.
+    let found = look(before, access, &provider(now, Some(now)), now);
+    let Seen::Found(found) = found else { panic!("{found:?}") };
+    found
+}
+
+/// Where it is `now` here, and has said that it is that time there.
+fn provider(now: Timestamp, there: Option<Timestamp>) -> Simulated {
+    let clock = TestClock::new();
+    clock.set(now);
+    let provider = Simulated::new(&clock);
+    if let Some(there) = there {
+        provider.place().heard(there);
+    }
+    provider
 }
 
 /// What is seen of it.
@@ -332,4 +343,55 @@ fn an_event_that_an_older_version_wrote_is_read() {
     let json = serde_json::to_string(&detail).unwrap();
     assert_eq!(json, r#"{"evidence":{"request":"GET /user","answer":"401"},"days":7}"#);
     assert_eq!(serde_json::from_str::<Detail>(&json).unwrap(), detail);
+}
+
+/// Looks where it is `now` here and `there` at the provider.
+fn at(before: &Before, access: &Access, now: Timestamp, there: Timestamp) -> Found {
+    let Seen::Found(found) = look(before, access, &provider(now, Some(there)), now) else { panic!("found") };
+    found
+}
+
+#[test]
+fn an_end_is_the_providers_and_looked_at_when_it_comes_there() {
+    let end = NOW.plus(DAY * 20);
+    let token = with(|credential| credential.expires_at = Some(end));
+    let before = seen(&token, NOW);
+    // Ours is a month ahead.
+    let (ahead, there) = (NOW.plus(DAY * 35), NOW.plus(DAY * 5));
+    let look = at(&before, &token, ahead, there);
+    assert_eq!((look.sight.state, look.events, look.sight.warned), (Good, vec![], None));
+    let there = end.minus(MINUTE);
+    let look = at(&before, &token, ahead, there);
+    assert_eq!(look.sight.state, Expiring { days: 1 });
+    assert_eq!(look.look_at, ahead.plus(MINUTE), "when it comes there");
+    // Ours is a month behind: not over before it is so here as well, which is when it is looked at.
+    let look = at(&before, &token, end.minus(MINUTE), end.plus(DAY * 30));
+    assert_eq!((look.sight.state, look.look_at), (Expiring { days: 1 }, end));
+    let both = at(&before, &token, end, end.plus(DAY * 30));
+    assert_eq!(both.sight.state, Expired);
+    // What renews itself does not end because our clock is ahead.
+    let grant = with(|credential| {
+        (credential.renew_at, credential.expires_at) = (Some(ahead.plus(MINUTE)), Some(NOW.plus(DAY * 6)));
+    });
+    assert_eq!(at(&seen(&grant, NOW), &grant, ahead, NOW.plus(DAY * 5)).events, vec![]);
+}
+
+#[test]
+fn before_the_provider_has_said_what_time_it_is_only_what_needs_no_clock_is_seen() {
+    let now = NOW.plus(DAY * 20);
+    let nobody_said = |before: &Before, access: &Access| look(before, access, &provider(now, None), now);
+    let later = Seen::Later(now.plus(UNTIL_THE_TIME_IS_KNOWN));
+    for end in [now, now.plus(DAY * 3)] {
+        let token = with(|credential| credential.expires_at = Some(end));
+        for before in [Before::Nothing, Before::Own(None), seen(&token, NOW.minus(DAY * 9))] {
+            assert_eq!(nobody_said(&before, &token), later);
+        }
+        // What was seen before stays seen.
+        assert!(
+            matches!(nobody_said(&seen(&token, now), &token), Seen::Found(found) if found.events.is_empty())
+        );
+    }
+    let dead = with(|credential| die(&mut credential.standing));
+    let found = nobody_said(&seen(&access(|_| {}), NOW), &dead);
+    assert!(matches!(found, Seen::Found(found) if found.events.len() == 1));
 }

@@ -724,3 +724,22 @@ proptest! {
         }
     }
 }
+
+#[tokio::test]
+async fn a_clock_that_was_wrong_for_a_while_throws_nothing_away() {
+    let world = world().await;
+    let idle = world.people.settings.idle;
+    let mara = world.person("mara").await;
+    let start = world.clock.now();
+    world.clock.set(start.plus(Duration::from_hours(24 * 365)));
+    world.people.sweep().await.unwrap();
+    world.clock.set(start);
+    assert!(world.is_alive(&mara).await);
+    world.people.sweep().await.unwrap();
+    assert!(world.is_alive(&mara).await, "set back is set as well");
+    // Time that passes is another matter.
+    world.clock.advance(idle);
+    world.people.sweep().await.unwrap();
+    world.clock.set(start);
+    assert!(!world.is_alive(&mara).await, "gone for good");
+}

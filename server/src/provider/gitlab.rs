@@ -442,7 +442,9 @@ impl GitLab {
         let evidence = |answer: &str| Evidence::new(LABEL, answer);
         Err(match answer::said(&reply, self.place.now()) {
             Said::Refused(_) | Said::Ended => return Ok(Revoked::Before),
-            Said::Later { until, answer } => RevokeError::RateLimited { until, evidence: evidence(&answer) },
+            Said::Later { until, answer } => {
+                RevokeError::RateLimited { until, apart: false, evidence: evidence(&answer) }
+            }
             Said::Narrow { .. } => RevokeError::Cannot(evidence("403, it may not end itself")),
             Said::OfOauth => RevokeError::Cannot(evidence("400, a token of OAuth2")),
             Said::NoDoor => RevokeError::Cannot(evidence("404")),

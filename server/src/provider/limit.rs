@@ -35,7 +35,7 @@ impl Limit {
 }
 
 /// The value of `Retry-After`: seconds, or a date (RFC 9110, section 10.2.3).
-fn retry_after(reply: &Reply, now: Timestamp) -> Option<Timestamp> {
+pub fn retry_after(reply: &Reply, now: Timestamp) -> Option<Timestamp> {
     let value = reply.header("retry-after")?.trim();
     if let Ok(seconds) = value.parse::<u32>() {
         return Some(Timestamp::from_seconds(now.seconds().saturating_add(i64::from(seconds))));

@@ -69,6 +69,17 @@ impl Place {
         self.their_clock.at(now)
     }
 
+    /// Whether it has said in this process what time it is: until then, no end is news.
+    pub fn is_time_known(&self) -> bool {
+        self.their_clock.is_known()
+    }
+
+    /// As if an answer had come just now that says what time it is there.
+    #[cfg(test)]
+    pub(crate) fn heard(&self, date: Timestamp) {
+        self.their_clock.saw(date);
+    }
+
     /// Whether an end has come: here and there, because a token that works must not be called over.
     pub fn is_over(&self, end: Timestamp, now: Timestamp) -> bool {
         end <= now && end <= self.there(now)

@@ -21,6 +21,8 @@ pub struct Revoke<'a> {
 pub enum Revoked {
     /// From now on.
     Now,
+    /// Not for long: it has taken it in to end it. It says so of any token, so that is all that is known.
+    HandedOver,
     /// It did not before, either: it does not know it.
     Before,
 }
@@ -34,6 +36,8 @@ pub enum RevokeError {
     RateLimited {
         /// Until when, where the provider says.
         until: Option<Timestamp>,
+        /// Counted apart from what is asked with users' tokens: only what ends tokens has to wait.
+        apart: bool,
         /// What came back.
         evidence: Evidence,
     },
@@ -42,15 +46,6 @@ pub enum RevokeError {
 }
 
 impl RevokeError {
-    /// What was asked and answered.
-    pub fn evidence(&self) -> &Evidence {
-        match self {
-            Self::Cannot(evidence) | Self::RateLimited { evidence, .. } | Self::Unreachable(evidence) => {
-                evidence
-            }
-        }
-    }
-
     /// Nobody is asked: there is no way.
     pub fn no_way() -> Self {
         Self::Cannot(Evidence::new("revocation", "not asked: there is no way to"))
@@ -66,7 +61,9 @@ impl RevokeError {
 impl From<ProviderError> for RevokeError {
     fn from(error: ProviderError) -> Self {
         match error {
-            ProviderError::RateLimited { until, evidence } => Self::RateLimited { until, evidence },
+            ProviderError::RateLimited { until, evidence } => {
+                Self::RateLimited { until, apart: false, evidence }
+            }
             ProviderError::Insufficient { evidence, .. } | ProviderError::Blocked { evidence, .. } => {
                 Self::Cannot(evidence)
             }

@@ -548,6 +548,7 @@ pub async fn endure_further<P: Provider>(
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Fate {
     Revoked,
+    HandedOver,
     Unknown,
     Cannot,
     Limited,
@@ -558,6 +559,7 @@ impl From<Result<Revoked, RevokeError>> for Fate {
     fn from(outcome: Result<Revoked, RevokeError>) -> Self {
         match outcome {
             Ok(Revoked::Now) => Self::Revoked,
+            Ok(Revoked::HandedOver) => Self::HandedOver,
             Ok(Revoked::Before) => Self::Unknown,
             Err(RevokeError::Cannot(_)) => Self::Cannot,
             Err(RevokeError::RateLimited { .. }) => Self::Limited,

@@ -43,7 +43,13 @@ impl TheirClock {
         let mut dates = headers.get_all(DATE).iter();
         let (Some(date), None) = (dates.next(), dates.next()) else { return };
         let date = date.to_str().ok().and_then(|date| OffsetDateTime::parse(date, &Rfc2822).ok());
-        let Some(date) = date.map(Timestamp::from) else { return };
+        if let Some(date) = date {
+            self.saw(date.into());
+        }
+    }
+
+    /// An answer said that it is `date` there, just now.
+    pub(super) fn saw(&self, date: Timestamp) {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) =
             Some(Seen { date, steady: self.clock.steady() });
         let now = self.clock.now();
@@ -58,6 +64,12 @@ impl TheirClock {
         } else if !differ {
             self.told.store(false, Ordering::Relaxed);
         }
+    }
+
+    /// Whether any answer has said so in this process. Until then nothing but this machine's clock says what time it is,
+    /// and at the start of a machine that one may be days off.
+    pub fn is_known(&self) -> bool {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// What time it is there when it is `now` here: the same, unless the clocks differ by minutes.
@@ -93,6 +105,7 @@ mod tests {
     fn clocks_that_agree_within_two_minutes_are_one() {
         let (clock, theirs) = clocks();
         let noon = clock.now();
+        assert!(theirs.is_known());
         assert_eq!(theirs.at(noon), noon);
         assert_eq!(theirs.at(noon.plus(AGREE)), noon.plus(AGREE));
         assert_eq!(theirs.at(noon.minus(AGREE)), noon.minus(AGREE));
@@ -122,6 +135,7 @@ mod tests {
         for headers in odd {
             theirs.note(&headers);
             assert_eq!(theirs.at(clock.now()), clock.now(), "{headers:?}");
+            assert!(!theirs.is_known(), "{headers:?}");
         }
     }
 }

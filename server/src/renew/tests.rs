@@ -1,7 +1,10 @@
 //! Renewing, against a provider that rotates: every refresh token works once, and whoever shows a used one ends the
 //! whole family, as the strictest providers do.
 
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
@@ -243,7 +246,7 @@ impl World {
         let keys =
             Arc::new(KeyRing::open(&root, store.as_ref(), &clock, &TestEntropy::new(7)).await.unwrap());
         let provider = Arc::new(Rotating::new(&clock));
-        let process = process(&store, &keys, &provider, &clock);
+        let process = process(&store, &keys, &provider, clock.clone());
         let world = Self { clock, store, keys, provider, process, folder };
         for (user, _) in USERS {
             let tokens = world.provider.issue(user);
@@ -263,9 +266,14 @@ impl World {
 
     /// Another server process on the same database.
     async fn another(&self) -> Process {
+        self.another_by(self.clock.clone()).await
+    }
+
+    /// The same, by a clock of its own.
+    async fn another_by(&self, clock: impl Clock + 'static) -> Process {
         let path = self.folder.path().join("gitward.db");
         let store = Arc::new(SqliteStore::open(&path).await.unwrap());
-        process(&store, &self.keys, &self.provider, &self.clock)
+        process(&store, &self.keys, &self.provider, clock)
     }
 
     async fn access(&self, user: &str) -> Result<String, TokensError> {
@@ -288,10 +296,10 @@ fn process(
     store: &Arc<SqliteStore>,
     keys: &Arc<KeyRing>,
     provider: &Arc<Rotating>,
-    clock: &TestClock,
+    clock: impl Clock + 'static,
 ) -> Process {
     let store: Arc<dyn Store> = Arc::<SqliteStore>::clone(store);
-    let clock: Arc<dyn Clock> = Arc::new(clock.clone());
+    let clock: Arc<dyn Clock> = Arc::new(clock);
     let entropy: Arc<dyn Entropy> = Arc::new(TestEntropy::new(11));
     let provider: Arc<dyn Provider> = Arc::<Rotating>::clone(provider);
     let app = OauthApp {
@@ -372,6 +380,54 @@ async fn readers_in_three_processes_on_one_database_renew_once() {
         let (access, _) = world.provider.pair("alice");
         assert!(got.iter().all(|one| *one == access), "round {round}");
     }
+    world.assert_last_pair_is_kept("alice").await;
+}
+
+/// A clock that counts who looks at it.
+struct Watched {
+    clock: TestClock,
+    looks: Arc<AtomicUsize>,
+}
+
+impl Clock for Watched {
+    fn now(&self) -> Timestamp {
+        self.looks.fetch_add(1, Ordering::SeqCst);
+        self.clock.now()
+    }
+
+    fn steady(&self) -> Duration {
+        self.clock.steady()
+    }
+}
+
+#[tokio::test]
+async fn who_looked_at_the_clock_before_the_holder_of_the_lease_does_not_ask_as_well() {
+    let world = World::new().await;
+    world.clock.advance(HOUR * 8);
+    // It looked, and then had to wait until the holder had written down that it asks.
+    let (earlier, looks) = (TestClock::new(), Arc::new(AtomicUsize::new(0)));
+    earlier.set(world.clock.now().minus(Duration::from_millis(1)));
+    let late = world.another_by(Watched { clock: earlier, looks: Arc::clone(&looks) }).await;
+    world.provider.then([Next::Waits]);
+    let ask = |process: &Process| {
+        let renewer = Arc::clone(&process.renewer);
+        tokio::spawn(async move { access(&renewer, "alice").await })
+    };
+    let holder = ask(&world.process);
+    while world.provider.posts() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let late = ask(&late);
+    // Whether it is due, once more whether it is, and for the lease: whoever looks again was refused the lease, or has
+    // asked.
+    while looks.load(Ordering::SeqCst) < 4 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(world.provider.posts(), 1);
+    world.provider.go_on.notify_one();
+    assert_eq!(holder.await.unwrap().unwrap(), "alice-access-1");
+    assert_eq!(late.await.unwrap().unwrap(), "alice-access-1");
+    assert_eq!(world.provider.posts(), 1);
     world.assert_last_pair_is_kept("alice").await;
 }
 

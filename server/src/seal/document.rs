@@ -8,7 +8,7 @@ use crate::{
     credential::{Credential, Method, Tokens},
     id::{CredentialId, ProviderId, UserId},
     random::Entropy,
-    revoke::Revocation,
+    revocation::Revocation,
     secret::Secret,
 };
 

@@ -65,7 +65,7 @@ pub async fn backup(config: &Config, to: &Path) -> Result<(), SiteError> {
     Ok(copied?)
 }
 
-/// Opens every sealed credential, and writes nothing.
+/// Opens every sealed token and webhook, and writes nothing.
 ///
 /// # Errors
 /// [`SiteError::NoDatabase`], [`SiteError::Key`], [`SiteError::Store`]; what does not open is no error but in the
@@ -221,10 +221,12 @@ mod tests {
     use crate::{
         clock::TestClock,
         credential::{Credential, Evidence, Method, ProviderAccount, Standing, Tokens},
+        deliver::{NewWebhook, Webhook, WebhookFormat, webhook::Target},
+        id::RuntimeId,
         random::TestEntropy,
         secret::Secret,
         site::Site,
-        store::NewCredential,
+        store::{DeliveryStore, Ending, NewCredential},
     };
 
     const WITHOUT: &str = "public_url = 'https://gitward.example.com'\n";
@@ -253,6 +255,7 @@ runtime = [{ name = "production", provider = "github" }]
         let site =
             Site::open(config(folder.path(), WITH), Arc::new(clock.clone()), entropy.clone()).await.unwrap();
         let (user, _) = site.people.add_user("mara").await.unwrap();
+        let mara = user.id.clone();
         let now = clock.now();
         let credential = Credential {
             id: "t".into(),
@@ -279,15 +282,14 @@ runtime = [{ name = "production", provider = "github" }]
         let at = origin(&site.registry, &credential.provider);
         let sealed = site.keys.seal_tokens(&credential, &at, &tokens, entropy.as_ref()).unwrap();
         let new = NewCredential { credential, sealed };
-        assert!(
-            site.store.keep(&new, &[("acme.production".into(), None)], None, now).await.unwrap().is_some()
-        );
-        assert_eq!(site.verify().await.unwrap(), Verified { total: 1, broken: vec![] });
+        let production = RuntimeId("acme.production".into());
+        assert!(site.store.keep(&new, &[(production.clone(), None)], None, now).await.unwrap().is_some());
+        assert_eq!(site.verify().await.unwrap(), Verified { tokens: 1, ..Verified::default() });
         site.store.close().await;
 
         let without = config(folder.path(), WITHOUT);
         let verified = verify(&without, entropy.as_ref()).await.unwrap();
-        assert_eq!(verified, Verified { total: 1, broken: vec![] });
+        assert_eq!(verified, Verified { tokens: 1, ..Verified::default() });
         // Verifying declared nothing: to serve would still end the runtime.
         let WouldApply::Change(applied) =
             would_apply(&without, &(Arc::new(clock) as Arc<dyn Clock>)).await.unwrap()
@@ -295,5 +297,38 @@ runtime = [{ name = "production", provider = "github" }]
             panic!("a database that is up to date")
         };
         assert!(applied.disabled.contains(&"runtime acme.production".to_owned()));
+
+        // What is yet to be revoked is opened too, and so are webhooks.
+        let store = SqliteStore::open_existing(&without.database_file()).await.unwrap();
+        let ending = Ending {
+            credential: "t".into(),
+            runtime: production.clone(),
+            revoke_until: Some(now),
+            held_by: Vec::new(),
+            held_until: now,
+            at: now,
+        };
+        assert!(store.delete(&mara, &production, Some(&ending), now).await.unwrap().is_some());
+        let webhook = Webhook {
+            id: "w".into(),
+            user: mara,
+            format: WebhookFormat::Slack,
+            shown: "https://chat.example".into(),
+            created_at: now,
+            gone_at: None,
+        };
+        let target = Target { url: Secret::new("https://chat.example/secret"), secret: None };
+        let sealed = target.seal(&site.keys, &webhook, entropy.as_ref()).unwrap();
+        store.keep_webhook(&NewWebhook { webhook: webhook.clone(), sealed: sealed.clone() }).await.unwrap();
+        store.close().await;
+        let all = Verified { tokens: 1, to_be_revoked: 1, webhooks: 1, broken: vec![] };
+        assert_eq!(verify(&without, entropy.as_ref()).await.unwrap(), all);
+
+        let store = SqliteStore::open_existing(&without.database_file()).await.unwrap();
+        let other = Webhook { id: "another".into(), ..webhook };
+        store.keep_webhook(&NewWebhook { webhook: other, sealed }).await.unwrap();
+        store.close().await;
+        let verified = verify(&without, entropy.as_ref()).await.unwrap();
+        assert_eq!(verified, Verified { broken: vec!["webhook another".to_owned()], ..all });
     }
 }

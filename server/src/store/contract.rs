@@ -137,6 +137,7 @@ macro_rules! suite {
                 an_answer_is_lost_with_a_lease_that_nobody_ended,
                 an_answer_is_lost_when_its_holder_says_so,
                 a_lease_of_a_clock_that_was_ahead_holds_up_nobody,
+                a_lease_holds_also_against_who_looked_at_the_clock_before_it_was_taken,
             ],
             watch: [
                 nothing_is_taken_before_it_is_due_nor_at_another_provider,
@@ -170,8 +171,11 @@ macro_rules! suite {
                 a_revocation_that_is_over_keeps_no_secret_and_comes_to_an_end_once,
                 a_renewal_that_meets_a_delete_is_revoked_and_resurrects_nothing,
                 a_renewal_that_comes_after_the_revocation_is_revoked_again,
+                a_renewal_that_began_a_moment_after_who_deletes_looked_at_the_clock_is_waited_for,
                 a_renewal_that_brings_nothing_holds_no_revocation_up,
-                authorizing_anew_is_told_from_the_grant_that_is_to_go,
+                an_account_may_be_authorized_anew_while_its_old_grant_waits_to_be_revoked,
+                an_authorization_counts_until_it_is_finished_and_no_longer_than_a_quarter_of_an_hour,
+                how_it_ended_at_the_provider_is_in_the_timeline_and_is_told_to_nobody,
                 revocations_are_for_their_user_and_are_forgotten_after_a_week,
             ],
             delivery: [
@@ -192,6 +196,8 @@ macro_rules! suite {
                 of_a_hosts_trouble_an_accounts_webhook_hears_once,
                 the_log_shows_a_user_their_own_and_an_admin_the_accounts,
                 old_lines_are_forgotten_and_what_waits_is_not,
+                what_a_process_can_not_send_is_left_to_those_that_can,
+                what_waits_to_be_delivered_outlives_its_age,
             ],
             notice: [
                 each_step_that_may_change_an_access_marks_it,
@@ -203,6 +209,7 @@ macro_rules! suite {
                 hidden_or_not_wanted_is_an_event_and_no_notice,
                 good_news_are_told_after_bad_news_that_were_told,
                 notices_are_counted_paged_and_read_by_their_user_alone,
+                a_notice_of_what_is_no_longer_theirs_is_neither_shown_nor_counted,
                 a_stream_that_broke_off_goes_on_where_it_was,
                 a_timeline_has_the_last_two_hundred_of_ninety_days,
                 renewals_in_a_row_are_one_line,

@@ -6,7 +6,8 @@ use super::StoreError;
 use crate::{
     clock::Timestamp,
     deliver::{
-        AccountWebhook, DeliveryId, Job, LogEntry, MailMode, MailSettings, NewWebhook, Outcome, Webhook,
+        AccountWebhook, DeliveryId, Job, LogEntry, MailMode, MailSettings, Means, NewWebhook, Outcome,
+        Webhook,
     },
     id::UserId,
     secret::Fingerprint,
@@ -35,6 +36,8 @@ pub trait DeliveryStore: Send + Sync {
         secret: &Fingerprint,
         until: Timestamp,
     ) -> Result<(), StoreError>;
+    /// Takes back that an address waits for this secret, if it still does.
+    async fn withdraw_address(&self, user: &UserId, secret: &Fingerprint) -> Result<(), StoreError>;
     /// Takes the address whose secret this is into use, once. `None` if it is another user's, spent or too old.
     async fn confirm_address(
         &self,
@@ -45,8 +48,12 @@ pub trait DeliveryStore: Send + Sync {
     /// Forgets a user's addresses, confirmed or not.
     async fn forget_address(&self, user: &UserId) -> Result<(), StoreError>;
 
+    /// Every user's webhook, to verify them all.
+    async fn all_webhooks(&self) -> Result<Vec<NewWebhook>, StoreError>;
     /// A user's webhook.
     async fn webhook(&self, user: &UserId) -> Result<Option<Webhook>, StoreError>;
+    /// The same with its address and secret, sealed.
+    async fn sealed_webhook(&self, user: &UserId) -> Result<Option<NewWebhook>, StoreError>;
     /// Keeps a user's webhook in place of the one before.
     async fn keep_webhook(&self, new: &NewWebhook) -> Result<(), StoreError>;
     /// Forgets it. `false` if there is none.
@@ -54,10 +61,12 @@ pub trait DeliveryStore: Send + Sync {
     /// The webhooks of accounts that there are, and no others. One whose target has changed is no longer gone.
     async fn declare_webhooks(&self, declared: &[AccountWebhook]) -> Result<(), StoreError>;
 
-    /// Takes up to `most` messages that are due, each from another lane and none from a lane that something is under way
-    /// on, until `until`: nobody else gets them before that. Counts as an attempt.
+    /// Takes up to `most` messages that are due and that can be sent with these means, each from another lane and none from a lane that something is under way
+    /// on, until `until`: nobody else gets them before that. Counts as an attempt. One that
+    /// can't be read is given up.
     async fn take_deliveries(
         &self,
+        means: &Means,
         now: Timestamp,
         until: Timestamp,
         most: u32,
@@ -74,6 +83,7 @@ pub trait DeliveryStore: Send + Sync {
     ) -> Result<bool, StoreError>;
     /// A user's deliveries, and those to the webhooks of accounts that the user is an admin of; the latest first.
     async fn delivery_log(&self, user: &UserId, most: u32) -> Result<Vec<LogEntry>, StoreError>;
-    /// Forgets deliveries that were done before `before`.
-    async fn sweep_deliveries(&self, before: Timestamp) -> Result<(), StoreError>;
+    /// Forgets deliveries that were done [`LOG_KEPT`](crate::deliver::LOG_KEPT) ago or earlier, and drops those that have
+    /// waited for [`LONGEST_STAY`](crate::deliver::LONGEST_STAY).
+    async fn sweep_deliveries(&self, now: Timestamp) -> Result<(), StoreError>;
 }

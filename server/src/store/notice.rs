@@ -6,11 +6,12 @@ use super::StoreError;
 use crate::{
     clock::Timestamp,
     id::{CredentialId, ProviderId, RuntimeId, UserId},
-    notice::{Event, EventId, Look, Marked},
+    notice::{Event, EventId, Hide, Look, Marked},
     watch::host::Incident,
 };
 
-/// What happened, what of it is told, and what its users want to be told.
+/// What happened, what of it is told, and what its users want to be told. An event that can't be read is left out of every
+/// answer, and named in the log.
 ///
 /// Each step of the store after which a user's access may be another one marks it, in the same transaction: so nothing
 /// is lost if nobody gets to look before the process ends. Telling writes down what was seen and what follows from it
@@ -49,7 +50,7 @@ pub trait NoticeStore: Send + Sync {
         host: Option<&str>,
         most: u32,
     ) -> Result<Vec<Event>, StoreError>;
-    /// A user's notices, the latest first; those before `before`, if it is given.
+    /// A user's notices, the latest first, but those of runtimes that they may no longer see; those before `before`, if it is given.
     async fn notices(
         &self,
         user: &UserId,
@@ -58,7 +59,7 @@ pub trait NoticeStore: Send + Sync {
     ) -> Result<Vec<Event>, StoreError>;
     /// One of a user's notices.
     async fn notice(&self, user: &UserId, id: EventId) -> Result<Option<Event>, StoreError>;
-    /// How many of a user's notices are unread.
+    /// How many of those are unread.
     async fn unread(&self, user: &UserId) -> Result<u32, StoreError>;
     /// Marks a notice of the user as read. `false` if it is none, or was read.
     async fn read(&self, user: &UserId, id: EventId, now: Timestamp) -> Result<bool, StoreError>;
@@ -68,6 +69,8 @@ pub trait NoticeStore: Send + Sync {
 
     /// The number of the last event; 0 if there was none.
     async fn last_event(&self) -> Result<EventId, StoreError>;
+    /// The number of the last event of a user; 0 if there was none.
+    async fn last_event_of(&self, user: &UserId) -> Result<EventId, StoreError>;
     /// What happened after an event, to all users, the earliest first.
     async fn news(&self, after: EventId, most: u32) -> Result<Vec<Event>, StoreError>;
     /// What happened after an event to one user, the earliest first.
@@ -77,13 +80,8 @@ pub trait NoticeStore: Send + Sync {
     async fn wants_notices(&self, user: &UserId) -> Result<bool, StoreError>;
     /// The user wants notices, or none at all. What happened meanwhile is told to nobody later.
     async fn set_wants_notices(&self, user: &UserId, wants: bool) -> Result<(), StoreError>;
-    /// Hides notices of a runtime of the user until then; `None`: until they are shown again.
-    async fn hide_until(
-        &self,
-        user: &UserId,
-        runtime: &RuntimeId,
-        until: Option<Timestamp>,
-    ) -> Result<(), StoreError>;
+    /// Hides notices of a runtime of the user, or shows them again, with or without a token.
+    async fn hide(&self, user: &UserId, runtime: &RuntimeId, hide: Hide) -> Result<(), StoreError>;
 
     /// The runtimes that use a credential.
     async fn runtimes_of(&self, credential: &CredentialId) -> Result<Vec<RuntimeId>, StoreError>;

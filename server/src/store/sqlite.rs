@@ -9,8 +9,9 @@
 //! first and wants to write later can fail in between, and no waiting helps it.
 
 use std::{
+    collections::HashSet,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -18,7 +19,7 @@ use async_trait::async_trait;
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, Row, Sqlite, SqliteConnection, SqlitePool, Transaction,
     migrate::Migrator,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
 };
 
 use tokio::sync::Notify;
@@ -58,6 +59,8 @@ const READERS: u32 = 4;
 const CACHE: &str = "-1024";
 /// All statements there are fit; sqlx keeps that many prepared.
 const STATEMENTS: usize = 64;
+/// So many rows that can't be read are named in the log; that is enough to know.
+const UNREADABLE: usize = 1000;
 /// Rows in flight between SQLite's thread and ours: a page of runtimes without a pause.
 const ROWS_IN_FLIGHT: usize = 128;
 
@@ -71,6 +74,8 @@ pub struct SqliteStore {
     witness: SqlitePool,
     /// Something was marked, or has happened.
     stirred: Arc<Notify>,
+    /// Rows that can't be read, and that was said: by table and number.
+    unreadable: Arc<Mutex<HashSet<(&'static str, i64)>>>,
 }
 
 impl SqliteStore {
@@ -86,7 +91,7 @@ impl SqliteStore {
         migrate(&writer).await?;
         let readers = readers(&path).await.doing(OPEN)?;
         let witness = witness(&path);
-        Ok(Self { path, writer, readers, witness, stirred: Arc::default() })
+        Ok(Self { path, writer, readers, witness, stirred: Arc::default(), unreadable: Arc::default() })
     }
 
     /// Opens a database that is there and up to date, next to a server or without one.
@@ -105,7 +110,7 @@ impl SqliteStore {
         }
         let readers = readers(&path).await.doing(OPEN)?;
         let witness = witness(&path);
-        Ok(Self { path, writer, readers, witness, stirred: Arc::default() })
+        Ok(Self { path, writer, readers, witness, stirred: Arc::default(), unreadable: Arc::default() })
     }
 
     /// Opens a database that is there, to look at it: not a byte of it changes, whatever is asked for. Only what
@@ -131,12 +136,45 @@ impl SqliteStore {
         };
         let writer = pool().max_connections(1).connect_lazy_with(looking);
         let witness = witness(&path);
-        Ok((Self { path, writer, readers, witness, stirred: Arc::default() }, schema))
+        Ok((
+            Self { path, writer, readers, witness, stirred: Arc::default(), unreadable: Arc::default() },
+            schema,
+        ))
     }
 
     /// Whether there is a database at `path`.
     pub fn exists(path: &Path) -> bool {
         path.metadata().is_ok_and(|file| file.is_file() && file.len() > 0)
+    }
+
+    /// Reads rows whose first column is their number. Those that can't be read must not keep all others: they are left
+    /// out, and named in the log once.
+    fn readable<T>(
+        &self,
+        table: &'static str,
+        rows: &[SqliteRow],
+        read: impl Fn(&SqliteRow) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut all = Vec::with_capacity(rows.len());
+        for row in rows {
+            match read(row) {
+                Ok(one) => all.push(one),
+                Err(error @ StoreError::Unreadable { .. }) => {
+                    self.say_unreadable(table, row::number(row)?, &error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(all)
+    }
+
+    /// Names a row that can't be read in the log, once.
+    fn say_unreadable(&self, table: &'static str, number: i64, error: &StoreError) {
+        let mut said = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.len() < UNREADABLE && said.insert((table, number)) {
+            let error = error as &dyn std::error::Error;
+            tracing::error!(error, table, number, "A row can't be read, and is left out");
+        }
     }
 
     /// From now on every write fails, as with a full disk; or no longer.

@@ -11,7 +11,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::due::jitter;
-use crate::{clock::Timestamp, id::CredentialId, random::Entropy};
+use crate::{
+    clock::{APART, Timestamp},
+    id::CredentialId,
+    random::Entropy,
+};
 
 #[cfg(test)]
 mod tests;
@@ -421,7 +425,8 @@ impl Open {
     }
 }
 
-/// Whether a moment is still to come. One too far ahead is not: it was written before the clock was set back.
+/// Whether a moment is still to come. One too far ahead is not: it was written before the clock was set back. By who
+/// looked at the clock a moment later it may be a moment too far.
 fn lies_ahead(at: Timestamp, now: Timestamp, most: Duration) -> bool {
-    at > now && at <= now.plus(most)
+    at > now && at <= now.plus(most).plus(APART)
 }

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::host::{Gate, Host, Incident, Pace, Signal, Turn};
+use super::host::{Host, Incident, Pace, Signal, Turn};
 use crate::{
     clock::{Clock, Timestamp},
     id::CredentialId,
@@ -49,12 +49,12 @@ impl Hosts {
         Ok(self.store.host(host).await?.0.limited(self.clock.now()))
     }
 
-    /// What may be asked of a host now.
+    /// How a host is, as far as is known.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn gate(&self, host: &str) -> Result<Gate, StoreError> {
-        Ok(self.store.host(host).await?.0.gate(self.clock.now()))
+    pub async fn known(&self, host: &str) -> Result<Host, StoreError> {
+        Ok(self.store.host(host).await?.0)
     }
 
     /// Takes up to `want` questions out of a host's budget; none while it wants to be left alone.

@@ -70,7 +70,11 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 impl Simulated {
     pub(crate) fn new(clock: &TestClock) -> Self {
-        let at = Settings { id: "sim".into(), ..settings("https://sim.example", &outgoing()) };
+        let at = Settings {
+            id: "sim".into(),
+            clock: Arc::new(clock.clone()),
+            ..settings("https://sim.example", &outgoing())
+        };
         let url = at.base_url.clone();
         Self {
             place: Place::new(at, "Simulated", url).unwrap(),
@@ -714,9 +718,25 @@ async fn a_token_whose_end_is_known_is_asked_more_often_before_it_and_never_afte
     world.pass(HOUR * 6 - SECOND, SECOND * 30).await;
     let calls = world.host.calls();
     assert!((23..=28).contains(&calls), "{calls} in six hours");
+    world.host.place.heard(world.clock.now());
     world.pass(DAY * 5, MINUTE * 5).await;
     assert_eq!(world.host.calls(), calls, "the clock knows");
     assert_eq!(world.invalid().await, 0);
+}
+
+#[tokio::test]
+async fn an_end_that_this_machines_clock_alone_says_has_come_is_asked_about() {
+    let world = World::of(&[1]).await;
+    let start = world.clock.now();
+    let mut credential = world.credential(0, 0).await;
+    credential.expires_at = Some(start.plus(DAY * 20));
+    assert!(world.store.record(&credential).await.unwrap());
+    world.clock.set(start.plus(DAY * 30));
+    assert_eq!(world.round().await, 1);
+    assert_eq!(world.host.calls(), 1, "nobody has said yet what time it is");
+    world.host.place.heard(world.clock.now());
+    world.pass(DAY * 3, HOUR).await;
+    assert_eq!(world.host.calls(), 1, "now everybody knows");
 }
 
 #[tokio::test]

@@ -25,13 +25,11 @@ use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    backend::SECRET_SHOWN,
-    clock::Timestamp,
     happening::happening,
     herald::{Listener, What},
     id::UserId,
     notice::{self, EventId},
-    secret::{Fingerprint, Secret},
+    secret::Secret,
     site::Site,
     store::StoreError,
     web::{burst::Version, session::cookie_secret},
@@ -55,8 +53,6 @@ pub struct Streams {
     /// Sessions ended: everybody looks after their own.
     sessions: watch::Sender<u64>,
     closed: CancellationToken,
-    /// Secrets that are shown for a while in the session that made them: they are kept nowhere else.
-    shown: Mutex<HashMap<Fingerprint, (Secret, Timestamp)>>,
 }
 
 impl Streams {
@@ -73,23 +69,6 @@ impl Streams {
     /// A session ended here.
     pub fn session_ended(&self) {
         self.sessions.send_modify(|count| *count = count.wrapping_add(1));
-    }
-
-    /// Shows a secret in a session for a while, in place of the one before.
-    pub fn show_secret(&self, session: &Fingerprint, secret: Option<Secret>, now: Timestamp) {
-        let mut shown = lock(&self.shown);
-        shown.retain(|_, (_, since)| now.since(*since) < SECRET_SHOWN);
-        match secret {
-            Some(secret) => shown.insert(*session, (secret, now)),
-            None => shown.remove(session),
-        };
-    }
-
-    /// That secret.
-    pub fn shown_secret(&self, session: &Fingerprint, now: Timestamp) -> Option<Secret> {
-        let shown = lock(&self.shown);
-        let (secret, since) = shown.get(session)?;
-        (now.since(*since) < SECRET_SHOWN).then(|| secret.clone())
     }
 
     fn take_seat(self: &Arc<Self>, user: &UserId) -> Option<Seat> {
@@ -236,10 +215,14 @@ impl Stream {
         let version = version.map(|version| version.to_text(&self.site)).unwrap_or_default();
         let unread = store.unread(&self.user).await?;
         self.said_unread = Some(unread);
-        let last = store.last_event().await?;
         let here = News::Here { unread, version };
-        let event = Event::default().retry(COME_BACK).id(last.0.to_string()).data(here.to_text());
-        Ok(Some(event))
+        let event = Event::default().retry(COME_BACK).data(here.to_text());
+        // Whoever missed something has not heard of the last event yet. Others' events are nobody's business.
+        let heard = match self.after {
+            Some(after) => after,
+            None => store.last_event_of(&self.user).await?,
+        };
+        Ok(Some(event.id(heard.0.to_string())))
     }
 
     /// Waits for something to say. `Ok(None)`: the session has ended.
@@ -295,9 +278,11 @@ impl Stream {
 
     /// What happened while the browser was away is read out as well, unless it is much.
     async fn missed(&mut self, after: EventId) -> Result<Option<Event>, StoreError> {
+        let last = self.site.store.last_event_of(&self.user).await?;
         let news = self.site.store.news_of(&self.user, after, MISSED + 1).await?;
         let notices: Vec<_> = news.iter().filter(|event| event.is_notice).collect();
-        let Some(last) = news.last() else { return Ok(None) };
+        let Some(latest) = news.last() else { return Ok(None) };
+        let last = last.max(latest.id);
         let mut sentences = Vec::new();
         if news.len() <= MISSED as usize {
             for notice in notices {
@@ -305,7 +290,7 @@ impl Stream {
             }
         }
         let news = News::Changed { unread: self.said_unread, said: sentences.join(" ") };
-        Ok(Some(Event::default().id(last.id.0.to_string()).data(news.to_text())))
+        Ok(Some(Event::default().id(last.0.to_string()).data(news.to_text())))
     }
 
     /// To be read out: `berlin: Expired.`
@@ -313,13 +298,8 @@ impl Stream {
         let now = self.site.clock.now();
         let Some(runtime) = &event.runtime else {
             let host = event.host.clone().unwrap_or_default();
-            let name = self
-                .site
-                .registry
-                .providers()
-                .find(|one| one.host() == host)
-                .map(|one| one.name().to_owned());
-            return Ok(format!("{}.", happening(event, &name.unwrap_or(host), now).title));
+            let name = self.site.registry.name_at(&host);
+            return Ok(format!("{}.", happening(event, &name, now).title));
         };
         let access = self.site.store.access(&self.user, runtime, now).await?;
         let Some(access) = access else { return Ok(String::new()) };
@@ -353,18 +333,5 @@ mod tests {
         headers.insert("last-event-id", HeaderValue::from_static("nonsense"));
         assert_eq!(seen_before(&headers, Some("after=7")), None);
         assert_eq!(seen_before(&HeaderMap::new(), Some("after=")), None);
-    }
-
-    #[test]
-    fn a_secret_is_shown_in_its_session_for_a_while_and_nowhere_else() {
-        let streams = Streams::default();
-        let (one, other) = (Secret::new("one").fingerprint(), Secret::new("other").fingerprint());
-        let now = Timestamp::from_seconds(1_795_348_800);
-        streams.show_secret(&one, Some(Secret::new("whsec")), now);
-        assert!(streams.shown_secret(&one, now).is_some());
-        assert!(streams.shown_secret(&other, now).is_none());
-        assert!(streams.shown_secret(&one, now.plus(SECRET_SHOWN)).is_none());
-        streams.show_secret(&one, None, now);
-        assert!(streams.shown_secret(&one, now).is_none());
     }
 }

@@ -1,6 +1,13 @@
 //! Every route against everybody who may not come in: refused, with a fitting status, and nothing has changed.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::http::{Method, StatusCode};
 use server::web::{Door, routes};
@@ -251,7 +258,7 @@ async fn every_route_of_our_own_is_in_the_list() {
         .iter()
         .map(|call| source.matches(call).count())
         .sum();
-    let pages = leptos_axum::generate_route_list(app::App).len();
+    let pages = server::web::pages().len();
     let functions = leptos::server_fn::axum::server_fn_paths().count();
     // One address may take two methods.
     let several = source.matches("get(look).post(").count();
@@ -383,6 +390,27 @@ async fn other_methods_are_refused() {
         }
         assert_same(&before, &scene.site.dump().await, it.route);
     }
+}
+
+#[tokio::test]
+async fn a_site_that_starts_keeps_no_page_of_another_waiting() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    let other = Arc::clone(&site.site);
+    let stop = Arc::new(AtomicBool::new(false));
+    let starting = {
+        let stop = Arc::clone(&stop);
+        std::thread::spawn(move || {
+            while !stop.load(Ordering::Relaxed) {
+                drop(server::web::router(&other).unwrap());
+            }
+        })
+    };
+    for _ in 0..50 {
+        mara.get("/").await.assert_ok();
+    }
+    stop.store(true, Ordering::Relaxed);
+    starting.join().unwrap();
 }
 
 #[tokio::test]

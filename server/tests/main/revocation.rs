@@ -33,6 +33,11 @@ async fn working(forge: &Forge) -> usize {
     forge.tokens().await.iter().filter(|token| token["works"] == true).count()
 }
 
+/// A site at a host of GitLab's kind, whose tokens end themselves.
+async fn gitlab() -> Scene {
+    Scene::set(kinds().into_iter().find(|kind| kind.shape == Shape::Gitlab).unwrap()).await
+}
+
 /// What the page of a runtime says became of its last token.
 async fn state(browser: &Browser, runtime: &str) -> Value {
     browser.access(runtime).await["revocations"][0]["state"].clone()
@@ -75,6 +80,8 @@ async fn a_grant_is_revoked_whole_at_the_provider_when_its_token_is_deleted() {
     delete(&mara, "acme.production").await.assert_ok();
     assert_eq!(site.forge.requests().await, [END_GRANT]);
     assert_eq!(working(&site.forge).await, 0);
+    let details = mara.get("/tokens/acme.production").await;
+    assert!(details.text().contains("Old token revoked at Forge"));
     assert_eq!(state(&mara, "acme.production").await, "Revoked");
     for place in ["/tokens", "/tokens/acme.production"] {
         says(&mara, place, "Revoked at Forge.").await;
@@ -127,7 +134,7 @@ async fn while_the_provider_is_down_a_revocation_waits_and_is_done_later() {
     site.forge.heal().await;
     assert_eq!(later(&site, &mara, Duration::from_secs(60 * 60)).await, 1);
     assert!(!works(&site.forge, made.id).await);
-    assert_eq!(state(&mara, "acme.paste").await, "Revoked");
+    assert_eq!(state(&mara, "acme.paste").await, "HandedOver");
     assert_eq!(site.site.revoker.round().await.unwrap(), 0);
 }
 
@@ -171,7 +178,7 @@ async fn what_was_revoked_is_gone_from_the_disk() {
     let sealed: Vec<u8> = ask(&site.database(), "SELECT sealed FROM credentials").await;
     assert!(kept(&site.database(), &sealed), "the test looks in the right place");
     delete(&mara, "acme.paste").await.assert_ok();
-    assert_eq!(state(&mara, "acme.paste").await, "Revoked");
+    assert_eq!(state(&mara, "acme.paste").await, "HandedOver");
     assert!(!kept(&site.database(), &sealed));
 }
 
@@ -196,7 +203,7 @@ async fn a_token_that_serves_another_runtime_is_not_revoked_and_the_page_names_i
     delete(&mara, "acme.staging").await.assert_ok();
     assert_eq!(site.forge.requests().await, [GIVE_BACK]);
     assert!(!works(&site.forge, made.id).await);
-    assert_eq!(state(&mara, "acme.staging").await, "Revoked");
+    assert_eq!(state(&mara, "acme.staging").await, "HandedOver");
 }
 
 #[tokio::test]
@@ -222,7 +229,7 @@ async fn a_replaced_token_is_revoked_once_the_new_one_is_in_use_and_not_before()
     mara.paste_with("acme.staging", &fresh.token, &[("revoke", "true")]).await.assert_ok();
     assert!(!works(&site.forge, old.id).await);
     assert!(works(&site.forge, fresh.id).await && works(&site.forge, weak.id).await);
-    assert_eq!(state(&mara, "acme.staging").await, "Revoked");
+    assert_eq!(state(&mara, "acme.staging").await, "HandedOver");
     assert_eq!(site.forge.asked(GIVE_BACK).await, 1);
 }
 
@@ -289,7 +296,7 @@ async fn a_token_is_replaced_in_all_its_places_at_once_and_then_revoked() {
     assert_eq!(site.forge.asked(GIVE_BACK).await, 0, "there was no old one");
     mara.paste_with("acme.paste", &fresh.token, &both).await.assert_ok();
     assert!(!works(&site.forge, old.id).await && works(&site.forge, fresh.id).await);
-    assert_eq!(state(&mara, "acme.paste").await, "Revoked");
+    assert_eq!(state(&mara, "acme.paste").await, "HandedOver");
 }
 
 #[tokio::test]
@@ -313,7 +320,7 @@ async fn a_pasted_token_is_revoked_when_an_authorization_takes_its_place() {
     mara.come_back(&back).await;
     assert_eq!(mara.health("acme.staging").await, "Valid");
     assert!(!works(&site.forge, old.id).await);
-    assert_eq!(state(&mara, "acme.staging").await, "Revoked");
+    assert_eq!(state(&mara, "acme.staging").await, "HandedOver");
     assert_eq!(working(&site.forge).await, 1, "the new one");
 }
 
@@ -454,36 +461,251 @@ async fn a_version_of_gitea_that_has_no_way_is_found_out_and_said() {
 }
 
 #[tokio::test]
-async fn a_host_that_refuses_everybody_for_a_bad_moment_has_revoked_nothing() {
-    let kind = kinds().into_iter().find(|kind| kind.shape == Shape::Gitlab).unwrap();
-    let scene = Scene::set(kind).await;
+async fn a_host_that_refuses_everybody_for_a_bad_hour_has_revoked_nothing() {
+    let scene = gitlab().await;
     let (site, mara) = (&scene.site, &scene.mara);
     let made = scene.good_token().await;
     mara.paste("acme.paste", &made.token).await.assert_ok();
-    // For a moment it takes nobody's token.
+    // For an hour it takes nobody's token.
     site.forge.change(made.id, json!({ "revoked": true })).await;
     delete(mara, "acme.paste").await.assert_ok();
     assert_eq!(state(mara, "acme.paste").await, "Doubted");
+    assert_eq!(later(site, mara, Duration::from_secs(11 * 60)).await, 1);
+    assert_eq!(state(mara, "acme.paste").await, "Doubted", "no other token passed since");
     site.forge.change(made.id, json!({ "revoked": false })).await;
-    later(site, mara, Duration::from_secs(11 * 60)).await;
+    assert_eq!(later(site, mara, Duration::from_secs(41 * 60)).await, 1);
     assert!(!works(&site.forge, made.id).await);
     assert_eq!(state(mara, "acme.paste").await, "Revoked");
 }
 
 #[tokio::test]
-async fn a_token_that_the_provider_does_not_know_any_more_is_asked_about_twice() {
-    let kind = kinds().into_iter().find(|kind| kind.shape == Shape::Gitlab).unwrap();
-    let scene = Scene::set(kind).await;
+async fn that_the_provider_does_not_know_a_token_is_believed_when_another_passed_since() {
+    let scene = gitlab().await;
+    let (site, mara) = (&scene.site, &scene.mara);
+    let [made, other] = [scene.good_token().await, scene.good_token().await];
+    mara.paste("acme.paste", &made.token).await.assert_ok();
+    mara.paste("acme.further", &other.token).await.assert_ok();
+    site.forge.revoke(made.id).await;
+    delete(mara, "acme.paste").await.assert_ok();
+    assert_eq!(state(mara, "acme.paste").await, "Doubted");
+    says(mara, "/tokens", "GitLab says that it does not know this token.").await;
+    site.pass(Duration::from_secs(60)).await;
+    mara.check("acme.further").await.assert_ok();
+    assert_eq!(later(site, mara, Duration::from_secs(8 * 60)).await, 0);
+    assert_eq!(later(site, mara, Duration::from_secs(61)).await, 1);
+    assert_eq!(state(mara, "acme.paste").await, "Revoked");
+    assert!(works(&site.forge, other.id).await);
+}
+
+#[tokio::test]
+async fn that_the_provider_does_not_know_the_only_token_is_believed_after_an_hour_and_a_half() {
+    let scene = gitlab().await;
     let (site, mara) = (&scene.site, &scene.mara);
     let made = scene.good_token().await;
     mara.paste("acme.paste", &made.token).await.assert_ok();
     site.forge.revoke(made.id).await;
     delete(mara, "acme.paste").await.assert_ok();
-    assert_eq!(state(mara, "acme.paste").await, "Doubted");
-    says(mara, "/tokens", "GitLab says that it does not know this token.").await;
-    assert_eq!(later(site, mara, Duration::from_secs(9 * 60)).await, 0);
-    assert_eq!(later(site, mara, Duration::from_secs(61)).await, 1);
+    for minutes in [10, 40] {
+        assert_eq!(later(site, mara, Duration::from_secs(minutes * 60)).await, 1);
+        assert_eq!(state(mara, "acme.paste").await, "Doubted");
+    }
+    assert_eq!(later(site, mara, Duration::from_secs(40 * 60)).await, 1);
     assert_eq!(state(mara, "acme.paste").await, "Revoked");
+    assert_eq!(later(site, mara, DAY).await, 0);
+}
+
+#[tokio::test]
+async fn replacing_a_token_with_itself_revokes_nothing() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    let made = site.forge.good_token().await;
+    mara.paste("acme.paste", &made.token).await.assert_ok();
+    site.forge.forget_requests().await;
+    mara.paste_with("acme.paste", &made.token, &[("revoke", "true")]).await.assert_ok();
+    assert_eq!(site.forge.asked(GIVE_BACK).await, 0);
+    assert!(works(&site.forge, made.id).await);
+    assert_eq!(state(&mara, "acme.paste").await, Value::Null, "there is no old token to speak of");
+    assert_eq!(later(&site, &mara, DAY).await, 0);
+    mara.check("acme.paste").await.assert_ok();
+    assert_eq!(mara.health("acme.paste").await, "Valid");
+}
+
+#[tokio::test]
+async fn a_token_that_was_pasted_twice_is_not_revoked_while_either_is_in_use() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    let [made, another] = [site.forge.good_token().await, site.forge.good_token().await];
+    mara.paste("acme.paste", &made.token).await.assert_ok();
+    mara.paste("acme.staging", &made.token).await.assert_ok();
+    mara.paste("acme.hooks", &another.token).await.assert_ok();
+    let page = mara.get("/tokens/acme.paste/delete").await;
+    assert!(page.text().contains("there it stays") && page.text().contains("<b>staging</b>"));
+    assert!(!page.text().contains("name=\"revoke\""), "there is nothing to choose");
+    site.forge.forget_requests().await;
+    delete(&mara, "acme.paste").await.assert_ok();
+    assert_eq!(state(&mara, "acme.paste").await["InUse"]["by"], json!(["staging"]));
+    says(&mara, "/tokens", "Not revoked at Forge: staging still uses it.").await;
+    assert_eq!(site.forge.requests().await, [""; 0]);
+    assert!(works(&site.forge, made.id).await);
+
+    delete(&mara, "acme.staging").await.assert_ok();
+    assert_eq!(site.forge.requests().await, [GIVE_BACK]);
+    assert!(!works(&site.forge, made.id).await && works(&site.forge, another.id).await);
+}
+
+#[tokio::test]
+async fn a_token_that_another_person_pasted_as_well_is_not_taken_from_them() {
+    let site = TestSite::start().await;
+    let (mara, both) = (site.person("mara").await, site.person("both").await);
+    let made = site.forge.good_token().await;
+    mara.paste("acme.paste", &made.token).await.assert_ok();
+    both.paste("globex.paste", &made.token).await.assert_ok();
+    site.forge.forget_requests().await;
+    delete(&mara, "acme.paste").await.assert_ok();
+    assert_eq!(state(&mara, "acme.paste").await["InUse"]["by"], json!([]));
+    says(&mara, "/tokens", "Not revoked at Forge: another runtime was using the same token.").await;
+    let page = mara.get("/tokens").await;
+    assert!(!page.text().contains("Globex") && !page.text().contains("both"), "nobody is named");
+    assert_eq!(site.forge.requests().await, [""; 0]);
+    both.check("globex.paste").await.assert_ok();
+    assert_eq!(both.health("globex.paste").await, "Valid");
+}
+
+#[tokio::test]
+async fn a_token_that_waits_to_be_revoked_and_is_pasted_again_lives_on() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    let made = site.forge.good_token().await;
+    mara.paste("acme.paste", &made.token).await.assert_ok();
+    cannot_revoke(&site).await;
+    delete(&mara, "acme.paste").await.assert_ok();
+    mara.paste("acme.paste", &made.token).await.assert_ok();
+    site.forge.heal().await;
+    assert_eq!(later(&site, &mara, Duration::from_secs(60)).await, 1);
+    assert_eq!(site.forge.asked(GIVE_BACK).await, 1, "the one in vain");
+    assert_eq!(state(&mara, "acme.paste").await["InUse"]["by"], json!(["paste"]));
+    assert_eq!(later(&site, &mara, DAY).await, 0);
+    mara.check("acme.paste").await.assert_ok();
+    assert_eq!(mara.health("acme.paste").await, "Valid");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_authorization_that_is_being_finished_does_not_end_with_the_old_grant() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    mara.authorize(&site.forge, "acme.production", "octocat").await;
+    cannot_revoke(&site).await;
+    delete(&mara, "acme.production").await.assert_ok();
+    site.forge.heal().await;
+    let there = mara.connect("acme.production").await;
+    let back = site.forge.agree("octocat", &there).await;
+    // The code is exchanged, and who it is takes a while to say.
+    site.forge.fault(json!({ "on": "user", "fault": "delay", "delay_ms": 1500, "times": 1 })).await;
+    let other = mara.copy();
+    let finishing = tokio::spawn(async move { other.come_back(&back).await.status });
+    let struck = async || site.forge.control(Method::GET, "faults", Value::Null).await[0]["struck"].clone();
+    while struck().await != 1 {
+        tokio::task::yield_now().await;
+    }
+    site.pass(Duration::from_secs(60)).await;
+    assert_eq!(site.site.revoker.round().await.unwrap(), 1);
+    finishing.await.unwrap();
+    assert_eq!((site.forge.asked(END_GRANT).await, site.forge.asked(END_TOKEN).await), (1, 1));
+    assert_eq!(working(&site.forge).await, 1, "the new one");
+    mara.check("acme.production").await.assert_ok();
+    assert_eq!(mara.health("acme.production").await, "Valid");
+    // It is finished, so the next one ends whole.
+    delete(&mara, "acme.production").await.assert_ok();
+    assert_eq!(site.forge.asked(END_GRANT).await, 2);
+}
+
+#[tokio::test]
+async fn a_grant_of_the_same_app_under_another_name_does_not_end_with_it() {
+    let forge = Forge::start().await;
+    let config = crate::site::usual(&forge);
+    let config = config.replace(&format!("http://localhost:{}", forge.port), &forge.url);
+    let site = TestSite::start_with(forge, &config).await;
+    let mara = site.person("mara").await;
+    mara.authorize(&site.forge, "acme.production", "octocat").await;
+    mara.authorize(&site.forge, "acme.elsewhere", "octocat").await;
+    assert_eq!(mara.health("acme.elsewhere").await, "Valid");
+    delete(&mara, "acme.production").await.assert_ok();
+    assert_eq!((site.forge.asked(END_GRANT).await, site.forge.asked(END_TOKEN).await), (0, 1));
+    mara.check("acme.elsewhere").await.assert_ok();
+    assert_eq!(mara.health("acme.elsewhere").await, "Valid");
+}
+
+#[tokio::test]
+async fn a_host_that_limits_a_revocation_is_left_alone_by_everybody() {
+    let scene = gitlab().await;
+    let (site, mara) = (&scene.site, &scene.mara);
+    let [one, two, three] = [scene.good_token().await, scene.good_token().await, scene.good_token().await];
+    mara.paste("acme.paste", &one.token).await.assert_ok();
+    mara.paste("acme.further", &two.token).await.assert_ok();
+    mara.paste("acme.infra", &three.token).await.assert_ok();
+    let limit = json!({
+        "on": { "method": "DELETE", "path_prefix": "/" }, "fault": "rate_limit", "retry_after_seconds": 600,
+    });
+    site.forge.fault(limit).await;
+    site.forge.forget_requests().await;
+    delete(mara, "acme.paste").await.assert_ok();
+    assert_eq!(site.forge.requests().await.len(), 1);
+    delete(mara, "acme.further").await.assert_ok();
+    mara.check("acme.infra").await.assert_ok();
+    assert_eq!(mara.health("acme.infra").await, "RateLimited");
+    assert_eq!(site.forge.requests().await.len(), 1, "nobody else asked");
+}
+
+#[tokio::test]
+async fn a_limit_that_is_over_holds_up_nothing_though_there_is_no_other_token_to_ask_with() {
+    let scene = gitlab().await;
+    let (site, mara) = (&scene.site, &scene.mara);
+    let runtimes = ["acme.paste", "acme.further", "acme.infra"];
+    for runtime in runtimes {
+        let made = scene.good_token().await;
+        mara.paste(runtime, &made.token).await.assert_ok();
+    }
+    let limit = json!({ "on": { "method": "DELETE", "path_prefix": "/" }, "fault": "rate_limit" });
+    site.forge.fault(limit).await;
+    for runtime in runtimes {
+        site.pass(Duration::from_secs(60 * 60 + 60)).await;
+        mara.sign_in("mara", PASSWORD).await.assert_ok();
+        delete(mara, runtime).await.assert_ok();
+        assert!(state(mara, runtime).await["Waiting"].is_object());
+    }
+    assert_eq!(working(&site.forge).await, 3);
+    site.forge.heal().await;
+    later(site, mara, Duration::from_secs(2 * 60 * 60)).await;
+    for _ in 0..10 {
+        later(site, mara, Duration::from_secs(60)).await;
+    }
+    assert_eq!(working(&site.forge).await, 0);
+    for runtime in runtimes {
+        assert_eq!(state(mara, runtime).await, "Revoked");
+    }
+}
+
+#[tokio::test]
+async fn a_limit_on_handing_tokens_back_holds_up_further_ones_and_no_checks() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    let [one, two, three] =
+        [site.forge.good_token().await, site.forge.good_token().await, site.forge.good_token().await];
+    mara.paste("acme.paste", &one.token).await.assert_ok();
+    mara.paste("acme.staging", &two.token).await.assert_ok();
+    mara.paste("acme.hooks", &three.token).await.assert_ok();
+    let limit = json!({
+        "on": { "method": "POST", "path_prefix": "/credentials" }, "fault": "rate_limit", "retry_after_seconds": 600,
+        "times": 1,
+    });
+    site.forge.fault(limit).await;
+    delete(&mara, "acme.paste").await.assert_ok();
+    delete(&mara, "acme.staging").await.assert_ok();
+    assert_eq!(site.forge.asked(GIVE_BACK).await, 1);
+    mara.check("acme.hooks").await.assert_ok();
+    assert_eq!(mara.health("acme.hooks").await, "Valid");
+    assert_eq!(later(&site, &mara, Duration::from_secs(601)).await, 2);
+    assert!(!works(&site.forge, one.id).await && !works(&site.forge, two.id).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -503,7 +725,7 @@ async fn whoever_deletes_hears_what_came_of_it_also_where_the_background_was_fas
         let made = site.forge.good_token().await;
         mara.paste("acme.paste", &made.token).await.assert_ok();
         delete(&mara, "acme.paste").await.assert_ok();
-        assert_eq!(state(&mara, "acme.paste").await, "Revoked");
+        assert_eq!(state(&mara, "acme.paste").await, "HandedOver");
         assert!(!works(&site.forge, made.id).await);
     }
     background.abort();

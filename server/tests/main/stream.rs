@@ -155,6 +155,22 @@ async fn a_stream_that_broke_off_goes_on_after_the_last_event_it_has_seen() {
 }
 
 #[tokio::test]
+async fn the_first_word_is_no_later_than_what_was_heard_and_says_nothing_of_others() {
+    let (site, mara, made) = scene().await;
+    let jonas = site.person("jonas").await;
+    let (seen, _) = Stream::open(&mara).await.next().await.unwrap();
+    lose_scopes(&site, &mara, &made).await;
+    let (his, _) = Stream::open(&jonas).await.next().await.unwrap();
+    assert_eq!(his, Some(0), "how much happened to others is nobody's business");
+    // The stream breaks off after its first word: what was missed is missed all the same.
+    let after = seen.unwrap().to_string();
+    let (hello, _) = Stream::open_at(&mara, "/events", Some(&after)).await.next().await.unwrap();
+    assert_eq!(hello, seen);
+    let (all, _) = Stream::open(&mara).await.next().await.unwrap();
+    assert!(all > seen, "{all:?}");
+}
+
+#[tokio::test]
 async fn signing_out_ends_the_stream_of_that_session_alone() {
     let (site, mara, _) = scene().await;
     let other = site.anonymous();

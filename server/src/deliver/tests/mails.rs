@@ -312,12 +312,14 @@ async fn a_mail_server_that_says_nothing_is_given_up_on_for_now() {
 
 #[tokio::test]
 async fn a_mail_server_that_is_down_is_tried_for_two_days_and_the_page_says_so() {
+    // Nobody listens there, and as long as it is held nobody else begins to.
+    let deaf = tokio::net::TcpSocket::new_v4().unwrap();
+    deaf.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let nowhere = {
         let smtp = Smtp::start(Security::None).await;
         let house = house_with(&smtp, Security::None, UNHURRIED).await;
         confirmed(&house, &smtp).await;
-        // Nobody listens there any more.
-        let port = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+        let port = deaf.local_addr().unwrap().port();
         let mailer = mailer_for(MailServer { port, ..server(&smtp, Security::None) }, UNHURRIED);
         let (_, courier) = super::super::put_together(Parts {
             store: Arc::<SqliteStore>::clone(&house.store),
@@ -430,6 +432,8 @@ async fn a_mail_server_without_a_certificate_to_trust_gets_neither_password_nor_
             "{security:?}"
         );
         assert_eq!(smtp.mails().len(), 0);
+        let settings = house.settings.view(&mara()).await.unwrap().mail;
+        assert_eq!((settings.address, settings.unconfirmed), (None, None), "nothing waits for it");
         assert!(!smtp.said_in_plain().iter().any(|line| line.starts_with("AUTH")));
     }
 }

@@ -1,5 +1,4 @@
 use super::*;
-use crate::store::DeliveryStore;
 
 fn webhooks(private: bool, timeout: Duration, address: Option<&str>) -> Webhooks {
     let settings = crate::provider::http::HttpSettings {
@@ -186,11 +185,35 @@ async fn a_webhook_that_fails_for_days_is_given_up_for_this_notice_and_gets_the_
 
 #[tokio::test]
 async fn whoever_asks_for_patience_gets_it() {
-    let (hook, house, _) = begin(WebhookFormat::Standard).await;
-    hook.answers(Answer::Status(429, "retry-after: 3600\r\n".to_owned()));
-    house.happens(Kind::Invalid, Detail::default()).await;
-    house.deliver().await;
-    assert_eq!(house.only().await.0, Progress::Waiting(house.clock.now().plus(Duration::from_hours(1))));
+    for patience in ["3600", "Sun, 22 Nov 2026 13:00:00 GMT"] {
+        let (hook, house, _) = begin(WebhookFormat::Standard).await;
+        hook.answers(Answer::Status(429, format!("retry-after: {patience}\r\n")));
+        house.happens(Kind::Invalid, Detail::default()).await;
+        house.deliver().await;
+        let in_an_hour = Progress::Waiting(house.clock.now().plus(Duration::from_hours(1)));
+        assert_eq!(house.only().await.0, in_an_hour, "{patience}");
+    }
+}
+
+#[tokio::test]
+async fn a_new_secret_is_shown_for_a_while_to_its_user_alone() {
+    let (hook, house, secret) = begin(WebhookFormat::Standard).await;
+    let secret = secret.unwrap();
+    let shown = async |user: &UserId| {
+        let secret = house.settings.new_secret(user).await.unwrap();
+        secret.map(|secret| secret.expose().to_owned())
+    };
+    house.clock.advance(SECRET_SHOWN - Duration::from_secs(1));
+    assert_eq!(shown(&mara()).await.as_deref(), Some(secret.expose()));
+    assert_eq!(shown(&"jonas".into()).await, None);
+    house.clock.advance(Duration::from_secs(1));
+    assert_eq!(shown(&mara()).await, None);
+    house.clock.set(house.clock.now().minus(DAY));
+    assert_eq!(shown(&mara()).await, None, "nor by a clock that was set back");
+    house.settings.set_webhook(&mara(), &hook.url(), WebhookFormat::Slack).await.unwrap();
+    assert_eq!(shown(&mara()).await, None, "there is none");
+    house.settings.remove_webhook(&mara()).await.unwrap();
+    assert_eq!(shown(&mara()).await, None);
 }
 
 #[tokio::test]
@@ -325,7 +348,7 @@ async fn a_name_that_leads_to_a_private_address_is_never_connected_to() {
         house.deliver().await;
         let (progress, _, answer) = house.only().await;
         assert!(is_waiting(progress), "{address}");
-        assert_eq!(answer, "the host's address is one that is never connected to", "{address}");
+        assert_eq!(answer, "not sent: it is at an address that Gitward may not connect to", "{address}");
     }
     assert_eq!(hook.connections(), 0);
 }
@@ -357,7 +380,8 @@ async fn a_process_that_dies_after_sending_sends_again_under_the_same_id() {
     let (hook, house, _) = begin(WebhookFormat::Standard).await;
     house.happens(Kind::Invalid, Detail::default()).await;
     let now = house.clock.now();
-    let job = house.store.take_deliveries(now, now.plus(MINUTE * 2), 9).await.unwrap().remove(0);
+    let job =
+        house.store.take_deliveries(&Means::default(), now, now.plus(MINUTE * 2), 9).await.unwrap().remove(0);
     // It is sent, and that is the last that anybody heard of this process.
     house.courier.send(&job).await;
     house.deliver().await;

@@ -95,7 +95,7 @@ pub(super) fn ended(label: &str, reply: &Reply, now: Timestamp) -> Result<Revoke
 /// What the answer to a token that was given back means: it says 202 to any, known or not, and goes to work.
 pub(super) fn given_back(label: &str, reply: &Reply, now: Timestamp) -> Result<Revoked, RevokeError> {
     match (reply.status, speaks(reply)) {
-        (StatusCode::ACCEPTED, _) => Ok(Revoked::Now),
+        (StatusCode::ACCEPTED, _) => Ok(Revoked::HandedOver),
         (StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY, true) => {
             Err(RevokeError::Cannot(Evidence::new(label, reply.status.as_str())))
         }
@@ -110,7 +110,13 @@ fn speaks(reply: &Reply) -> bool {
 
 fn not_ended(label: &str, reply: &Reply, now: Timestamp) -> RevokeError {
     if let Some(limit) = limit(reply, now) {
-        return limit.error(label, reply).into();
+        // An app has a budget of its own, and so have questions without credentials, a small one.
+        return match limit.error(label, reply).into() {
+            RevokeError::RateLimited { until, evidence, .. } => {
+                RevokeError::RateLimited { until, apart: true, evidence }
+            }
+            other => other,
+        };
     }
     // Also where it does not accept the app: that may be mended, and was no word about the token.
     RevokeError::Unreachable(Evidence::new(label, reply.status.as_str()))

@@ -924,7 +924,7 @@ mod revocation {
         Mock::given(method("DELETE")).respond_with(says(404, "Not Found")).mount(&mock).await;
         let (access, refresh, app) = (token("ghu_"), token("ghr_"), app());
         let what = to_revoke(granted(&access), Some(&refresh), Some(&app));
-        assert_eq!(github(&mock.uri(), &outgoing()).revoke(&what).await, Ok(Revoked::Now));
+        assert_eq!(github(&mock.uri(), &outgoing()).revoke(&what).await, Ok(Revoked::HandedOver));
         let asked = asked(&mock).await;
         assert_eq!(asked.len(), 2);
         let body = json!({ "credentials": [access.expose(), refresh.expose()] });
@@ -938,7 +938,7 @@ mod revocation {
         let pat = classic();
         let what = to_revoke(pasted(&pat), None, None);
         let dot_com = github(&mock.uri(), &outgoing());
-        assert_eq!(dot_com.revoke(&what).await, Ok(Revoked::Now));
+        assert_eq!(dot_com.revoke(&what).await, Ok(Revoked::HandedOver));
         let body = json!({ "credentials": [pat.expose()] });
         assert_eq!(asked(&mock).await, [("POST /credentials/revoke".to_owned(), String::new(), body)]);
 
@@ -991,7 +991,9 @@ async fn it_is_told_apart_whether_a_renewal_without_an_answer_may_have_been_done
         assert_eq!(lost(&refresh(&github(&mock.uri(), &http)).await), may_have_been, "{code}");
         assert_eq!(mock.received_requests().await.unwrap().len(), 1, "asked once: {code}");
     }
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let nobody = format!("http://127.0.0.1:{port}");
+    // Held while it is asked, so that nobody else begins to listen there.
+    let deaf = tokio::net::TcpSocket::new_v4().unwrap();
+    deaf.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let nobody = format!("http://{}", deaf.local_addr().unwrap());
     assert!(!lost(&refresh(&github(&nobody, &http)).await), "nothing was sent");
 }

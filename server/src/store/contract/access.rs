@@ -4,6 +4,7 @@ use super::{
 };
 use crate::{
     credential::{Push, Standing, Trouble},
+    notice::Hide,
     store::{Deleted, NewCredential, Store},
 };
 
@@ -112,7 +113,7 @@ pub(crate) async fn another_users_runtime_takes_no_token(bench: &Bench) {
         assert!(!keep(store, &token("t", user, "github"), &["zoo.main"]).await);
         let new = token("t", user, "github");
         assert!(!store.propose(&new, &runtime("zoo.main"), NOW).await.expect("an answer"));
-        store.mute(&id(user), &runtime("zoo.main"), true).await.expect("an answer");
+        store.hide(&id(user), &runtime("zoo.main"), Hide::Always).await.expect("an answer");
     }
     assert!(!keep(store, &token("t", "bob", "github"), &["acme.production", "zoo.main"]).await);
     assert_eq!(in_use(store, "bob", "acme.production").await, None);
@@ -400,7 +401,8 @@ pub(crate) async fn muting_is_independent_of_a_token(bench: &Bench) {
     let store = &*bench.store;
     populate(store).await;
     let mute = async |muted| {
-        store.mute(&id("alice"), &runtime("acme.production"), muted).await.expect("an answer");
+        let hide = if muted { Hide::Always } else { Hide::No };
+        store.hide(&id("alice"), &runtime("acme.production"), hide).await.expect("an answer");
         look(store, "alice", "acme.production").await.muted
     };
     assert!(mute(true).await && mute(true).await);

@@ -5,11 +5,11 @@ use crate::{
     catalogue::Role,
     clock::Timestamp,
     deliver::{
-        AccountWebhook, Job, LOG_KEPT, LONGEST_LEASE, LONGEST_WAIT, LogEntry, MailMode, MailSettings,
-        NewWebhook, Outcome, Progress, To, Way, Webhook, WebhookFormat, next_hour,
+        AccountWebhook, Job, LOG_KEPT, LONGEST_DELAY, LONGEST_LEASE, LONGEST_STAY, LogEntry, MailMode,
+        MailSettings, Means, NewWebhook, Outcome, Progress, To, Way, Webhook, WebhookFormat, next_hour,
     },
     id::{AccountId, CredentialId},
-    notice::{Detail, Found, Kind, Look, Marked, Sight, State, Telling},
+    notice::{Detail, Found, Hide, KEPT_PER_RUNTIME, Kind, Look, Marked, Seen, Sight, State, Telling},
     random::TestEntropy,
     seal::Sealed,
     store::Store,
@@ -45,12 +45,12 @@ pub(crate) async fn happen(
     };
     let events = vec![(happened.0, Detail::default(), happened.1)];
     // Looked at again at once, so that the next thing can happen.
-    let found = Some(Found { sight, events, look_at: Timestamp::from_micros(0) });
-    assert_eq!(store.tell(&[Look { marked, found }], now).await.expect("an answer"), [true]);
+    let seen = Seen::Found(Found { sight, events, look_at: Timestamp::from_micros(0) });
+    assert_eq!(store.tell(&[Look { marked, seen }], now).await.expect("an answer"), [true]);
 }
 
 /// A notice about alice's runtime.
-async fn notice(store: &dyn Store) {
+pub(crate) async fn notice(store: &dyn Store) {
     happen(store, "alice", "acme.production", (Kind::Invalid, Telling::Bad), NOW).await;
 }
 
@@ -95,7 +95,12 @@ fn declared(account: &str, name: &str, target: u8) -> AccountWebhook {
 }
 
 async fn take(store: &dyn Store, now: Timestamp, most: u32) -> Vec<Job> {
-    store.take_deliveries(now, now.plus(MINUTE), most).await.expect("an answer")
+    let accounts = ["acme/chat", "acme/log", "zoo/chat"].map(str::to_owned).to_vec();
+    take_with(store, &Means { mail: true, accounts }, now, most).await
+}
+
+async fn take_with(store: &dyn Store, means: &Means, now: Timestamp, most: u32) -> Vec<Job> {
+    store.take_deliveries(means, now, now.plus(MINUTE), most).await.expect("an answer")
 }
 
 async fn note(store: &dyn Store, job: &Job, outcome: Outcome) -> bool {
@@ -149,9 +154,9 @@ pub(crate) async fn what_is_no_notice_is_delivered_nowhere(bench: &Bench) {
     store.keep_webhook(&webhook("w", "alice")).await.expect("kept");
     let runtime = "acme.production";
     happen(store, "alice", runtime, (Kind::Refused, Telling::Never), NOW).await;
-    store.mute(&id("alice"), &runtime.into(), true).await.expect("muted");
+    store.hide(&id("alice"), &runtime.into(), Hide::Always).await.expect("muted");
     happen(store, "alice", runtime, (Kind::Invalid, Telling::Bad), NOW).await;
-    store.mute(&id("alice"), &runtime.into(), false).await.expect("shown");
+    store.hide(&id("alice"), &runtime.into(), Hide::No).await.expect("shown");
     store.set_wants_notices(&id("alice"), false).await.expect("off");
     happen(store, "alice", runtime, (Kind::Invalid, Telling::Bad), NOW).await;
     assert_eq!(take(store, NOW.plus(DAY), 9).await.len(), 0);
@@ -332,7 +337,7 @@ pub(crate) async fn a_clock_that_was_ahead_holds_nothing_up(bench: &Bench) {
     assert_eq!(set_back.len(), 1, "a lease beyond {LONGEST_LEASE:?} is none");
     assert!(!note(store, &job, Outcome::Delivered).await);
     assert!(note(store, &set_back[0], Outcome::Again(ahead)).await);
-    assert_eq!(take(store, NOW, 9).await.len(), 1, "nothing waits longer than {LONGEST_WAIT:?}");
+    assert_eq!(take(store, NOW, 9).await.len(), 1, "nothing waits longer than {LONGEST_DELAY:?}");
 }
 
 pub(crate) async fn a_webhook_that_is_gone_gets_nothing_more(bench: &Bench) {
@@ -458,8 +463,52 @@ pub(crate) async fn old_lines_are_forgotten_and_what_waits_is_not(bench: &Bench)
     notice(store).await;
     let done = take(store, NOW, 9).await;
     assert!(note(store, &done[0], Outcome::Delivered).await);
-    store.sweep_deliveries(NOW).await.expect("swept");
-    assert_eq!(log(store, "alice").await.len(), 2);
+    store.sweep_deliveries(NOW.plus(LONGEST_STAY).minus(MINUTE)).await.expect("swept");
+    let lines: Vec<_> = log(store, "alice").await.into_iter().map(|line| line.progress).collect();
+    assert_eq!(lines, [Progress::Waiting(NOW), Progress::Delivered]);
+    store.sweep_deliveries(NOW.plus(LONGEST_STAY)).await.expect("swept");
+    let lines: Vec<_> = log(store, "alice").await.into_iter().map(|line| line.progress).collect();
+    assert_eq!(lines, [Progress::Dropped, Progress::Delivered], "nobody can wait for ever");
     store.sweep_deliveries(NOW.plus(LOG_KEPT)).await.expect("swept");
-    assert!(matches!(&log(store, "alice").await[..], [LogEntry { progress: Progress::Waiting(_), .. }]));
+    assert!(matches!(&log(store, "alice").await[..], [LogEntry { progress: Progress::Dropped, .. }]));
+}
+
+pub(crate) async fn what_a_process_can_not_send_is_left_to_those_that_can(bench: &Bench) {
+    let store = &*bench.store;
+    crowd(store).await;
+    wants_mail(store, "alice", MailMode::Each, 8).await;
+    store.keep_webhook(&webhook("w", "alice")).await.expect("kept");
+    store.declare_webhooks(&[declared("acme", "chat", 1), declared("acme", "log", 2)]).await.expect("noted");
+    notice(store).await;
+    let poor = take_with(store, &Means::default(), NOW, 9).await;
+    assert_eq!(ways(&poor), [(Way::Webhook, "alice")]);
+    let only = Means { mail: false, accounts: vec!["acme/log".to_owned()] };
+    let some = take_with(store, &only, NOW, 9).await;
+    assert!(matches!(&some[..], [Job { to: To::Account(_, name), .. }] if name == "log"), "{some:?}");
+    let rest = take(store, NOW, 9).await;
+    assert_eq!(ways(&rest), [(Way::Account, "alice"), (Way::Mail, "alice")]);
+    assert!(rest.iter().all(|job| job.attempt == 1), "nothing was tried in vain");
+    // What nobody declares any more is for whoever comes first to say so.
+    notice(store).await;
+    store.declare_webhooks(&[]).await.expect("noted");
+    let later = NOW.plus(HOUR);
+    let poor = take_with(store, &Means::default(), later, 9).await;
+    assert_eq!(poor.iter().filter(|job| matches!(job.to, To::Nobody)).count(), 2, "{poor:?}");
+}
+
+pub(crate) async fn what_waits_to_be_delivered_outlives_its_age(bench: &Bench) {
+    let store = &*bench.store;
+    crowd(store).await;
+    store.keep_webhook(&webhook("w", "alice")).await.expect("kept");
+    notice(store).await;
+    let year = NOW.plus(DAY * 365);
+    store.sweep(year, NOW, NOW).await.expect("swept");
+    for _ in 0..KEPT_PER_RUNTIME + 20 {
+        happen(store, "alice", "acme.production", (Kind::Refused, Telling::Never), NOW).await;
+    }
+    let jobs = take(store, NOW, 9).await;
+    assert_eq!(jobs.len(), 1);
+    assert!(note(store, &jobs[0], Outcome::Delivered).await);
+    store.sweep(year, NOW, NOW).await.expect("swept");
+    assert_eq!(log(store, "alice").await, [], "it went with what it told");
 }

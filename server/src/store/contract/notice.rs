@@ -6,8 +6,8 @@ use crate::{
     clock::Timestamp,
     credential::{Credential, Push},
     notice::{
-        Before, DAY, Detail, Event, EventId, Found, INCIDENT_IS_NEWS_AFTER, KEPT, KEPT_PER_RUNTIME, Kind,
-        Look, Marked, Sight, State, Telling,
+        Before, DAY, Detail, Event, EventId, Found, Hide, INCIDENT_IS_NEWS_AFTER, KEPT, KEPT_PER_RUNTIME,
+        Kind, Look, Marked, Seen, Sight, State, Telling,
     },
     store::Store,
     watch::host::{Host, Incident, Trouble},
@@ -37,8 +37,8 @@ fn looked(marked: Marked, events: &[(Kind, Telling)]) -> Look {
             (*kind, detail, *telling)
         })
         .collect();
-    let found = Some(Found { sight: seen(State::Good), events, look_at: NOW.plus(DAY) });
-    Look { marked, found }
+    let found = Found { sight: seen(State::Good), events, look_at: NOW.plus(DAY) };
+    Look { marked, seen: Seen::Found(found) }
 }
 
 async fn marked(store: &dyn Store) -> Vec<Marked> {
@@ -228,7 +228,19 @@ pub(crate) async fn what_can_not_be_seen_is_left_alone_until_the_next_mark(bench
     let mut credential = one(store).await;
     credential.standing.invalid = true;
     assert!(store.record(&credential).await.expect("an answer"));
-    let looks = [Look { marked: marked(store).await.remove(0), found: None }];
+    let before = marked(store).await.remove(0).before;
+    let looks = [Look { marked: marked(store).await.remove(0), seen: Seen::Later(NOW.plus(MINUTE)) }];
+    assert_eq!(store.tell(&looks, NOW).await.expect("an answer"), [true]);
+    assert_eq!(marked(store).await, []);
+    let later = store.marked(NOW.plus(MINUTE), 9).await.expect("an answer");
+    assert_eq!(later.iter().map(|marked| &marked.before).collect::<Vec<_>>(), [&before]);
+    assert_eq!(store.tell(&looks, NOW).await.expect("an answer"), [false], "somebody was faster");
+    credential.standing.in_vain += 1;
+    credential.standing.invalid = false;
+    assert!(store.record(&credential).await.expect("an answer"));
+    credential.standing.invalid = true;
+    assert!(store.record(&credential).await.expect("an answer"));
+    let looks = [Look { marked: marked(store).await.remove(0), seen: Seen::Nothing }];
     assert_eq!(store.tell(&looks, NOW).await.expect("an answer"), [true]);
     assert_eq!(store.marked(NOW.plus(DAY * 100), 9).await.expect("an answer"), []);
     store.apply(&declaration(), NOW).await.expect("applied");
@@ -243,17 +255,17 @@ pub(crate) async fn hidden_or_not_wanted_is_an_event_and_no_notice(bench: &Bench
     one(store).await;
     let (alice, production) = (id("alice"), runtime("acme.production"));
     assert!(happen(store, Kind::Invalid, Telling::Bad).await);
-    store.hide_until(&alice, &production, Some(NOW.plus(MINUTE))).await.expect("hidden");
+    store.hide(&alice, &production, Hide::Until(NOW.plus(MINUTE))).await.expect("hidden");
     assert!(!happen(store, Kind::Invalid, Telling::Bad).await);
     let hidden = look(store, "alice", "acme.production").await;
     assert_eq!((hidden.muted, hidden.muted_until), (true, Some(NOW.plus(MINUTE))));
     let shown = look_at(store, "alice", "acme.production", NOW.plus(MINUTE)).await;
     assert_eq!((shown.muted, shown.muted_until), (false, None));
     assert!(happen_at(store, Kind::Invalid, Telling::Bad, NOW.plus(MINUTE)).await);
-    store.hide_until(&alice, &production, None).await.expect("hidden");
+    store.hide(&alice, &production, Hide::Always).await.expect("hidden");
     assert!(!happen_at(store, Kind::Invalid, Telling::Bad, NOW.plus(DAY * 365)).await);
     assert_eq!(look(store, "alice", "acme.production").await.muted_until, None);
-    store.mute(&alice, &production, false).await.expect("shown");
+    store.hide(&alice, &production, Hide::No).await.expect("shown");
     assert!(happen(store, Kind::Invalid, Telling::Bad).await);
     assert!(store.wants_notices(&alice).await.expect("an answer"));
     store.set_wants_notices(&alice, false).await.expect("an answer");
@@ -264,8 +276,8 @@ pub(crate) async fn hidden_or_not_wanted_is_an_event_and_no_notice(bench: &Bench
     assert!(happen(store, Kind::Invalid, Telling::Bad).await);
     assert!(!happen(store, Kind::Refused, Telling::Never).await);
     assert_eq!(news(store).await.len(), 1 + 8, "all of it happened");
-    store.hide_until(&alice, &runtime("none"), None).await.expect("an answer");
-    store.hide_until(&id("carol"), &production, None).await.expect("an answer");
+    store.hide(&alice, &runtime("none"), Hide::Always).await.expect("an answer");
+    store.hide(&id("carol"), &production, Hide::Always).await.expect("an answer");
     assert!(!look(store, "bob", "acme.production").await.muted);
 }
 
@@ -324,6 +336,26 @@ pub(crate) async fn notices_are_counted_paged_and_read_by_their_user_alone(bench
     assert_eq!(unread(&alice).await, 1);
 }
 
+pub(crate) async fn a_notice_of_what_is_no_longer_theirs_is_neither_shown_nor_counted(bench: &Bench) {
+    let store = &*bench.store;
+    one(store).await;
+    assert!(happen(store, Kind::Invalid, Telling::Bad).await);
+    let alice = id("alice");
+    let id = last(store).await.expect("a notice").id;
+    let seen = async || {
+        let notices = store.notices(&alice, None, 9).await.expect("an answer").len();
+        let one = store.notice(&alice, id).await.expect("an answer").is_some();
+        (notices, one, store.unread(&alice).await.expect("an answer"))
+    };
+    assert_eq!(seen().await, (1, true, 1));
+    let mut left = declaration();
+    left.members.retain(|member| (member.name.as_str(), member.account.as_str()) != ("alice", "acme"));
+    store.apply(&left, NOW).await.expect("applied");
+    assert_eq!(seen().await, (0, false, 0));
+    store.apply(&declaration(), NOW).await.expect("applied");
+    assert_eq!(seen().await, (1, true, 1), "it was not read meanwhile");
+}
+
 pub(crate) async fn a_stream_that_broke_off_goes_on_where_it_was(bench: &Bench) {
     let store = &*bench.store;
     assert_eq!(store.last_event().await.expect("an answer"), START);
@@ -337,6 +369,8 @@ pub(crate) async fn a_stream_that_broke_off_goes_on_where_it_was(bench: &Bench) 
     assert_eq!(store.news_of(&id("bob"), START, 9).await.expect("an answer"), []);
     assert_eq!(store.news(missed[0].id, 9).await.expect("an answer"), missed[1..]);
     assert_eq!(store.last_event().await.expect("an answer"), missed[1].id);
+    assert_eq!(store.last_event_of(&id("alice")).await.expect("an answer"), missed[1].id);
+    assert_eq!(store.last_event_of(&id("bob")).await.expect("an answer"), START, "others' say nothing");
 }
 
 pub(crate) async fn a_timeline_has_the_last_two_hundred_of_ninety_days(bench: &Bench) {

@@ -1,6 +1,6 @@
 use super::{Bench, MINUTE, NOW, exists, grant, id, keep, next, populate, runtime};
 use crate::{
-    clock::Timestamp,
+    clock::{APART, Timestamp},
     id::CredentialId,
     store::{LONGEST_RENEWAL, Lease, NewCredential, Store},
 };
@@ -126,8 +126,7 @@ pub(crate) async fn renewing_what_was_deleted_brings_nothing_back(bench: &Bench)
 
 /// When the answer to a renewal was lost, as whoever takes the next lease hears it, and as it is kept.
 async fn lost(store: &dyn Store, generation: i64, now: Timestamp) -> Option<Timestamp> {
-    let lease =
-        store.lease_refresh(&g(), generation, now, now.plus(LONGEST_RENEWAL)).await.expect("an answer");
+    let lease = store.lease_refresh(&g(), generation, now, now.plus(MINUTE)).await.expect("an answer");
     let Lease::Taken { lost_at } = lease else { panic!("somebody else has it") };
     let kept = store.sealed(&g()).await.expect("an answer").expect("the grant").credential;
     assert_eq!(kept.renewal_lost_at, lost_at);
@@ -151,13 +150,13 @@ pub(crate) async fn an_answer_is_lost_with_a_lease_that_nobody_ended(bench: &Ben
 pub(crate) async fn an_answer_is_lost_when_its_holder_says_so(bench: &Bench) {
     let store = &*bench.store;
     let first = granted(store).await;
-    let until = NOW.plus(LONGEST_RENEWAL);
+    let until = NOW.plus(MINUTE);
     assert_eq!(lost(store, 1, NOW).await, None);
     store.release_refresh(&g(), 1, until, None).await.expect("an answer");
     assert_eq!(lost(store, 1, NOW).await, None, "an answer that said nothing is an answer");
     store.release_refresh(&g(), 1, until, Some(NOW)).await.expect("an answer");
     assert_eq!(lost(store, 1, NOW.plus(MINUTE)).await, Some(NOW));
-    store.release_refresh(&g(), 1, NOW.plus(MINUTE).plus(LONGEST_RENEWAL), None).await.expect("an answer");
+    store.release_refresh(&g(), 1, NOW.plus(MINUTE * 2), None).await.expect("an answer");
     assert_eq!(
         lost(store, 1, NOW.plus(MINUTE)).await,
         Some(NOW),
@@ -172,7 +171,18 @@ pub(crate) async fn a_lease_of_a_clock_that_was_ahead_holds_up_nobody(bench: &Be
     let store = &*bench.store;
     granted(store).await;
     let ahead = NOW.plus(MINUTE * 60 * 24 * 365);
-    assert!(leased(store, &g(), 1, ahead, ahead.plus(LONGEST_RENEWAL)).await);
+    assert!(leased(store, &g(), 1, ahead, ahead.plus(MINUTE)).await);
     assert_eq!(lost(store, 1, NOW).await, Some(NOW));
     assert!(!leased(store, &g(), 1, NOW, NOW.plus(MINUTE)).await);
+}
+
+pub(crate) async fn a_lease_holds_also_against_who_looked_at_the_clock_before_it_was_taken(bench: &Bench) {
+    let store = &*bench.store;
+    granted(store).await;
+    let until = NOW.plus(LONGEST_RENEWAL).minus(APART);
+    // They looked, and then had to wait until the other one had written.
+    let earlier = NOW.minus(APART);
+    assert!(leased(store, &g(), 1, NOW, until).await);
+    assert!(!leased(store, &g(), 1, earlier, earlier.plus(MINUTE)).await);
+    assert_eq!(lost(store, 1, until).await, Some(until), "it is the first one's to its end");
 }

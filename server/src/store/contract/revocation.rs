@@ -1,17 +1,20 @@
 use std::time::Duration;
 
 use super::{
-    Bench, MINUTE, NOW, exists, grant, id, in_use, keep, next, on, populate, provider, runtime, sealed, token,
+    Bench, MINUTE, NOW, attempt, exists, grant, id, in_use, keep, next, on, populate, provider, runtime,
+    sealed, token,
 };
 use crate::{
-    clock::Timestamp,
+    clock::{APART, Timestamp},
     id::CredentialId,
-    revoke::{Outcome, Pending, Revocation},
-    store::{Ending, LONGEST_REVOCATION, Lease, NewCredential, REVOCATIONS_KEPT, Store},
+    notice::Kind,
+    revocation::{Doubt, Outcome, Pending, Revocation},
+    store::{Ending, LONGEST_RENEWAL, LONGEST_REVOCATION, Lease, NewCredential, REVOCATIONS_KEPT, Store},
 };
 
 const DAY: Duration = Duration::from_hours(24);
 const HOUR: Duration = Duration::from_hours(1);
+const DOUBT: Option<Doubt> = Some(Doubt { since: NOW, times: 2 });
 
 /// To be revoked within a day.
 fn revoked(credential: &str, from: &str) -> Ending {
@@ -76,12 +79,15 @@ pub(crate) async fn a_deleted_token_that_is_to_be_revoked_is_nothing_else_any_mo
         user_name: None,
         asked_at: NOW,
         give_up_at: NOW.plus(DAY),
-        unknown_since: None,
+        doubt: None,
+        twin: None,
         ended: None,
         due_at: Some(NOW),
         held_by: Vec::new(),
     };
     assert_eq!((&one.revocation, one.tries, &one.sealed), (&expected, 1, &before.sealed));
+    let [one] = &store.all_revocations().await.expect("an answer")[..] else { panic!("one to revoke") };
+    assert_eq!((&one.revocation, &one.sealed), (&expected, &before.sealed));
     assert_eq!(all(store, "alice").await, [expected]);
 }
 
@@ -227,14 +233,11 @@ pub(crate) async fn a_lease_to_revoke_ends_by_itself(bench: &Bench) {
     let again = take_at(store, NOW.plus(MINUTE)).await;
     assert_eq!((again.len(), again[0].tries), (1, 2));
     // Who held the first lease has nothing to say any more.
-    let late = store.end_revocation(&"g".into(), NOW.plus(MINUTE), Outcome::ByHand, NOW).await;
+    let late = store.end_revocation(&"g".into(), NOW.plus(MINUTE), Outcome::ByHand, None, NOW).await;
     assert!(!late.expect("an answer"));
-    store
-        .postpone_revocation(&"g".into(), NOW.plus(MINUTE), NOW.plus(DAY), Some(NOW))
-        .await
-        .expect("an answer");
+    store.postpone_revocation(&"g".into(), NOW.plus(MINUTE), NOW.plus(DAY), DOUBT).await.expect("an answer");
     let revocation = &all(store, "alice").await[0];
-    assert_eq!((revocation.ended, revocation.unknown_since), (None, None));
+    assert_eq!((revocation.ended, revocation.doubt), (None, None));
     // One that claims to last for long was taken before the clock was set back.
     let behind = NOW.minus(LONGEST_REVOCATION);
     assert_eq!(
@@ -254,7 +257,7 @@ pub(crate) async fn what_was_put_off_is_due_then_and_only_one_can_be_asked_for(b
     let taken = store.take_revocations(Some(&only), NOW, lease, 10).await.expect("an answer");
     assert_eq!(taken.len(), 1);
     assert_eq!(taken[0].revocation.credential, only);
-    store.postpone_revocation(&only, lease, NOW.plus(MINUTE * 5), Some(NOW)).await.expect("an answer");
+    store.postpone_revocation(&only, lease, NOW.plus(MINUTE * 5), DOUBT).await.expect("an answer");
     assert_eq!(take(store).await[0].revocation.credential, "t".into(), "the other one is due as ever");
     assert!(
         take_at(store, NOW.plus(MINUTE * 5).minus(Duration::from_secs(1)))
@@ -264,7 +267,7 @@ pub(crate) async fn what_was_put_off_is_due_then_and_only_one_can_be_asked_for(b
     );
     let later = take_at(store, NOW.plus(MINUTE * 5)).await;
     let one = later.iter().find(|one| one.revocation.credential == only).expect("due");
-    assert_eq!((one.tries, one.revocation.unknown_since), (2, Some(NOW)));
+    assert_eq!((one.tries, one.revocation.doubt), (2, DOUBT));
 }
 
 pub(crate) async fn due_times_of_a_clock_that_was_ahead_do_not_count(bench: &Bench) {
@@ -284,7 +287,7 @@ pub(crate) async fn a_revocation_that_is_over_keeps_no_secret_and_comes_to_an_en
     deleted(store).await;
     take(store).await;
     let (g, lease) = ("g".into(), NOW.plus(MINUTE));
-    let end = async || store.end_revocation(&g, lease, Outcome::Revoked, NOW).await.expect("an answer");
+    let end = async || store.end_revocation(&g, lease, Outcome::Revoked, None, NOW).await.expect("an answer");
     assert!(end().await);
     assert!(!end().await);
     assert!(take_at(store, NOW.plus(DAY)).await.is_empty());
@@ -318,7 +321,7 @@ pub(crate) async fn a_renewal_that_meets_a_delete_is_revoked_and_resurrects_noth
 
     // One that comes while the provider is being asked makes that answer worth nothing.
     assert!(!store.renew(&next(&second)).await.expect("an answer"));
-    let ended = store.end_revocation(&"g".into(), NOW.plus(MINUTE), Outcome::Revoked, NOW).await;
+    let ended = store.end_revocation(&"g".into(), NOW.plus(MINUTE), Outcome::Revoked, None, NOW).await;
     assert!(!ended.expect("an answer"));
     assert_eq!(take(store).await[0].revocation.generation, 3);
 }
@@ -327,7 +330,7 @@ pub(crate) async fn a_renewal_that_comes_after_the_revocation_is_revoked_again(b
     let store = &*bench.store;
     let first = deleted(store).await;
     take(store).await;
-    let ended = store.end_revocation(&"g".into(), NOW.plus(MINUTE), Outcome::Revoked, NOW).await;
+    let ended = store.end_revocation(&"g".into(), NOW.plus(MINUTE), Outcome::Revoked, None, NOW).await;
     assert!(ended.expect("an answer"));
     assert!(!store.renew(&next(&first)).await.expect("an answer"));
     let taken = take(store).await;
@@ -340,6 +343,21 @@ pub(crate) async fn a_renewal_that_comes_after_the_revocation_is_revoked_again(b
     delete(store, "acme.staging", Some(&by_hand("h", "acme.staging"))).await;
     assert!(!store.renew(&next(&theirs)).await.expect("an answer"));
     assert!(take(store).await.is_empty());
+}
+
+pub(crate) async fn a_renewal_that_began_a_moment_after_who_deletes_looked_at_the_clock_is_waited_for(
+    bench: &Bench,
+) {
+    let store = &*bench.store;
+    populate(store).await;
+    assert!(keep(store, &grant("g", "alice", "octocat"), &["acme.production"]).await);
+    let moment = Duration::from_secs(1);
+    let until = NOW.plus(LONGEST_RENEWAL).minus(APART).plus(moment);
+    let lease = store.lease_refresh(&"g".into(), 1, NOW.plus(moment), until).await.expect("an answer");
+    assert!(matches!(lease, Lease::Taken { .. }));
+    delete(store, "acme.production", Some(&revoked("g", "acme.production"))).await;
+    assert!(take(store).await.is_empty(), "what the renewal brings is to be revoked");
+    assert_eq!(take_at(store, until).await.len(), 1);
 }
 
 pub(crate) async fn a_renewal_that_brings_nothing_holds_no_revocation_up(bench: &Bench) {
@@ -356,22 +374,81 @@ pub(crate) async fn a_renewal_that_brings_nothing_holds_no_revocation_up(bench: 
     assert_eq!(take(store).await.len(), 1);
 }
 
-pub(crate) async fn authorizing_anew_is_told_from_the_grant_that_is_to_go(bench: &Bench) {
+pub(crate) async fn an_account_may_be_authorized_anew_while_its_old_grant_waits_to_be_revoked(bench: &Bench) {
     let store = &*bench.store;
-    let has = async |owner: &str| store.has_grant(&provider("github"), owner).await.expect("an answer");
+    let of = async |at: &str, owner: &str| -> Vec<CredentialId> {
+        let kept = store.sealed_of(&provider(at), owner).await.expect("an answer");
+        kept.into_iter().map(|kept| kept.credential.id).collect()
+    };
     deleted(store).await;
-    assert!(!has("octocat").await, "the one that is to go does not count");
-    // Whoever's it is here: at the provider it is one agreement.
+    assert!(of("github", "octocat").await.is_empty(), "the one that is to go does not count");
+    // Whoever's it is here: at the provider it is one account.
     assert!(keep(store, &grant("bobs", "bob", "octocat"), &["acme.production"]).await);
-    assert!(has("octocat").await && !has("hubot").await);
-    assert!(!store.has_grant(&provider("gitea"), "octocat").await.expect("an answer"));
-    // The same account may be authorized anew while the old grant waits to be revoked.
     assert!(keep(store, &grant("anew", "alice", "octocat"), &["acme.production"]).await);
+    assert_eq!(of("github", "octocat").await, ["anew".into(), "bobs".into()]);
+    assert!(of("github", "hubot").await.is_empty() && of("gitea", "octocat").await.is_empty());
+    let kept = store.sealed_of(&provider("github"), "octocat").await.expect("an answer");
+    assert_eq!(kept[0].sealed, grant("anew", "alice", "octocat").sealed);
     assert_eq!(take(store).await[0].revocation.credential, "g".into());
     assert_eq!(in_use(store, "alice", "acme.production").await, Some("anew".into()));
-    let pasted = token("t", "alice", "github");
-    assert!(keep(store, &pasted, &["acme.staging"]).await);
-    assert!(!has(&pasted.credential.owner.id).await, "a pasted token is no grant");
+}
+
+pub(crate) async fn an_authorization_counts_until_it_is_finished_and_no_longer_than_a_quarter_of_an_hour(
+    bench: &Bench,
+) {
+    let store = &*bench.store;
+    populate(store).await;
+    let quarter = MINUTE * 15;
+    let authorizing = async |app: &str, now: Timestamp| {
+        store.authorizing(&app.into(), now.minus(quarter)).await.expect("an answer")
+    };
+    let begun = attempt(10, 1, "alice", "acme.production");
+    let app = begun.oauth_app.as_str();
+    assert!(!authorizing(app, NOW).await);
+    store.begin(&begun).await.expect("begun");
+    assert!(authorizing(app, NOW).await && !authorizing("another", NOW).await);
+    store.take(&begun.state).await.expect("an answer").expect("the attempt");
+    // Who signs out meanwhile gets the grant all the same.
+    store.end_session(&begun.session).await.expect("ended");
+    assert!(authorizing(app, NOW).await && !authorizing(app, NOW.plus(quarter)).await);
+    let sweep = async |now: Timestamp| store.sweep(now, NOW.minus(DAY), NOW.minus(DAY)).await.expect("swept");
+    sweep(NOW.plus(quarter).minus(MINUTE)).await;
+    assert!(authorizing(app, NOW).await);
+    sweep(NOW.plus(quarter)).await;
+    assert!(!authorizing(app, NOW).await);
+
+    let again = attempt(11, 2, "bob", "acme.production");
+    store.begin(&again).await.expect("begun");
+    store.take(&again.state).await.expect("an answer").expect("the attempt");
+    store.finished(&again.state).await.expect("noted");
+    assert!(!authorizing(app, NOW).await);
+}
+
+pub(crate) async fn how_it_ended_at_the_provider_is_in_the_timeline_and_is_told_to_nobody(bench: &Bench) {
+    let store = &*bench.store;
+    let kinds = async || -> Vec<Kind> {
+        let events = store.timeline(&id("alice"), &runtime("acme.production"), None, 10).await;
+        events.expect("an answer").into_iter().map(|event| event.kind).collect()
+    };
+    let end = async |outcome, twin: Option<&CredentialId>| {
+        let ended = store.end_revocation(&"g".into(), NOW.plus(MINUTE), outcome, twin, NOW).await;
+        assert!(ended.expect("an answer"));
+    };
+    deleted(store).await;
+    take(store).await;
+    end(Outcome::Revoked, None).await;
+    assert_eq!(kinds().await, [Kind::EndedThere, Kind::Deleted, Kind::Added]);
+    assert_eq!(store.unread(&id("alice")).await.expect("an answer"), 0);
+
+    let twin = "t".into();
+    assert!(keep(store, &grant("g", "alice", "octocat"), &["acme.production"]).await);
+    delete(store, "acme.production", Some(&revoked("g", "acme.production"))).await;
+    take(store).await;
+    end(Outcome::InUse, Some(&twin)).await;
+    let known = all(store, "alice").await.remove(0);
+    assert_eq!((known.ended, known.twin), (Some((Outcome::InUse, NOW)), Some(twin)));
+    assert_eq!(kinds().await[0], Kind::Deleted);
+    assert!(store.all_revocations().await.expect("an answer").is_empty(), "its secret is gone");
 }
 
 pub(crate) async fn revocations_are_for_their_user_and_are_forgotten_after_a_week(bench: &Bench) {
@@ -379,7 +456,7 @@ pub(crate) async fn revocations_are_for_their_user_and_are_forgotten_after_a_wee
     deleted(store).await;
     assert!(all(store, "bob").await.is_empty());
     take(store).await;
-    let ended = store.end_revocation(&"g".into(), NOW.plus(MINUTE), Outcome::GivenUp, NOW).await;
+    let ended = store.end_revocation(&"g".into(), NOW.plus(MINUTE), Outcome::GivenUp, None, NOW).await;
     assert!(ended.expect("an answer"));
     let since = async |since| store.revocations(&id("alice"), since).await.expect("an answer").len();
     assert_eq!((since(NOW).await, since(NOW.plus(MINUTE)).await), (1, 0));

@@ -4,6 +4,7 @@ use super::{Bench, MINUTE, NOW, declaration, fingerprint, id, keep, name, next, 
 use crate::{
     clock::Timestamp,
     credential::Credential,
+    notice::Hide,
     store::{
         Store,
         runtime::{Fetched, Holding, RuntimeKey},
@@ -241,7 +242,7 @@ pub(crate) async fn news_are_what_changes_what_runtimes_get(bench: &Bench) {
     let mut checked = first.credential.clone();
     checked.standing.checked_at = NOW.plus(MINUTE);
     assert!(store.record(&checked).await.expect("an answer"));
-    store.mute(&id("alice"), &runtime("acme.production"), true).await.expect("muted");
+    store.hide(&id("alice"), &runtime("acme.production"), Hide::Always).await.expect("hidden");
     store.note_fetched(&[fetched("alice", "acme.production", "v", NOW)], &[]).await.expect("noted");
     assert!(!is_news().await, "a check that passed, a mute, a fetch");
     checked.standing.invalid = true;

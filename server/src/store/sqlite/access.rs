@@ -164,6 +164,14 @@ impl AccessStore for SqliteStore {
         self.find_all_sealed().await
     }
 
+    async fn sealed_of(
+        &self,
+        provider: &ProviderId,
+        owner_id: &str,
+    ) -> Result<Vec<NewCredential>, StoreError> {
+        self.find_sealed_of(provider, owner_id).await
+    }
+
     async fn origins(&self) -> Result<HashMap<ProviderId, String>, StoreError> {
         let rows = sqlx::query("SELECT id, origin FROM providers")
             .fetch_all(&self.readers)
@@ -391,25 +399,6 @@ impl AccessStore for SqliteStore {
             .fetch_optional(&self.readers)
             .await
             .doing("read a user name")
-    }
-
-    async fn mute(&self, user: &UserId, runtime: &RuntimeId, muted: bool) -> Result<(), StoreError> {
-        let statement = if muted {
-            concat!(
-                "INSERT INTO mutes (user_id, runtime_id) SELECT u.id, r.id",
-                visible!(),
-                "WHERE u.id = $1 AND r.id = $2 ON CONFLICT (user_id, runtime_id) DO UPDATE SET until = NULL"
-            )
-        } else {
-            "DELETE FROM mutes WHERE user_id = $1 AND runtime_id = $2"
-        };
-        sqlx::query(statement)
-            .bind(user.as_str())
-            .bind(runtime.as_str())
-            .execute(&self.writer)
-            .await
-            .doing("hide or show notifications")?;
-        Ok(())
     }
 
     async fn record(&self, credential: &Credential) -> Result<bool, StoreError> {

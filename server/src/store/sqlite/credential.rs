@@ -115,6 +115,24 @@ impl SqliteStore {
         rows.iter().map(read_sealed).collect()
     }
 
+    pub(super) async fn find_sealed_of(
+        &self,
+        provider: &ProviderId,
+        owner_id: &str,
+    ) -> Result<Vec<NewCredential>, StoreError> {
+        let rows = sqlx::query(concat!(
+            "SELECT ",
+            credential_columns!(),
+            ", c.sealed FROM credentials c WHERE c.provider_id = $1 AND c.owner_id = $2 ORDER BY c.id"
+        ))
+        .bind(provider.as_str())
+        .bind(owner_id)
+        .fetch_all(&self.readers)
+        .await
+        .doing("read the sealed credentials of an account")?;
+        rows.iter().map(read_sealed).collect()
+    }
+
     pub(super) async fn find_another_that_passed(
         &self,
         provider: &ProviderId,

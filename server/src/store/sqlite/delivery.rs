@@ -6,13 +6,14 @@ use sqlx::{SqliteConnection, sqlite::SqliteRow};
 use super::{
     Doing, SqliteStore,
     notice::next_event,
-    row::{Columns, json},
+    row::{Columns, json, number},
 };
 use crate::{
     clock::Timestamp,
     deliver::{
-        AccountWebhook, DeliveryId, Job, LONGEST_LEASE, LONGEST_WAIT, LogEntry, MailMode, MailSettings,
-        NewWebhook, Notice, Outcome, Progress, Subject, To, Way, Webhook, WebhookFormat, next_hour,
+        AccountWebhook, DeliveryId, Job, LOG_KEPT, LONGEST_DELAY, LONGEST_LEASE, LONGEST_STAY, LogEntry,
+        MailMode, MailSettings, Means, NewWebhook, Notice, Outcome, Progress, Subject, To, Way, Webhook,
+        WebhookFormat, next_hour,
     },
     id::{AccountId, UserId},
     notice::EventId,
@@ -20,6 +21,21 @@ use crate::{
     secret::Fingerprint,
     store::{DeliveryStore, StoreError},
 };
+
+/// The first of each lane that is due, by a process that has mail (`$3`) and these webhooks of accounts (`$4`); none of a
+/// lane that something is under way on. What finds nobody any more is for everybody.
+pub(super) const HEADS: &str = "SELECT d.id, d.user_id, d.way, d.target FROM deliveries d WHERE d.due_at <= $1
+     AND (d.way NOT IN ('mail', 'digest') OR $3 = 1)
+     AND (d.way <> 'account' OR d.target IN (SELECT value FROM json_each($4)) OR NOT EXISTS (
+         SELECT 1 FROM account_webhooks h WHERE d.target = h.account_id || '/' || h.name AND h.gone_at IS NULL))
+     AND NOT EXISTS (
+         SELECT 1 FROM deliveries b WHERE b.lane = d.lane AND b.leased_until > $1 AND b.leased_until <= $2)
+     AND NOT EXISTS (
+         SELECT 1 FROM deliveries b WHERE b.lane = d.lane AND b.due_at IS NOT NULL
+         AND (b.due_at, b.id) < (d.due_at, d.id))
+     ORDER BY d.due_at, d.id LIMIT $5";
+/// Put off before the clock was set back.
+pub(super) const TOO_FAR: &str = "SELECT 1 FROM deliveries WHERE due_at > $1 LIMIT 1";
 
 const HOUR: i64 = 3_600_000_000;
 const DAY: i64 = 24 * HOUR;
@@ -119,6 +135,19 @@ impl DeliveryStore for SqliteStore {
         Ok(())
     }
 
+    async fn withdraw_address(&self, user: &UserId, secret: &Fingerprint) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE mail_settings SET unconfirmed = NULL, secret = NULL, expires_at = NULL
+             WHERE user_id = $1 AND secret = $2",
+        )
+        .bind(user.as_str())
+        .bind(secret.0.as_slice())
+        .execute(&self.writer)
+        .await
+        .doing("take back an address to be confirmed")?;
+        Ok(())
+    }
+
     async fn confirm_address(
         &self,
         user: &UserId,
@@ -151,6 +180,22 @@ impl DeliveryStore for SqliteStore {
         Ok(())
     }
 
+    async fn all_webhooks(&self) -> Result<Vec<NewWebhook>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT id, user_id, format, shown, created_at, gone_at, sealed FROM webhooks ORDER BY id",
+        )
+        .fetch_all(&self.readers)
+        .await
+        .doing("read all webhooks")?;
+        rows.iter()
+            .map(|row| {
+                let mut columns = Columns::new(row);
+                let webhook = read_webhook(&mut columns)?;
+                Ok(NewWebhook { webhook, sealed: Sealed(columns.read("webhooks.sealed")?) })
+            })
+            .collect()
+    }
+
     async fn webhook(&self, user: &UserId) -> Result<Option<Webhook>, StoreError> {
         let row = sqlx::query(
             "SELECT id, user_id, format, shown, created_at, gone_at FROM webhooks WHERE user_id = $1",
@@ -160,6 +205,22 @@ impl DeliveryStore for SqliteStore {
         .await
         .doing("read a user's webhook")?;
         row.map(|row| read_webhook(&mut Columns::new(&row))).transpose()
+    }
+
+    async fn sealed_webhook(&self, user: &UserId) -> Result<Option<NewWebhook>, StoreError> {
+        let row = sqlx::query(
+            "SELECT id, user_id, format, shown, created_at, gone_at, sealed FROM webhooks WHERE user_id = $1",
+        )
+        .bind(user.as_str())
+        .fetch_optional(&self.readers)
+        .await
+        .doing("read a user's webhook")?;
+        row.map(|row| {
+            let mut columns = Columns::new(&row);
+            let webhook = read_webhook(&mut columns)?;
+            Ok(NewWebhook { webhook, sealed: Sealed(columns.read("webhooks.sealed")?) })
+        })
+        .transpose()
     }
 
     async fn keep_webhook(&self, new: &NewWebhook) -> Result<(), StoreError> {
@@ -226,38 +287,38 @@ impl DeliveryStore for SqliteStore {
 
     async fn take_deliveries(
         &self,
+        means: &Means,
         now: Timestamp,
         until: Timestamp,
         most: u32,
     ) -> Result<Vec<Job>, StoreError> {
         const DOING: &str = "take what is to be delivered";
+        let accounts = json("account_webhooks", &means.accounts)?;
+        let heads = || {
+            sqlx::query(HEADS)
+                .bind(now.micros())
+                .bind(now.plus(LONGEST_LEASE).micros())
+                .bind(i64::from(means.mail))
+                .bind(accounts.as_str())
+                .bind(most)
+        };
         // Nothing is due most of the time, and looking takes no lock.
-        let due = sqlx::query("SELECT 1 FROM deliveries WHERE due_at <= $1 OR due_at > $2 LIMIT 1")
-            .bind(now.micros())
-            .bind(now.plus(LONGEST_WAIT).micros())
+        let far = sqlx::query(TOO_FAR)
+            .bind(now.plus(LONGEST_DELAY).micros())
             .fetch_optional(&self.readers)
             .await
             .doing(DOING)?;
-        if due.is_none() {
+        if far.is_none() && heads().fetch_optional(&self.readers).await.doing(DOING)?.is_none() {
             return Ok(Vec::new());
         }
         let mut step = self.step(DOING).await?;
-        let heads = sqlx::query(
-            "WITH waiting AS (
-                 SELECT id, user_id, way, target, lane, due_at,
-                     row_number() OVER (PARTITION BY lane ORDER BY due_at, id) AS turn
-                 FROM deliveries WHERE due_at <= $1 OR due_at > $2)
-             SELECT w.id, w.user_id, w.way, w.target FROM waiting w WHERE w.turn = 1 AND NOT EXISTS (
-                 SELECT 1 FROM deliveries b WHERE b.lane = w.lane AND b.leased_until > $1 AND b.leased_until <= $3)
-             ORDER BY w.due_at, w.id LIMIT $4",
-        )
-        .bind(now.micros())
-        .bind(now.plus(LONGEST_WAIT).micros())
-        .bind(now.plus(LONGEST_LEASE).micros())
-        .bind(most)
-        .fetch_all(&mut *step)
-        .await
-        .doing(DOING)?;
+        sqlx::query("UPDATE deliveries SET due_at = $1 WHERE due_at > $2")
+            .bind(now.micros())
+            .bind(now.plus(LONGEST_DELAY).micros())
+            .execute(&mut *step)
+            .await
+            .doing(DOING)?;
+        let heads = heads().fetch_all(&mut *step).await.doing(DOING)?;
         let mut jobs = Vec::with_capacity(heads.len());
         for head in &heads {
             let mut columns = Columns::new(head);
@@ -265,7 +326,7 @@ impl DeliveryStore for SqliteStore {
             let user: &str = columns.read("deliveries.user_id")?;
             let is_digest = columns.read::<&str>("deliveries.way")? == Way::Digest.as_str();
             let digest = is_digest.then(|| columns.read("deliveries.target")).transpose()?;
-            jobs.extend(take(&mut step, id, digest.map(|moment| (user, moment)), until).await?);
+            jobs.extend(self.take(&mut step, id, digest.map(|moment| (user, moment)), now, until).await?);
         }
         step.commit().await.doing(DOING)?;
         Ok(jobs)
@@ -326,9 +387,9 @@ impl DeliveryStore for SqliteStore {
 
     async fn delivery_log(&self, user: &UserId, most: u32) -> Result<Vec<LogEntry>, StoreError> {
         let rows = sqlx::query(concat!(
-            "SELECT ",
+            "SELECT d.id, ",
             notice_columns!(),
-            ", d.id, u.name, d.way, d.target, d.state, d.due_at, d.attempts, d.answer, d.tried_at, d.made_at",
+            ", u.name, d.way, d.target, d.state, d.due_at, d.attempts, d.answer, d.tried_at, d.made_at",
             deliveries!(),
             "WHERE d.id IN (
                  SELECT id FROM deliveries WHERE user_id = $1 AND way <> 'account'
@@ -344,16 +405,28 @@ impl DeliveryStore for SqliteStore {
         .fetch_all(&self.readers)
         .await
         .doing("read the delivery log")?;
-        rows.iter().map(read_entry).collect()
+        self.readable("deliveries", &rows, read_entry)
     }
 
-    async fn sweep_deliveries(&self, before: Timestamp) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM deliveries WHERE due_at IS NULL AND tried_at < $1")
-            .bind(before.micros())
-            .execute(&self.writer)
+    async fn sweep_deliveries(&self, now: Timestamp) -> Result<(), StoreError> {
+        const DOING: &str = "forget old deliveries";
+        let mut step = self.step(DOING).await?;
+        sqlx::query("DELETE FROM deliveries WHERE due_at IS NULL AND tried_at <= $1")
+            .bind(now.minus(LOG_KEPT).micros())
+            .execute(&mut *step)
             .await
-            .doing("forget old deliveries")?;
-        Ok(())
+            .doing(DOING)?;
+        sqlx::query(
+            "UPDATE deliveries SET state = 'dropped', due_at = NULL, leased_until = NULL, tried_at = $1,
+                 answer = 'not sent: no server here could send it for two weeks'
+             WHERE due_at IS NOT NULL AND made_at <= $2 AND (leased_until IS NULL OR leased_until <= $1)",
+        )
+        .bind(now.micros())
+        .bind(now.minus(LONGEST_STAY).micros())
+        .execute(&mut *step)
+        .await
+        .doing(DOING)?;
+        step.commit().await.doing(DOING)
     }
 }
 
@@ -441,71 +514,98 @@ pub(super) async fn last_event(step: &mut SqliteConnection) -> Result<EventId, s
     sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM events").fetch_one(step).await.map(EventId)
 }
 
-/// Takes a delivery, and with one of a `digest` (whose, and its moment) all of that digest.
-async fn take(
-    step: &mut SqliteConnection,
-    id: i64,
-    digest: Option<(&str, &str)>,
-    until: Timestamp,
-) -> Result<Option<Job>, StoreError> {
-    const DOING: &str = "take what is to be delivered";
-    let (user, moment) = digest.unzip();
-    let statement = match digest {
-        None => {
-            "UPDATE deliveries SET leased_until = $2, attempts = attempts + 1
-             WHERE id = $1 AND $3 IS NULL AND $4 IS NULL RETURNING id"
-        }
-        Some(_) => {
-            "UPDATE deliveries SET leased_until = $2, attempts = attempts + 1
-             WHERE (id = $1 OR way = 'digest') AND user_id = $3 AND target = $4 AND state = 'waiting'
-             RETURNING id"
-        }
-    };
-    let taken = sqlx::query(statement)
-        .bind(id)
-        .bind(until.micros())
-        .bind(user)
-        .bind(moment)
+impl SqliteStore {
+    /// Takes a delivery, and with one of a `digest` (whose, and its moment) all of that digest.
+    async fn take(
+        &self,
+        step: &mut SqliteConnection,
+        id: i64,
+        digest: Option<(&str, &str)>,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<Job>, StoreError> {
+        const DOING: &str = "take what is to be delivered";
+        let (user, moment) = digest.unzip();
+        let statement = match digest {
+            None => {
+                "UPDATE deliveries SET leased_until = $2, attempts = attempts + 1
+                 WHERE id = $1 AND $3 IS NULL AND $4 IS NULL RETURNING id"
+            }
+            Some(_) => {
+                "UPDATE deliveries SET leased_until = $2, attempts = attempts + 1
+                 WHERE (id = $1 OR way = 'digest') AND user_id = $3 AND target = $4 AND state = 'waiting'
+                 RETURNING id"
+            }
+        };
+        let taken = sqlx::query(statement)
+            .bind(id)
+            .bind(until.micros())
+            .bind(user)
+            .bind(moment)
+            .fetch_all(&mut *step)
+            .await
+            .doing(DOING)?;
+        let taken: Vec<i64> =
+            taken.iter().map(|row| Columns::new(row).read("deliveries.id")).collect::<Result<_, _>>()?;
+        let rows = sqlx::query(concat!(
+            "SELECT d.id, ",
+            notice_columns!(),
+            ", d.way, d.target, d.attempts, d.user_id, u.name, u.disabled_at, m.mode, m.address,
+               EXISTS (SELECT 1 FROM account_webhooks h
+                   WHERE d.target = h.account_id || '/' || h.name AND h.gone_at IS NULL),
+               w.id IS NOT NULL, w.id, w.user_id, w.format, w.shown, w.created_at, w.gone_at, w.sealed",
+            deliveries!(),
+            "LEFT JOIN mail_settings m ON m.user_id = d.user_id
+             LEFT JOIN webhooks w ON d.way = 'webhook' AND w.id = d.target AND w.gone_at IS NULL
+             WHERE d.id IN (SELECT value FROM json_each($1)) ORDER BY e.id"
+        ))
+        .bind(json("deliveries.id", &taken)?)
         .fetch_all(&mut *step)
         .await
         .doing(DOING)?;
-    let taken: Vec<i64> =
-        taken.iter().map(|row| Columns::new(row).read("deliveries.id")).collect::<Result<_, _>>()?;
-    let rows = sqlx::query(concat!(
-        "SELECT ",
-        notice_columns!(),
-        ", d.id, d.way, d.target, d.attempts, d.user_id, u.name, u.disabled_at, m.mode, m.address,
-           EXISTS (SELECT 1 FROM account_webhooks h
-               WHERE d.target = h.account_id || '/' || h.name AND h.gone_at IS NULL),
-           w.id IS NOT NULL, w.id, w.user_id, w.format, w.shown, w.created_at, w.gone_at, w.sealed",
-        deliveries!(),
-        "LEFT JOIN mail_settings m ON m.user_id = d.user_id
-         LEFT JOIN webhooks w ON d.way = 'webhook' AND w.id = d.target AND w.gone_at IS NULL
-         WHERE d.id IN (SELECT value FROM json_each($1)) ORDER BY e.id"
-    ))
-    .bind(json("deliveries.id", &taken)?)
-    .fetch_all(step)
-    .await
-    .doing(DOING)?;
-    let mut job: Option<Job> = None;
-    for row in &rows {
-        let one = read_job(row, until)?;
-        match &mut job {
-            None => job = Some(one),
-            Some(job) => {
-                job.attempt = job.attempt.max(one.attempt);
-                job.deliveries.extend(one.deliveries);
-                job.notices.extend(one.notices);
+        let mut job: Option<Job> = None;
+        for row in &rows {
+            let one = match read_job(row, until) {
+                Ok(one) => one,
+                Err(error @ StoreError::Unreadable { .. }) => {
+                    let id = number(row)?;
+                    self.say_unreadable("deliveries", id, &error);
+                    give_up(step, id, now).await.doing(DOING)?;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            match &mut job {
+                None => job = Some(one),
+                Some(job) => {
+                    job.attempt = job.attempt.max(one.attempt);
+                    job.deliveries.extend(one.deliveries);
+                    job.notices.extend(one.notices);
+                }
             }
         }
+        Ok(job)
     }
-    Ok(job)
+}
+
+/// What can't be read is sent to nobody, and holds up nothing else.
+async fn give_up(step: &mut SqliteConnection, id: i64, now: Timestamp) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE deliveries SET state = 'given_up', due_at = NULL, leased_until = NULL, tried_at = $2,
+             answer = 'not sent: what it tells can not be read'
+         WHERE id = $1",
+    )
+    .bind(id)
+    .bind(now.micros())
+    .execute(step)
+    .await?;
+    Ok(())
 }
 
 fn read_job(row: &SqliteRow, until: Timestamp) -> Result<Job, StoreError> {
     let mut columns = Columns::new(row);
-    let notice = read_notice(&mut columns)?;
     let id = DeliveryId(columns.read("deliveries.id")?);
+    let notice = read_notice(&mut columns)?;
     let way = way(columns.read("deliveries.way")?)?;
     let target: &str = columns.read("deliveries.target")?;
     let attempt = columns.read("deliveries.attempts")?;
@@ -552,8 +652,8 @@ fn read_job(row: &SqliteRow, until: Timestamp) -> Result<Job, StoreError> {
 
 fn read_entry(row: &SqliteRow) -> Result<LogEntry, StoreError> {
     let mut columns = Columns::new(row);
-    let notice = read_notice(&mut columns)?;
     let id = DeliveryId(columns.read("deliveries.id")?);
+    let notice = read_notice(&mut columns)?;
     let user_name = columns.name("users.name")?;
     let way = way(columns.read("deliveries.way")?)?;
     let target: String = columns.read("deliveries.target")?;

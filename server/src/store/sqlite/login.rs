@@ -57,33 +57,49 @@ impl LoginStore for SqliteStore {
     }
 
     async fn take(&self, state: &Fingerprint) -> Result<Option<LoginAttempt>, StoreError> {
-        // All rows and not the first one alone: SQLite commits when the statement has run to its end.
-        let rows = sqlx::query(
+        const DOING: &str = "take an authorization up again";
+        let mut step = self.step(DOING).await?;
+        let row = sqlx::query(
             "DELETE FROM login_attempts WHERE state = $1
              RETURNING state, user_id, session_id, provider_id, oauth_app, runtime_id, also, revoke, verifier,
                  begun_at",
         )
         .bind(state.0.as_slice())
-        .fetch_all(&self.writer)
+        .fetch_optional(&mut *step)
         .await
-        .doing("take an authorization up again")?;
-        rows.first()
-            .map(|row| {
-                let mut columns = Columns::new(row);
-                Ok(LoginAttempt {
-                    state: columns.fingerprint("login_attempts.state")?,
-                    user: columns.id("login_attempts.user_id")?,
-                    session: columns.fingerprint("login_attempts.session_id")?,
-                    provider: columns.id("login_attempts.provider_id")?,
-                    oauth_app: columns.id("login_attempts.oauth_app")?,
-                    runtime: columns.id("login_attempts.runtime_id")?,
-                    also: columns.json("login_attempts.also")?,
-                    revoke: columns.read::<i64>("login_attempts.revoke")? != 0,
-                    verifier: Sealed(columns.read("login_attempts.verifier")?),
-                    begun_at: columns.time("login_attempts.begun_at")?,
-                })
-            })
-            .transpose()
+        .doing(DOING)?;
+        let Some(row) = row else { return Ok(None) };
+        let mut columns = Columns::new(&row);
+        let attempt = LoginAttempt {
+            state: columns.fingerprint("login_attempts.state")?,
+            user: columns.id("login_attempts.user_id")?,
+            session: columns.fingerprint("login_attempts.session_id")?,
+            provider: columns.id("login_attempts.provider_id")?,
+            oauth_app: columns.id("login_attempts.oauth_app")?,
+            runtime: columns.id("login_attempts.runtime_id")?,
+            also: columns.json("login_attempts.also")?,
+            revoke: columns.read::<i64>("login_attempts.revoke")? != 0,
+            verifier: Sealed(columns.read("login_attempts.verifier")?),
+            begun_at: columns.time("login_attempts.begun_at")?,
+        };
+        sqlx::query("INSERT INTO attempts_taken (state, oauth_app, begun_at) VALUES ($1, $2, $3)")
+            .bind(state.0.as_slice())
+            .bind(attempt.oauth_app.as_str())
+            .bind(attempt.begun_at.micros())
+            .execute(&mut *step)
+            .await
+            .doing(DOING)?;
+        step.commit().await.doing(DOING)?;
+        Ok(Some(attempt))
+    }
+
+    async fn finished(&self, state: &Fingerprint) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM attempts_taken WHERE state = $1")
+            .bind(state.0.as_slice())
+            .execute(&self.writer)
+            .await
+            .doing("note that an authorization is over")?;
+        Ok(())
     }
 
     async fn denied(&self, user: &UserId, runtime: &RuntimeId, now: Timestamp) -> Result<(), StoreError> {

@@ -7,14 +7,14 @@ use super::{
     Doing, SqliteStore,
     access::visible,
     delivery,
-    row::{Columns, json, parse},
+    row::{Columns, json, micros, number, parse},
 };
 use crate::{
     clock::Timestamp,
     id::{CredentialId, ProviderId, RuntimeId, UserId},
     notice::{
-        Before, Detail, Event, EventId, Found, INCIDENT_IS_NEWS_AFTER, KEPT_PER_RUNTIME, Kind, Look, Marked,
-        Sight, Telling,
+        Before, Detail, Event, EventId, Found, Hide, INCIDENT_IS_NEWS_AFTER, KEPT_PER_RUNTIME, Kind, Look,
+        Marked, Seen, Sight, Telling,
     },
     store::{NoticeStore, StoreError},
     watch::host::{Incident, Trouble},
@@ -23,7 +23,7 @@ use crate::{
 /// What [`read_event`] reads.
 macro_rules! event_columns {
     () => {
-        "id, user_id, runtime_id, host, kind, detail, at, is_notice, read_at"
+        "e.id, e.user_id, e.runtime_id, e.host, e.kind, e.detail, e.at, e.is_notice, e.read_at"
     };
 }
 
@@ -35,11 +35,42 @@ macro_rules! hidden {
 }
 pub(super) use hidden;
 
+/// Of `events e`, those that the user `$1` is told and may see: also what was told of a runtime is not shown to whoever
+/// is no longer a member of its account.
+macro_rules! notices_of {
+    () => {
+        concat!(
+            " FROM events e WHERE e.user_id = $1 AND e.is_notice = 1
+              AND (e.runtime_id IS NULL OR EXISTS (SELECT 1",
+            visible!(),
+            "WHERE u.id = $1 AND r.id = e.runtime_id))"
+        )
+    };
+}
+
+pub(super) const UNREAD: &str = concat!("SELECT count(*)", notices_of!(), " AND e.read_at IS NULL");
+pub(super) const NOTICES: &str =
+    concat!("SELECT ", event_columns!(), notices_of!(), " AND e.id < $2 ORDER BY e.id DESC LIMIT $3");
+pub(super) const NEWS_OF: &str = concat!(
+    "SELECT ",
+    event_columns!(),
+    " FROM events e WHERE e.user_id = $1 AND e.id > $2 ORDER BY e.id LIMIT $3"
+);
+pub(super) const LAST_OF: &str = "SELECT coalesce(max(id), 0) FROM events WHERE user_id = $1";
+pub(super) const TIMELINE: &str = concat!(
+    "SELECT ",
+    event_columns!(),
+    " FROM events e WHERE e.id IN (
+         SELECT id FROM events WHERE user_id = $1 AND runtime_id = $2 UNION ALL
+         SELECT id FROM events WHERE user_id = $1 AND host = $3)
+     ORDER BY e.id DESC LIMIT $4"
+);
+
 #[async_trait]
 impl NoticeStore for SqliteStore {
     async fn marked(&self, now: Timestamp, most: u32) -> Result<Vec<Marked>, StoreError> {
         let rows = sqlx::query(
-            "SELECT user_id, runtime_id, version, fresh, state FROM told WHERE look_at <= $1
+            "SELECT user_id, runtime_id, version, own, sight FROM told WHERE look_at <= $1
              ORDER BY look_at LIMIT $2",
         )
         .bind(now.micros())
@@ -182,22 +213,15 @@ impl NoticeStore for SqliteStore {
         host: Option<&str>,
         most: u32,
     ) -> Result<Vec<Event>, StoreError> {
-        let rows = sqlx::query(concat!(
-            "SELECT ",
-            event_columns!(),
-            " FROM events WHERE id IN (
-                 SELECT id FROM events WHERE user_id = $1 AND runtime_id = $2 UNION ALL
-                 SELECT id FROM events WHERE host = $3 AND user_id = $1)
-             ORDER BY id DESC LIMIT $4"
-        ))
-        .bind(user.as_str())
-        .bind(runtime.as_str())
-        .bind(host)
-        .bind(most)
-        .fetch_all(&self.readers)
-        .await
-        .doing("read what happened to a runtime")?;
-        rows.iter().map(read_event).collect()
+        let rows = sqlx::query(TIMELINE)
+            .bind(user.as_str())
+            .bind(runtime.as_str())
+            .bind(host)
+            .bind(most)
+            .fetch_all(&self.readers)
+            .await
+            .doing("read what happened to a runtime")?;
+        self.readable("events", &rows, read_event)
     }
 
     async fn notices(
@@ -206,42 +230,42 @@ impl NoticeStore for SqliteStore {
         before: Option<EventId>,
         most: u32,
     ) -> Result<Vec<Event>, StoreError> {
-        let rows = sqlx::query(concat!(
-            "SELECT ",
-            event_columns!(),
-            " FROM events WHERE user_id = $1 AND is_notice = 1 AND id < $2 ORDER BY id DESC LIMIT $3"
-        ))
-        .bind(user.as_str())
-        .bind(before.map_or(i64::MAX, |before| before.0))
-        .bind(most)
-        .fetch_all(&self.readers)
-        .await
-        .doing("read a user's notices")?;
-        rows.iter().map(read_event).collect()
+        let mut before = before.map_or(i64::MAX, |before| before.0);
+        let mut read = Vec::new();
+        loop {
+            let wanted = most.saturating_sub(u32::try_from(read.len()).unwrap_or(u32::MAX));
+            let rows = sqlx::query(NOTICES)
+                .bind(user.as_str())
+                .bind(before)
+                .bind(wanted)
+                .fetch_all(&self.readers)
+                .await
+                .doing("read a user's notices")?;
+            let all = self.readable("events", &rows, read_event)?;
+            let is_short = all.len() < rows.len();
+            read.extend(all);
+            // Those that can't be read leave room for earlier ones.
+            let Some(last) = rows.last().filter(|_| is_short) else { return Ok(read) };
+            before = number(last)?;
+        }
     }
 
     async fn notice(&self, user: &UserId, id: EventId) -> Result<Option<Event>, StoreError> {
-        let row = sqlx::query(concat!(
-            "SELECT ",
-            event_columns!(),
-            " FROM events WHERE user_id = $1 AND is_notice = 1 AND id = $2"
-        ))
-        .bind(user.as_str())
-        .bind(id.0)
-        .fetch_optional(&self.readers)
-        .await
-        .doing("read a notice")?;
+        let row = sqlx::query(concat!("SELECT ", event_columns!(), notices_of!(), " AND e.id = $2"))
+            .bind(user.as_str())
+            .bind(id.0)
+            .fetch_optional(&self.readers)
+            .await
+            .doing("read a notice")?;
         row.as_ref().map(read_event).transpose()
     }
 
     async fn unread(&self, user: &UserId) -> Result<u32, StoreError> {
-        sqlx::query_scalar(
-            "SELECT count(*) FROM events WHERE user_id = $1 AND is_notice = 1 AND read_at IS NULL",
-        )
-        .bind(user.as_str())
-        .fetch_one(&self.readers)
-        .await
-        .doing("count unread notices")
+        sqlx::query_scalar(UNREAD)
+            .bind(user.as_str())
+            .fetch_one(&self.readers)
+            .await
+            .doing("count unread notices")
     }
 
     async fn read(&self, user: &UserId, id: EventId, now: Timestamp) -> Result<bool, StoreError> {
@@ -280,33 +304,44 @@ impl NoticeStore for SqliteStore {
             .doing("find the last event")
     }
 
+    async fn last_event_of(&self, user: &UserId) -> Result<EventId, StoreError> {
+        sqlx::query_scalar(LAST_OF)
+            .bind(user.as_str())
+            .fetch_one(&self.readers)
+            .await
+            .map(EventId)
+            .doing("find a user's last event")
+    }
+
     async fn news(&self, after: EventId, most: u32) -> Result<Vec<Event>, StoreError> {
-        let rows = sqlx::query(concat!(
-            "SELECT ",
-            event_columns!(),
-            " FROM events WHERE id > $1 ORDER BY id LIMIT $2"
-        ))
-        .bind(after.0)
-        .bind(most)
-        .fetch_all(&self.readers)
-        .await
-        .doing("read what happened")?;
-        rows.iter().map(read_event).collect()
+        let mut after = after.0;
+        loop {
+            let rows = sqlx::query(concat!(
+                "SELECT ",
+                event_columns!(),
+                " FROM events e WHERE e.id > $1 ORDER BY e.id LIMIT $2"
+            ))
+            .bind(after)
+            .bind(most)
+            .fetch_all(&self.readers)
+            .await
+            .doing("read what happened")?;
+            let read = self.readable("events", &rows, read_event)?;
+            let Some(last) = rows.last().filter(|_| read.is_empty()) else { return Ok(read) };
+            // Whoever goes on after the last one that they got must get beyond those that can't be read.
+            after = number(last)?;
+        }
     }
 
     async fn news_of(&self, user: &UserId, after: EventId, most: u32) -> Result<Vec<Event>, StoreError> {
-        let rows = sqlx::query(concat!(
-            "SELECT ",
-            event_columns!(),
-            " FROM events WHERE id > $2 AND user_id = $1 ORDER BY id LIMIT $3"
-        ))
-        .bind(user.as_str())
-        .bind(after.0)
-        .bind(most)
-        .fetch_all(&self.readers)
-        .await
-        .doing("read what happened to a user")?;
-        rows.iter().map(read_event).collect()
+        let rows = sqlx::query(NEWS_OF)
+            .bind(user.as_str())
+            .bind(after.0)
+            .bind(most)
+            .fetch_all(&self.readers)
+            .await
+            .doing("read what happened to a user")?;
+        self.readable("events", &rows, read_event)
     }
 
     async fn wants_notices(&self, user: &UserId) -> Result<bool, StoreError> {
@@ -332,12 +367,21 @@ impl NoticeStore for SqliteStore {
         Ok(())
     }
 
-    async fn hide_until(
-        &self,
-        user: &UserId,
-        runtime: &RuntimeId,
-        until: Option<Timestamp>,
-    ) -> Result<(), StoreError> {
+    async fn hide(&self, user: &UserId, runtime: &RuntimeId, hide: Hide) -> Result<(), StoreError> {
+        const DOING: &str = "hide or show notifications";
+        let until = match hide {
+            Hide::No => {
+                sqlx::query("DELETE FROM mutes WHERE user_id = $1 AND runtime_id = $2")
+                    .bind(user.as_str())
+                    .bind(runtime.as_str())
+                    .execute(&self.writer)
+                    .await
+                    .doing(DOING)?;
+                return Ok(());
+            }
+            Hide::Until(until) => Some(until),
+            Hide::Always => None,
+        };
         sqlx::query(concat!(
             "INSERT INTO mutes (user_id, runtime_id, until) SELECT u.id, r.id, $3",
             visible!(),
@@ -346,10 +390,10 @@ impl NoticeStore for SqliteStore {
         ))
         .bind(user.as_str())
         .bind(runtime.as_str())
-        .bind(until.map(Timestamp::micros))
+        .bind(micros(until))
         .execute(&self.writer)
         .await
-        .doing("hide notifications")?;
+        .doing(DOING)?;
         Ok(())
     }
 
@@ -381,6 +425,20 @@ pub(super) async fn own(
     doing: &'static str,
 ) -> Result<(), StoreError> {
     mark_as(step, user.as_str(), runtime.as_str(), true).await.doing(doing)?;
+    remember(step, user, runtime, kind, login, now, doing).await
+}
+
+/// Writes what has become of an old token into the timeline of the runtime that used it: nothing to tell anybody, and
+/// nothing that changes the access.
+pub(super) async fn remember(
+    step: &mut SqliteConnection,
+    user: &UserId,
+    runtime: &RuntimeId,
+    kind: Kind,
+    login: Option<String>,
+    now: Timestamp,
+    doing: &'static str,
+) -> Result<(), StoreError> {
     let detail = Detail { login, ..Detail::default() };
     write_event(step, user, runtime, kind, &detail, now, false, doing).await
 }
@@ -392,10 +450,10 @@ async fn mark_as(
     own: bool,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "INSERT INTO told (user_id, runtime_id, version, look_at, fresh, bad_told) VALUES ($1, $2, 1, 0, $3, 0)
+        "INSERT INTO told (user_id, runtime_id, version, look_at, own, bad_told) VALUES ($1, $2, 1, 0, $3, 0)
          ON CONFLICT (user_id, runtime_id) DO UPDATE SET
              version = told.version + 1, look_at = 0,
-             fresh = CASE WHEN excluded.fresh = 1 THEN 1 ELSE told.fresh END",
+             own = CASE WHEN excluded.own = 1 THEN 1 ELSE told.own END",
     )
     .bind(user)
     .bind(runtime)
@@ -430,33 +488,38 @@ pub(super) async fn mark_all(step: &mut SqliteConnection) -> Result<(), sqlx::Er
 /// Whether it was written, and whether anything happened.
 async fn tell_one(
     step: &mut SqliteConnection,
-    Look { marked, found }: &Look,
+    Look { marked, seen }: &Look,
     now: Timestamp,
     doing: &'static str,
 ) -> Result<(bool, bool), StoreError> {
     let Marked { user, runtime, version, .. } = marked;
-    let Some(Found { sight, events, look_at }) = found else {
+    let later = match seen {
+        Seen::Found(_) | Seen::Nothing => None,
+        Seen::Later(at) => Some(*at),
+    };
+    let Seen::Found(Found { sight, events, look_at }) = seen else {
         let written = sqlx::query(
-            "UPDATE told SET look_at = NULL, version = version + 1
+            "UPDATE told SET look_at = $4, version = version + 1
              WHERE user_id = $1 AND runtime_id = $2 AND version = $3",
         )
         .bind(user.as_str())
         .bind(runtime.as_str())
         .bind(version)
+        .bind(micros(later))
         .execute(&mut *step)
         .await
         .doing(doing)?;
         return Ok((written.rows_affected() > 0, false));
     };
     let row = sqlx::query(
-        "UPDATE told SET state = $4, look_at = $5, version = version + 1,
-             bad_told = CASE WHEN fresh = 1 THEN 0 ELSE bad_told END, fresh = 0
+        "UPDATE told SET sight = $4, look_at = $5, version = version + 1,
+             bad_told = CASE WHEN own = 1 THEN 0 ELSE bad_told END, own = 0
          WHERE user_id = $1 AND runtime_id = $2 AND version = $3 RETURNING bad_told",
     )
     .bind(user.as_str())
     .bind(runtime.as_str())
     .bind(version)
-    .bind(json("told.state", sight)?)
+    .bind(json("told.sight", sight)?)
     .bind(look_at.micros())
     .fetch_optional(&mut *step)
     .await
@@ -550,7 +613,8 @@ async fn write_event(
     .doing(doing)?;
     sqlx::query(
         "DELETE FROM events WHERE user_id = $1 AND runtime_id = $2 AND id <= (
-             SELECT id FROM events WHERE user_id = $1 AND runtime_id = $2 ORDER BY id DESC LIMIT 1 OFFSET $3)",
+             SELECT id FROM events WHERE user_id = $1 AND runtime_id = $2 ORDER BY id DESC LIMIT 1 OFFSET $3)
+         AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.event_id = events.id AND d.due_at IS NOT NULL)",
     )
     .bind(user.as_str())
     .bind(runtime.as_str())
@@ -566,10 +630,10 @@ fn read_marked(row: &SqliteRow) -> Result<Marked, StoreError> {
     let user = columns.id("told.user_id")?;
     let runtime = columns.id("told.runtime_id")?;
     let version = columns.read("told.version")?;
-    let own = columns.read::<i64>("told.fresh")? != 0;
-    let state: Option<&str> = columns.read("told.state")?;
+    let own = columns.read::<i64>("told.own")? != 0;
+    let sight: Option<&str> = columns.read("told.sight")?;
     // What another version wrote and this one can't read is as good as nothing: nobody is told of an upgrade.
-    let last = state.and_then(|text| parse::<Sight>("told.state", text).ok());
+    let last = sight.and_then(|text| parse::<Sight>("told.sight", text).ok());
     let before = match (own, last) {
         (true, last) => Before::Own(last),
         (false, Some(last)) => Before::Seen(last),

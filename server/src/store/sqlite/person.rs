@@ -13,7 +13,9 @@ use crate::{
     notice,
     person::{Name, OneTimeLink, Session, User},
     secret::Fingerprint,
-    store::{INCIDENTS_KEPT, PersonStore, REVOCATIONS_KEPT, Redeemed, StoreError, UNDECIDED},
+    store::{
+        ATTEMPT_REMEMBERED, INCIDENTS_KEPT, PersonStore, REVOCATIONS_KEPT, Redeemed, StoreError, UNDECIDED,
+    },
 };
 
 /// Good: not too old, for a person who is not disabled, or for the first person while there is nobody.
@@ -325,10 +327,16 @@ impl PersonStore for SqliteStore {
             ("DELETE FROM one_time_links WHERE expires_at <= $1", now),
             ("DELETE FROM counters WHERE ends_at <= $1", now),
             ("DELETE FROM login_attempts WHERE begun_at <= $1", now.minus(super::access::PENDING)),
+            ("DELETE FROM attempts_taken WHERE begun_at <= $1", now.minus(ATTEMPT_REMEMBERED)),
             ("DELETE FROM denials WHERE denied_at <= $1", now.minus(super::access::DENIED)),
             ("DELETE FROM incidents WHERE ended_at <= $1", now.minus(INCIDENTS_KEPT)),
             ("DELETE FROM revocations WHERE ended_at <= $1", now.minus(REVOCATIONS_KEPT)),
-            ("DELETE FROM events WHERE at <= $1", now.minus(notice::KEPT)),
+            // What waits to be delivered is.
+            (
+                "DELETE FROM events WHERE at <= $1 AND NOT EXISTS (
+                     SELECT 1 FROM deliveries d WHERE d.event_id = events.id AND d.due_at IS NOT NULL)",
+                now.minus(notice::KEPT),
+            ),
             ("DELETE FROM refusals WHERE refused_at <= $1", now.minus(super::refusal::REMEMBERED)),
         ] {
             sqlx::query(statement).bind(over.micros()).execute(&mut *step).await.doing(DOING)?;

@@ -1,18 +1,20 @@
 //! What became of credentials that nothing uses any more, and which of them are still to be ended at their providers.
 
 use async_trait::async_trait;
-use sqlx::SqliteConnection;
+use sqlx::{SqliteConnection, sqlite::SqliteRow};
 
 use super::{
     Doing, SqliteStore,
     credential::method,
+    notice,
     row::{Columns, micros},
 };
 use crate::{
     clock::Timestamp,
     credential::ProviderAccount,
-    id::{CredentialId, ProviderId, RuntimeId, UserId},
-    revoke::{Outcome, Pending, Revocation},
+    id::{CredentialId, OauthAppId, RuntimeId, UserId},
+    notice::Kind,
+    revocation::{Doubt, Outcome, Pending, Revocation},
     seal::Sealed,
     store::{
         Ending, LONGEST_RENEWAL, LONGEST_REVOCATION, LONGEST_WAIT, NewCredential, RevocationStore, StoreError,
@@ -23,7 +25,7 @@ use crate::{
 macro_rules! revocation_columns {
     () => {
         "id, user_id, runtime_id, provider_id, method, kind, oauth_app, generation, owner_id, owner_login, user_name, \
-         asked_at, give_up_at, unknown_since, outcome, ended_at, due_at,
+         asked_at, give_up_at, unknown_since, unknown_times, twin_id, outcome, ended_at, due_at,
          (SELECT json_group_array(w.runtime_id) FROM revocation_waits w WHERE w.credential_id = revocations.id) AS held_by"
     };
 }
@@ -56,16 +58,7 @@ impl RevocationStore for SqliteStore {
             .fetch_all(&self.writer)
             .await
             .doing("take what is to be revoked")?;
-        rows.iter()
-            .map(|row| {
-                let mut columns = Columns::new(row);
-                Ok(Pending {
-                    revocation: read(&mut columns)?,
-                    tries: columns.read("revocations.tries")?,
-                    sealed: Sealed(columns.read("revocations.sealed")?),
-                })
-            })
-            .collect()
+        rows.iter().map(read_pending).collect()
     }
 
     async fn postpone_revocation(
@@ -73,16 +66,17 @@ impl RevocationStore for SqliteStore {
         id: &CredentialId,
         lease: Timestamp,
         due_at: Timestamp,
-        unknown_since: Option<Timestamp>,
+        doubt: Option<Doubt>,
     ) -> Result<(), StoreError> {
         sqlx::query(
-            "UPDATE revocations SET due_at = $3, unknown_since = $4, lease_until = NULL
+            "UPDATE revocations SET due_at = $3, unknown_since = $4, unknown_times = $5, lease_until = NULL
              WHERE id = $1 AND lease_until = $2 AND outcome IS NULL",
         )
         .bind(id.as_str())
         .bind(lease.micros())
         .bind(due_at.micros())
-        .bind(micros(unknown_since))
+        .bind(micros(doubt.map(|doubt| doubt.since)))
+        .bind(doubt.map_or(0, |doubt| doubt.times))
         .execute(&self.writer)
         .await
         .doing("put a revocation off")?;
@@ -94,24 +88,41 @@ impl RevocationStore for SqliteStore {
         id: &CredentialId,
         lease: Timestamp,
         outcome: Outcome,
+        twin: Option<&CredentialId>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
+        const DOING: &str = "note how a revocation ended";
+        let mut step = self.step(DOING).await?;
         let ended = sqlx::query(
-            "UPDATE revocations SET outcome = $3, ended_at = $4, due_at = NULL, lease_until = NULL, sealed = NULL
-             WHERE id = $1 AND lease_until = $2 AND outcome IS NULL",
+            "UPDATE revocations SET outcome = $3, ended_at = $4, twin_id = $5, due_at = NULL, lease_until = NULL,
+                 sealed = NULL
+             WHERE id = $1 AND lease_until = $2 AND outcome IS NULL
+             RETURNING user_id, runtime_id, owner_login",
         )
         .bind(id.as_str())
         .bind(lease.micros())
         .bind(outcome.as_str())
         .bind(now.micros())
-        .execute(&self.writer)
+        .bind(twin.map(CredentialId::as_str))
+        .fetch_optional(&mut *step)
         .await
-        .doing("note how a revocation ended")?;
-        let ended = ended.rows_affected() > 0;
-        if ended {
-            self.empty_log().await;
+        .doing(DOING)?;
+        let Some(row) = ended else { return Ok(false) };
+        let kind = match outcome {
+            Outcome::Revoked => Some(Kind::EndedThere),
+            Outcome::HandedOver => Some(Kind::HandedOver),
+            Outcome::InUse | Outcome::ByHand | Outcome::GivenUp => None,
+        };
+        if let Some(kind) = kind {
+            let mut columns = Columns::new(&row);
+            let user = columns.id("revocations.user_id")?;
+            let runtime = columns.id("revocations.runtime_id")?;
+            let login = columns.read("revocations.owner_login")?;
+            notice::remember(&mut step, &user, &runtime, kind, login, now, DOING).await?;
         }
-        Ok(ended)
+        step.commit().await.doing(DOING)?;
+        self.empty_log().await;
+        Ok(true)
     }
 
     async fn end_holding(
@@ -166,15 +177,27 @@ impl RevocationStore for SqliteStore {
         rows.iter().map(|row| read(&mut Columns::new(row))).collect()
     }
 
-    async fn has_grant(&self, provider: &ProviderId, owner_id: &str) -> Result<bool, StoreError> {
+    async fn all_revocations(&self) -> Result<Vec<Pending>, StoreError> {
+        let statement = concat!(
+            "SELECT ",
+            revocation_columns!(),
+            ", tries, sealed FROM revocations WHERE sealed IS NOT NULL ORDER BY id"
+        );
+        let rows =
+            sqlx::query(statement).fetch_all(&self.readers).await.doing("read all that is to be revoked")?;
+        rows.iter().map(read_pending).collect()
+    }
+
+    async fn authorizing(&self, app: &OauthAppId, since: Timestamp) -> Result<bool, StoreError> {
         let row = sqlx::query(
-            "SELECT 1 FROM credentials WHERE provider_id = $1 AND owner_id = $2 AND method = 'oauth2' LIMIT 1",
+            "SELECT 1 FROM login_attempts WHERE oauth_app = $1 AND begun_at > $2
+             UNION ALL SELECT 1 FROM attempts_taken WHERE oauth_app = $1 AND begun_at > $2 LIMIT 1",
         )
-        .bind(provider.as_str())
-        .bind(owner_id)
+        .bind(app.as_str())
+        .bind(since.micros())
         .fetch_optional(&self.readers)
         .await
-        .doing("look for another grant of an account")?;
+        .doing("look for authorizations under way")?;
         Ok(row.is_some())
     }
 }
@@ -207,8 +230,8 @@ pub(super) async fn begin(
             runtime_id = excluded.runtime_id, kind = excluded.kind, oauth_app = excluded.oauth_app,
             generation = excluded.generation, owner_id = excluded.owner_id, owner_login = excluded.owner_login,
             user_name = excluded.user_name, asked_at = excluded.asked_at, give_up_at = excluded.give_up_at,
-            due_at = excluded.due_at, tries = 0, unknown_since = NULL, outcome = excluded.outcome,
-            ended_at = excluded.ended_at, sealed = excluded.sealed";
+            due_at = excluded.due_at, tries = 0, unknown_since = NULL, unknown_times = 0, twin_id = NULL,
+            outcome = excluded.outcome, ended_at = excluded.ended_at, sealed = excluded.sealed";
     sqlx::query(statement)
         .bind(ending.credential.as_str())
         .bind(user.as_str())
@@ -252,9 +275,9 @@ pub(super) async fn renewed(step: &mut SqliteConnection, new: &NewCredential) ->
         "UPDATE revocations SET generation = $4, sealed = $5, lease_until = NULL,
              due_at = CASE WHEN EXISTS (SELECT 1 FROM revocation_waits w WHERE w.credential_id = revocations.id)
                  THEN coalesce(due_at, asked_at) ELSE asked_at END,
-             unknown_since = NULL, outcome = NULL, ended_at = NULL
+             unknown_since = NULL, unknown_times = 0, outcome = NULL, ended_at = NULL
          WHERE id = $1 AND user_id = $2 AND provider_id = $3 AND generation = $4 - 1
-         AND (outcome IS NULL OR outcome IN ('revoked', 'given-up'))",
+         AND (outcome IS NULL OR outcome IN ('revoked', 'handed-over', 'given-up'))",
     )
     .bind(new.credential.id.as_str())
     .bind(new.credential.user.as_str())
@@ -284,6 +307,16 @@ pub(super) async fn not_renewed(
     Ok(())
 }
 
+/// What `revocation_columns!` selects, then `tries, sealed`.
+fn read_pending(row: &SqliteRow) -> Result<Pending, StoreError> {
+    let mut columns = Columns::new(row);
+    Ok(Pending {
+        revocation: read(&mut columns)?,
+        tries: columns.read("revocations.tries")?,
+        sealed: Sealed(columns.read("revocations.sealed")?),
+    })
+}
+
 /// What `revocation_columns!` selects.
 fn read(columns: &mut Columns<'_>) -> Result<Revocation, StoreError> {
     Ok(Revocation {
@@ -302,7 +335,12 @@ fn read(columns: &mut Columns<'_>) -> Result<Revocation, StoreError> {
         user_name: columns.read("revocations.user_name")?,
         asked_at: columns.time("revocations.asked_at")?,
         give_up_at: columns.time("revocations.give_up_at")?,
-        unknown_since: columns.optional_time("revocations.unknown_since")?,
+        doubt: {
+            let since = columns.optional_time("revocations.unknown_since")?;
+            let times = columns.read("revocations.unknown_times")?;
+            since.map(|since| Doubt { since, times })
+        },
+        twin: columns.optional_id("revocations.twin_id")?,
         ended: match columns.read::<Option<&str>>("revocations.outcome")? {
             None => {
                 columns.optional_time("revocations.ended_at")?;

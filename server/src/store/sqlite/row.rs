@@ -89,6 +89,11 @@ impl<'r> Columns<'r> {
     }
 }
 
+/// The number of a row, which is its first column.
+pub(super) fn number(row: &SqliteRow) -> Result<i64, StoreError> {
+    Columns::new(row).read("id")
+}
+
 /// What serde says about a document may quote it, so only the place is told.
 pub(super) fn parse<T: DeserializeOwned>(column: &'static str, text: &str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|error| StoreError::Unreadable {

@@ -248,6 +248,25 @@ fn a_moment_that_a_clock_set_back_left_behind_stops_nobody() {
 }
 
 #[test]
+fn who_looked_at_the_clock_before_somebody_else_wrote_takes_nothing_back() {
+    let mut scene = Scene::new();
+    scene.pass(Duration::from_secs(1));
+    scene.said(1, Signal::Refused { first: false });
+    scene.now = NOW;
+    scene.each_said(9, Signal::Refused { first: false });
+    assert_eq!(scene.host.gate(NOW), Gate::Shut, "ten in three minutes");
+
+    let mut scene = Scene::new();
+    scene.each_said(3, Signal::Unreachable);
+    scene.pass(MINUTE);
+    assert_eq!(scene.host.gate(scene.now), Gate::Probe);
+    let earlier = scene.now;
+    scene.pass(Duration::from_secs(1));
+    assert_eq!(scene.take(1), 1);
+    assert_eq!(scene.host.gate(earlier), Gate::Shut, "one probe at a time");
+}
+
+#[test]
 fn a_host_is_never_shown_so_many_bad_tokens_that_it_bans_this_address() {
     let mut scene = Scene::new();
     let mut refused = Vec::new();
