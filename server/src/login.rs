@@ -360,8 +360,7 @@ impl Logins {
             Some(before) => (before.id, before.generation + 1, before.created_at),
             None => (CredentialId(new_id(entropy.as_ref())?), 1, now),
         };
-        let Dates { renew_at, secret_ends_at, user_acts_at: expires_at } =
-            dates(grant, provider.place().there(sent_at));
+        let Dates { renew_at, access_ends_at, user_acts_at } = dates(grant, provider.place().there(sent_at));
         let mut credential = Credential {
             id,
             user: attempt.user.clone(),
@@ -373,11 +372,11 @@ impl Logins {
             owner: identity.owner.clone(),
             user_name: None,
             scopes: identity.scopes.clone(),
-            expires_at,
+            expires_at: user_acts_at,
             expiry_unknown: false,
             noted_end: None,
             renew_at,
-            secret_ends_at,
+            access_ends_at,
             renewal_lost_at: None,
             standing: Standing::good(now, identity.evidence.clone()),
             due_at: None,

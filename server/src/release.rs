@@ -27,7 +27,7 @@ use crate::{
     id::{CredentialId, RuntimeId},
     person::Name,
     provider::{Auth, Provider, Registry},
-    renew::{Handed, Renewer, Setback, TokensError, Why},
+    renew::{Handed, Renewer, TokensError, Why, rests},
     store::{
         Store, StoreError,
         runtime::{Fetched, RuntimeUser},
@@ -173,7 +173,7 @@ fn secret_ends_at(credential: &Credential) -> Option<Timestamp> {
     match credential.method {
         Method::Token => credential.expires_at,
         // Grants from before their end was kept: not later than that.
-        Method::Oauth2 => credential.secret_ends_at.or(credential.renew_at).or(credential.expires_at),
+        Method::Oauth2 => credential.access_ends_at.or(credential.renew_at).or(credential.expires_at),
     }
 }
 
@@ -235,7 +235,7 @@ impl Releases {
         if let Some(withheld) = known_not_to_work(known, provider, now) {
             return Err(withheld);
         }
-        let (credential, tokens) = self.tokens(&known.id, provider).await?;
+        let (credential, tokens) = self.tokens(known, provider).await?;
         // Renewing may have taken its time, and have brought a verdict.
         let now = self.clock.now();
         if let Some(withheld) = known_not_to_work(&credential, provider, now) {
@@ -444,13 +444,19 @@ impl Releases {
     /// they live.
     async fn tokens(
         &self,
-        id: &CredentialId,
+        known: &Credential,
         provider: &dyn Provider,
     ) -> Result<(Credential, Tokens), Withheld> {
-        let setback = match self.renewed(id, Why::Use).await? {
-            Ok(had) => return Ok(had),
-            Err(setback) => setback,
-        };
+        let id = &known.id;
+        // Then nobody is asked now.
+        let rested = rests(known, self.clock.now()).is_some();
+        // Those that could not be renewed are handed out to the last second, which is too late for a runtime.
+        if let Some((credential, tokens)) = self.renewed(id, Why::Use).await?
+            && (!credential.standing.not_renewed
+                || lives(secret_ends_at(&credential), provider, self.clock.now()))
+        {
+            return Ok((credential, tokens));
+        }
         let (credential, tokens) = self.renewer.as_kept(id).await.map_err(withheld)?;
         let now = self.clock.now();
         if credential.standing.invalid {
@@ -467,23 +473,19 @@ impl Releases {
         }
         // Whoever waits for it waits for the provider: it is asked before it is due, but not once for each that asks.
         if self.rest(id, now)
-            && setback == Setback::NotAsked
-            && let Ok(had) = self.renewed(id, Why::Check).await?
+            && rested
+            && let Some(had) = self.renewed(id, Why::Check).await?
         {
             return Ok(had);
         }
         Err(Withheld::ProviderDown)
     }
 
-    /// What stood in its way if it is due and could not be renewed.
-    async fn renewed(
-        &self,
-        id: &CredentialId,
-        why: Why,
-    ) -> Result<Result<(Credential, Tokens), Setback>, Withheld> {
+    /// `None` if it is due and could not be renewed.
+    async fn renewed(&self, id: &CredentialId, why: Why) -> Result<Option<(Credential, Tokens)>, Withheld> {
         match self.renewer.tokens(id, why).await {
-            Ok(Handed { credential, tokens, .. }) => Ok(Ok((credential, tokens))),
-            Err(TokensError::NotRenewed(setback)) => Ok(Err(setback)),
+            Ok(Handed { credential, tokens, .. }) => Ok(Some((credential, tokens))),
+            Err(TokensError::NotRenewed(_)) => Ok(None),
             Err(error) => Err(withheld(error)),
         }
     }

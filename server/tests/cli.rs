@@ -105,13 +105,13 @@ async fn age(machine: &Machine) {
     execute(&mut connection, "DROP TABLE audit_head").await;
     execute(&mut connection, "DROP TABLE holdings").await;
     execute(&mut connection, "DROP TABLE runtime_keys").await;
-    execute(&mut connection, "ALTER TABLE credentials DROP COLUMN secret_ends_at").await;
     execute(&mut connection, "DROP TABLE revocation_waits").await;
     execute(&mut connection, "DROP TABLE revocations").await;
     execute(&mut connection, "DROP INDEX credentials_of_owner").await;
     execute(&mut connection, "DROP TABLE attempts_taken").await;
     execute(&mut connection, "ALTER TABLE login_attempts DROP COLUMN revoke").await;
     execute(&mut connection, "ALTER TABLE credentials DROP COLUMN renewal_lost_at").await;
+    execute(&mut connection, "ALTER TABLE credentials DROP COLUMN access_ends_at").await;
     execute(&mut connection, "DROP TABLE deliveries").await;
     execute(&mut connection, "DROP TABLE account_webhooks").await;
     execute(&mut connection, "DROP TABLE webhooks").await;

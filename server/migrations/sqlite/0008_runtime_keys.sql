@@ -26,9 +26,6 @@ CREATE TABLE holdings (
     PRIMARY KEY (user_id, runtime_id)
 ) STRICT, WITHOUT ROWID;
 
--- Null: it has no end, or its end is the user's business (`expires_at`).
-ALTER TABLE credentials ADD COLUMN secret_ends_at INTEGER;
-
 -- Counts whatever changes what runtimes get, so that those who wait for it need not look at all of it.
 CREATE TABLE news (
     one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),

@@ -319,6 +319,35 @@ async fn a_renewal_a_revocation_and_what_somebody_wants_to_be_told_are_written_d
 }
 
 #[tokio::test]
+async fn a_token_that_was_handed_to_its_provider_to_be_revoked_is_written_down_as_that() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    let token = site.forge.good_token().await;
+    mara.paste("acme.staging", &token.token).await.assert_ok();
+    mara.call("token/delete", &[("runtime", "acme.staging"), ("revoke", "true")]).await.assert_ok();
+    let entries = own(&mara).await;
+    assert_eq!(words(&entries)[..2], ["token.revoked done", "token.deleted done"]);
+    assert_eq!(entries[0]["detail"], "handed-over");
+}
+
+#[tokio::test]
+async fn a_webhook_that_can_not_be_written_down_is_not_set() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    let set = async || {
+        let hook = "https://hooks.example.com/at";
+        mara.call("notice/webhook", &[("url", hook), ("format", "Standard")]).await
+    };
+    let kept = async || -> i64 { ask(&site.database(), "SELECT count(*) FROM webhooks").await };
+    change(&site.database(), FULL).await;
+    assert_eq!(set().await.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(kept().await, 0, "nor is its secret shown");
+    change(&site.database(), "DROP TRIGGER full").await;
+    set().await.assert_ok();
+    assert_eq!(kept().await, 1);
+}
+
+#[tokio::test]
 async fn a_grant_that_its_provider_refuses_to_renew_is_another_verdict() {
     let site = TestSite::start().await;
     let mara = site.person("mara").await;
