@@ -239,6 +239,7 @@ impl Authorizer {
             expiry_unknown: identity.expiry == TokenExpiry::Unknown,
             noted_end: noted_end.filter(|_| identity.expiry == TokenExpiry::Unknown),
             renew_at: None,
+            access_ends_at: None,
             renewal_lost_at: None,
             standing: Standing::good(now, identity.evidence.clone()),
             due_at: None,

@@ -73,6 +73,7 @@ pub fn judge(
                 refusals,
                 in_vain: due::once_more_in_vain(before),
                 trouble: None,
+                not_renewed: false,
             }
         }
         Err(ProviderError::RateLimited { until, evidence }) => {
@@ -105,6 +106,7 @@ fn troubled(before: &Standing, trouble: Trouble, evidence: &Evidence, now: Times
         checked_at: now,
         evidence: evidence.clone(),
         trouble: Some((trouble, since)),
+        not_renewed: false,
         ..before.clone()
     }
 }
@@ -147,7 +149,8 @@ pub struct Asked {
     pub tokens: Tokens,
     /// What the provider said.
     pub outcome: Result<Identity, ProviderError>,
-    /// Not if the credential was replaced meanwhile: then the answer is about one that is gone.
+    /// Not if the credential was replaced meanwhile: then the answer is about one that is gone. Nor if another answer was
+    /// noted meanwhile: that one is newer.
     pub noted: bool,
 }
 
@@ -193,13 +196,11 @@ impl Checker {
         if let Some(until) = self.hosts.limited(&provider.host()).await? {
             // It said so to another one, but it counts what comes from this machine. The row says it now.
             let limited = Trouble::RateLimited { until: Some(until) };
-            let standing = &credential.standing;
-            credential.standing = Standing {
-                checked_at: standing.checked_at,
-                ..troubled(standing, limited, &standing.evidence, now)
-            };
+            let seen = credential.standing.clone();
+            credential.standing =
+                Standing { checked_at: seen.checked_at, ..troubled(&seen, limited, &seen.evidence, now) };
             credential.due_at = due::next(&credential, now, self.entropy.as_ref());
-            self.store.record(&credential).await?;
+            self.store.record(&credential, &seen).await?;
             return Ok(());
         }
         if !self.may_ask_again(&credential).await? {
@@ -289,7 +290,7 @@ impl Checker {
         };
         let mut answer = self.guard.identify(provider, &credential.presented(&tokens), age).await?;
         if may_have_ended_early(&credential, &tokens, &answer) {
-            let renewed = self.renewer.renewed(&credential.id, credential.generation).await;
+            let renewed = self.renewer.renewed(&credential).await;
             // The refusal of the access token says nothing then; what became of the renewal is noted.
             (credential, tokens) = self.or_weighed(known, &host, asked_at, renewed).await?;
             self.hosts.spend(&host, 2);
@@ -325,7 +326,7 @@ impl Checker {
         if let Err(TokensError::NotRenewed(setback)) = &renewed {
             let signal = match *setback {
                 Setback::Limited { until } => self.limited(known, until).await?,
-                Setback::Unreachable => Signal::Unreachable,
+                Setback::Unreachable | Setback::Lost => Signal::Unreachable,
                 Setback::Refused | Setback::NotAsked => Signal::Nothing,
             };
             self.hosts.weigh(host, &known.id, signal, asked_at).await?;
@@ -344,7 +345,8 @@ impl Checker {
         Ok(Signal::Limited { until, own })
     }
 
-    /// `false` if the credential was replaced meanwhile, so that the answer is about one that is gone.
+    /// `false` if the credential was replaced meanwhile, so that the answer is about one that is gone, or another answer
+    /// was noted meanwhile.
     async fn note(
         &self,
         credential: &mut Credential,
@@ -367,7 +369,8 @@ impl Checker {
             let since = rejected_since(&credential.standing, there, witness.well_since);
             witness.another_passed = self.store.another_passed(provider.id(), &credential.id, since).await?;
         }
-        credential.standing = judge(&credential.standing, outcome, now, witness);
+        let seen = credential.standing.clone();
+        credential.standing = judge(&seen, outcome, now, witness);
         match outcome {
             Ok(identity) => learn(credential, identity),
             Err(ProviderError::Insufficient { granted, missing, .. }) => {
@@ -377,9 +380,12 @@ impl Checker {
             Err(_) => {}
         }
         credential.due_at = due::next(credential, now, self.entropy.as_ref());
-        let noted = self.store.record(credential).await?;
+        let noted = self.store.record(credential, &seen).await?;
         if !noted {
-            tracing::info!(credential = %credential.id, "A check came too late: the credential was replaced meanwhile");
+            tracing::info!(
+                credential = %credential.id,
+                "A check came too late: the credential was replaced, or another check noted, meanwhile"
+            );
         }
         Ok(noted)
     }

@@ -89,6 +89,9 @@ pub struct Credential {
     pub noted_end: Option<Timestamp>,
     /// When the access token of a grant must be renewed; `None` if never.
     pub renew_at: Option<Timestamp>,
+    /// When that access token ends, by the provider's clock; `None` if never, or unknown. Until then it works, renewed or
+    /// not.
+    pub access_ends_at: Option<Timestamp>,
     /// Since when it is known that the answer to the last renewal was lost: whether the provider has renewed it is
     /// unknown, so that what renews it may be used up. Ends with the next generation.
     pub renewal_lost_at: Option<Timestamp>,
@@ -170,6 +173,9 @@ pub struct Standing {
     pub in_vain: u32,
     /// Why the last check brought no verdict, and since when.
     pub trouble: Option<(Trouble, Timestamp)>,
+    /// The trouble is that of a renewal: it is that which was tried in vain.
+    #[serde(default)]
+    pub not_renewed: bool,
 }
 
 impl Standing {
@@ -184,6 +190,7 @@ impl Standing {
             refusals: 0,
             in_vain: 0,
             trouble: None,
+            not_renewed: false,
         }
     }
 }

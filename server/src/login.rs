@@ -21,7 +21,7 @@ use crate::{
     id::{CredentialId, OauthAppId, ProviderId, RuntimeId, UserId},
     provider::{Age, Grant, GrantError, Identity, OauthApp, Presented, Provider, ProviderError},
     random::{NoEntropy, new_id, new_secret},
-    renew::dates,
+    renew::{Dates, dates},
     scope::ScopeSet,
     seal::{Place, Purpose, SealError, Sealed},
     secret::{Fingerprint, Secret},
@@ -355,7 +355,7 @@ impl Logins {
             Some(before) => (before.id, before.generation + 1, before.created_at),
             None => (CredentialId(new_id(entropy.as_ref())?), 1, now),
         };
-        let (renew_at, expires_at) = dates(grant, provider.place().there(sent_at));
+        let Dates { renew_at, access_ends_at, user_acts_at } = dates(grant, provider.place().there(sent_at));
         let mut credential = Credential {
             id,
             user: attempt.user.clone(),
@@ -367,10 +367,11 @@ impl Logins {
             owner: identity.owner.clone(),
             user_name: None,
             scopes: identity.scopes.clone(),
-            expires_at,
+            expires_at: user_acts_at,
             expiry_unknown: false,
             noted_end: None,
             renew_at,
+            access_ends_at,
             renewal_lost_at: None,
             standing: Standing::good(now, identity.evidence.clone()),
             due_at: None,

@@ -9,7 +9,10 @@
 use std::{
     collections::HashMap,
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -29,8 +32,9 @@ use crate::{
 };
 use tokio_util::task::TaskTracker;
 
-/// A lease is longer than any answer of a provider may take, so that nobody takes over a refresh that still runs.
-const LEASE: Duration = Duration::from_secs(60);
+/// A lease is longer by far than any answer of a provider may take, and than a busy database takes to keep it, so that
+/// nobody takes over a refresh that still runs. Shorter than what is left of an access token that is to be renewed.
+const LEASE: Duration = Duration::from_secs(4 * 60);
 const _: () = assert!(LEASE.as_secs() + APART.as_secs() <= LONGEST_RENEWAL.as_secs());
 /// Tokens with less left are handed out as such.
 const SOON: Duration = Duration::from_secs(60);
@@ -38,10 +42,15 @@ const SOON: Duration = Duration::from_secs(60);
 const DEAD_REST: Duration = Duration::from_secs(30);
 /// How often somebody else's refresh is looked at, in another process.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// What a refresh brought is the only copy of it: a database that is busy or full for a moment is asked again, for less
-/// than the lease.
-const KEEP_TRIES: u32 = 6;
+/// Nobody waits longer for somebody else's refresh, nor for one that can't be kept.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// What a refresh brought is the only copy of it: a database that is busy or full is asked again until it takes it, after
+/// so long …
 const KEEP_PAUSE: Duration = Duration::from_millis(150);
+/// … doubling up to this.
+const LONGEST_KEEP_PAUSE: Duration = Duration::from_secs(5);
+/// How often a setback is noted anew where a check was faster.
+const NOTE_TRIES: u32 = 3;
 
 /// Why there are no usable tokens.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +84,9 @@ pub enum Setback {
     },
     /// No answer, or none that makes sense.
     Unreachable,
-    /// Nobody was asked: somebody else still renews it, or nothing is set up to.
+    /// The same, and what was sent may have been done: whether the refresh token is used up is unknown.
+    Lost,
+    /// Nobody was asked: somebody else still renews it, nothing is set up to, or the process is about to end.
     NotAsked,
 }
 
@@ -84,14 +95,25 @@ impl From<&GrantError> for Setback {
         match error {
             GrantError::Refused(_) | GrantError::AppRefused(_) => Self::Refused,
             GrantError::RateLimited { until, .. } => Self::Limited { until: *until },
-            GrantError::Unreachable(_) | GrantError::Lost(_) => Self::Unreachable,
+            GrantError::Unreachable(_) => Self::Unreachable,
+            GrantError::Lost(_) => Self::Lost,
         }
     }
 }
 
-/// When a grant must be renewed, and when its user must act, counted from when the request was sent: the answer may
-/// have taken its time.
-pub fn dates(grant: &Grant, sent_at: Timestamp) -> (Option<Timestamp>, Option<Timestamp>) {
+/// What lies ahead of a grant. `None`: never, or unknown.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Dates {
+    /// It must be renewed.
+    pub renew_at: Option<Timestamp>,
+    /// Its access token ends, where something renews it.
+    pub access_ends_at: Option<Timestamp>,
+    /// Its user must act.
+    pub user_acts_at: Option<Timestamp>,
+}
+
+/// All counted from when the request was sent: the answer may have taken its time.
+pub fn dates(grant: &Grant, sent_at: Timestamp) -> Dates {
     let renew_at = grant.expires_in.map(|life| {
         let margin = (life / 10).max(Duration::from_secs(5 * 60)).min(life);
         sent_at.plus(life - margin)
@@ -101,14 +123,20 @@ pub fn dates(grant: &Grant, sent_at: Timestamp) -> (Option<Timestamp>, Option<Ti
         // Nothing renews it, so the access token's end is the user's business.
         (None, _, life) => life.map(|life| sent_at.plus(life)),
     };
-    (renew_at.filter(|_| grant.refresh.is_some()), user_acts_at)
+    let is_renewed = grant.refresh.is_some();
+    Dates {
+        renew_at: renew_at.filter(|_| is_renewed),
+        access_ends_at: grant.expires_in.filter(|_| is_renewed).map(|life| sent_at.plus(life)),
+        user_acts_at,
+    }
 }
 
 /// Why somebody wants tokens.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Why {
     /// To use them, however often. Where the provider gave no new ones, it is asked again when the credential is due,
-    /// not sooner: thousands of readers of one dead grant are no reason to ask thousands of times.
+    /// not sooner: thousands of readers of one dead grant are no reason to ask thousands of times. Until they end, the
+    /// old ones are better than none.
     Use,
     /// To see how the credential is: because it is due, or because its user wants to know.
     Check,
@@ -122,6 +150,8 @@ pub struct Handed {
     pub tokens: Tokens,
     /// Less than a minute may be left of them, as far as their end is known: too little for what takes its time.
     pub ends_soon: bool,
+    /// They may have ended already: they were to be renewed, and the answer was lost.
+    pub unsure: bool,
 }
 
 /// Hands out tokens that work, renewing them where needed.
@@ -136,6 +166,10 @@ pub struct Renewer {
     in_flight: Mutex<HashMap<CredentialId, Weak<tokio::sync::Mutex<()>>>>,
     /// What must be waited for before the process ends: between a provider's answer and its row lies a token.
     under_way: TaskTracker,
+    /// Nobody is asked any more.
+    stopped: AtomicBool,
+    /// How many renewed credentials are in memory alone.
+    unkept: AtomicUsize,
 }
 
 impl Renewer {
@@ -148,7 +182,29 @@ impl Renewer {
         entropy: Arc<dyn Entropy>,
         under_way: TaskTracker,
     ) -> Self {
-        Self { store, registry, keys, clock, entropy, in_flight: Mutex::default(), under_way }
+        let (stopped, unkept) = (AtomicBool::new(false), AtomicUsize::new(0));
+        Self {
+            store,
+            registry,
+            keys,
+            clock,
+            entropy,
+            in_flight: Mutex::default(),
+            under_way,
+            stopped,
+            unkept,
+        }
+    }
+
+    /// The process is about to end: nobody is asked any more, because the answer might come too late. What is under way
+    /// ends, and is kept.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+    }
+
+    /// How many renewed credentials could not be written down yet.
+    pub fn unkept(&self) -> usize {
+        self.unkept.load(Ordering::SeqCst)
     }
 
     /// A credential with tokens that are good for now, or said not to be for long.
@@ -160,37 +216,45 @@ impl Renewer {
         if !self.due(&credential) {
             return Ok(self.hand(credential, tokens));
         }
-        if why == Why::Use && rests(&credential, self.clock.now()) {
-            return Err(TokensError::NotRenewed(Setback::NotAsked));
+        let error = match rests(&credential, self.clock.now()) {
+            Some(setback) if why == Why::Use => TokensError::NotRenewed(setback),
+            _ => match self.on_its_own(&credential, false).await {
+                Ok((credential, tokens)) => return Ok(self.hand(credential, tokens)),
+                Err(error) => error,
+            },
+        };
+        // Something stood in the way, here or there. What is not over is better than nothing.
+        if why == Why::Use && matches!(error, TokensError::NotRenewed(_) | TokensError::Store(_)) {
+            let (credential, tokens) = self.open(id).await?;
+            if !self.due(&credential) || self.still_works(&credential) {
+                return Ok(self.hand(credential, tokens));
+            }
         }
-        let (credential, tokens) = self.on_its_own(id, credential.generation, false).await?;
-        Ok(self.hand(credential, tokens))
+        Err(error)
     }
 
-    /// The same, renewed before its time if it still is of this generation: the provider refused its access token.
+    /// The same, renewed before its time if it still is of the generation that was `seen`: the provider refused its
+    /// access token.
     ///
     /// # Errors
     /// As [`TokensError`] says.
-    pub async fn renewed(
-        self: &Arc<Self>,
-        id: &CredentialId,
-        generation: i64,
-    ) -> Result<(Credential, Tokens), TokensError> {
-        self.on_its_own(id, generation, true).await
+    pub async fn renewed(self: &Arc<Self>, seen: &Credential) -> Result<(Credential, Tokens), TokensError> {
+        self.on_its_own(seen, true).await
     }
 
     /// On a task of its own: whoever asked may go away, but what the provider answers must be kept.
     async fn on_its_own(
         self: &Arc<Self>,
-        id: &CredentialId,
-        seen: i64,
+        seen: &Credential,
         refused: bool,
     ) -> Result<(Credential, Tokens), TokensError> {
-        let (renewer, id) = (Arc::clone(self), id.clone());
-        self.under_way
-            .spawn(async move { renewer.renew(&id, seen, refused).await })
-            .await
-            .map_err(|_| TokensError::Stopped)?
+        let (renewer, seen) = (Arc::clone(self), seen.clone());
+        let renewing = self.under_way.spawn(async move { renewer.renew(&seen, refused).await });
+        match tokio::time::timeout(PATIENCE, renewing).await {
+            Ok(renewed) => renewed.map_err(|_| TokensError::Stopped)?,
+            // It goes on.
+            Err(_) => Err(TokensError::NotRenewed(Setback::NotAsked)),
+        }
     }
 
     /// What time it is at the credential's provider.
@@ -204,10 +268,20 @@ impl Renewer {
     }
 
     fn hand(&self, credential: Credential, tokens: Tokens) -> Handed {
-        // What is due again right after it was renewed lives for minutes at most.
         let soon = self.there(&credential).plus(SOON);
-        let ends_soon = self.due(&credential) || credential.expires_at.is_some_and(|end| end < soon);
-        Handed { credential, tokens, ends_soon }
+        let access_ends_soon = match credential.access_ends_at {
+            Some(end) => end < soon,
+            None => self.due(&credential),
+        };
+        let ends_soon = access_ends_soon || credential.expires_at.is_some_and(|end| end < soon);
+        let unsure = credential.renewal_lost_at.is_some();
+        Handed { credential, tokens, ends_soon, unsure }
+    }
+
+    /// Whether an access token that is to be renewed is still good, as far as anybody knows.
+    fn still_works(&self, credential: &Credential) -> bool {
+        let ends_at = credential.access_ends_at;
+        !credential.standing.invalid && ends_at.is_some_and(|end| end > self.there(credential))
     }
 
     async fn open(&self, id: &CredentialId) -> Result<(Credential, Tokens), TokensError> {
@@ -228,21 +302,23 @@ impl Renewer {
         lock
     }
 
-    /// `seen`: the generation that was found to be due, or whose access token the provider `refused`.
+    /// `seen`: what was found to be due, or whose access token the provider `refused`.
     async fn renew(
         self: &Arc<Self>,
-        id: &CredentialId,
-        seen: i64,
+        seen: &Credential,
         refused: bool,
     ) -> Result<(Credential, Tokens), TokensError> {
+        let id = &seen.id;
         let lock = self.lock(id);
-        let _one_at_a_time = lock.lock().await;
+        let Ok(_one_at_a_time) = tokio::time::timeout(PATIENCE, lock.lock()).await else {
+            return Err(TokensError::NotRenewed(Setback::NotAsked));
+        };
         let mut waited = Duration::ZERO;
         loop {
             // Whoever held the lock, here or in another process, may have renewed it already. That is good enough,
             // however short its life: otherwise all who wait would renew it one after the other.
             let (mut credential, tokens) = self.open(id).await?;
-            let wanted = credential.generation == seen && (refused || self.due(&credential));
+            let wanted = credential.generation == seen.generation && (refused || self.due(&credential));
             let Some(refresh) = tokens.refresh.clone().filter(|_| wanted) else {
                 return Ok((credential, tokens));
             };
@@ -251,13 +327,22 @@ impl Renewer {
             if credential.standing.invalid && checked_at <= now && now.since(checked_at) < DEAD_REST {
                 return Err(TokensError::NotRenewed(Setback::NotAsked));
             }
+            // Or tried to, in vain: that is the answer to all who waited for it.
+            if let Some(setback) = rests(&credential, now)
+                && credential.standing != seen.standing
+            {
+                return Err(TokensError::NotRenewed(setback));
+            }
             let app = credential.oauth_app.as_ref().and_then(|app| self.registry.app(app));
             let Some(app) = app else {
                 let evidence =
                     Evidence { request: "renewal".into(), answer: "its OAuth app is not set up".into() };
-                self.note(credential, GrantError::AppRefused(evidence)).await?;
+                self.note(credential, &GrantError::AppRefused(evidence)).await?;
                 return Err(TokensError::NotRenewed(Setback::NotAsked));
             };
+            if self.stopped.load(Ordering::SeqCst) {
+                return Err(TokensError::NotRenewed(Setback::NotAsked));
+            }
             let until = now.plus(LEASE);
             match self.store.lease_refresh(id, credential.generation, now, until).await? {
                 Lease::Taken { lost_at } => {
@@ -266,7 +351,7 @@ impl Renewer {
                 }
                 Lease::Refused => {}
             }
-            if waited >= LEASE {
+            if waited >= PATIENCE {
                 return Err(TokensError::NotRenewed(Setback::NotAsked));
             }
             tokio::time::sleep(LOOK_EVERY).await;
@@ -293,7 +378,7 @@ impl Renewer {
                 // By the provider's clock, as its answer has it: that is the one that ends the token.
                 let took = self.clock.steady().saturating_sub(began);
                 let sent_at = self.there(&credential).minus(took);
-                return self.keep(credential, tokens, grant, sent_at, &provider.origin()).await;
+                return self.keep(credential, tokens, grant, sent_at, until).await;
             }
             Ok(Err(problem)) => problem,
             Err(_panic) => GrantError::Lost(Evidence::new("renewal", "broken off on our side")),
@@ -309,7 +394,7 @@ impl Renewer {
         // First: what is noted without it would look like a lease whose holder died.
         self.store.release_refresh(&credential.id, credential.generation, until, lost_at).await?;
         failpoint::reached("renew.released");
-        self.note(now_kept, problem).await?;
+        self.note(now_kept, &problem).await?;
         failpoint::reached("renew.noted");
         Err(TokensError::NotRenewed(setback))
     }
@@ -321,55 +406,103 @@ impl Renewer {
         tokens: Tokens,
         grant: Grant,
         sent_at: Timestamp,
-        origin: &str,
+        lease: Timestamp,
     ) -> Result<(Credential, Tokens), TokensError> {
+        let origin = self.registry.provider(&credential.provider).ok_or(TokensError::Gone)?.origin();
         // A provider that rotates nothing sends no new refresh token; the old one stays good then.
         let grant = Grant { refresh: grant.refresh.or(tokens.refresh), ..grant };
-        let (renew_at, user_acts_at) = dates(&grant, sent_at);
+        let Dates { renew_at, access_ends_at, user_acts_at } = dates(&grant, sent_at);
+        let standing = match credential.standing.clone() {
+            // That is over.
+            standing if standing.not_renewed => Standing { trouble: None, not_renewed: false, ..standing },
+            standing => standing,
+        };
         let mut renewed = Credential {
             generation: credential.generation + 1,
             renew_at,
+            access_ends_at,
             renewal_lost_at: None,
+            standing,
             expires_at: user_acts_at.or(credential.expires_at),
             scopes: grant.scopes.clone().or(credential.scopes),
             ..credential
         };
         renewed.due_at = due::next(&renewed, self.clock.now(), self.entropy.as_ref());
         let tokens = Tokens { access: grant.access, refresh: grant.refresh };
-        let sealed = self.keys.seal_tokens(&renewed, origin, &tokens, self.entropy.as_ref())?;
+        let sealed = self.keys.seal_tokens(&renewed, &origin, &tokens, self.entropy.as_ref())?;
         let new = NewCredential { credential: renewed.clone(), sealed };
         failpoint::reached("renew.sealed");
-        if self.persist(&new).await? {
-            Ok((renewed, tokens))
-        } else {
-            tracing::warn!(credential = %renewed.id, "A credential was renewed, but replaced or deleted meanwhile");
-            self.open(&renewed.id).await
+        let mut waited = Duration::ZERO;
+        loop {
+            if self.persist(&new, lease).await {
+                return Ok((renewed, tokens));
+            }
+            match self.open(&renewed.id).await {
+                // We were held up for so long that somebody else took the lease. What they get is younger; if they get
+                // nothing, this is the last there is.
+                Ok((kept, _)) if kept.generation < renewed.generation && waited < LONGEST_RENEWAL => {}
+                Err(TokensError::Store(_)) if waited < LONGEST_RENEWAL => {}
+                instead => {
+                    let credential = &renewed.id;
+                    tracing::warn!(%credential, "A credential was renewed, but replaced or deleted meanwhile");
+                    return instead;
+                }
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+            waited += LOOK_EVERY;
         }
     }
 
-    /// Writes down what a refresh brought, again if it does not work at once.
-    async fn persist(&self, new: &NewCredential) -> Result<bool, StoreError> {
-        let mut tries = 1;
+    /// Writes down what a refresh brought, and tries on until that works. `false` if it is not to be kept.
+    async fn persist(&self, new: &NewCredential, lease: Timestamp) -> bool {
+        let mut pause = KEEP_PAUSE;
+        let mut failed = false;
         loop {
-            match self.store.renew(new).await {
-                Err(error) if tries < KEEP_TRIES => {
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        tries,
-                        "A renewed credential could not be kept yet"
-                    );
-                    tokio::time::sleep(KEEP_PAUSE * 2_u32.pow(tries)).await;
-                    tries += 1;
-                }
-                done => {
+            match self.store.renew(new, lease).await {
+                Ok(kept) => {
+                    if failed {
+                        self.unkept.fetch_sub(1, Ordering::SeqCst);
+                    }
                     failpoint::reached("renew.kept");
-                    return done;
+                    return kept;
+                }
+                Err(error) => {
+                    if !failed {
+                        failed = true;
+                        self.unkept.fetch_add(1, Ordering::SeqCst);
+                        tracing::error!(
+                            credential = %new.credential.id,
+                            error = &error as &dyn std::error::Error,
+                            "A renewed credential could not be kept yet; trying on, it is in memory alone"
+                        );
+                    }
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_KEEP_PAUSE);
                 }
             }
         }
     }
 
-    async fn note(&self, mut credential: Credential, problem: GrantError) -> Result<(), TokensError> {
+    /// Notes what stood in the way. A check that notes something else at that moment does not wipe it out.
+    async fn note(&self, mut credential: Credential, problem: &GrantError) -> Result<(), TokensError> {
+        let generation = credential.generation;
+        for _ in 0..NOTE_TRIES {
+            let seen = credential.standing.clone();
+            self.set_back(&mut credential, problem);
+            if self.store.record(&credential, &seen).await? {
+                return Ok(());
+            }
+            let (now_kept, _) = self.open(&credential.id).await?;
+            if now_kept.generation != generation {
+                return Ok(());
+            }
+            credential = now_kept;
+        }
+        Ok(())
+    }
+
+    /// What a setback makes of a credential's standing.
+    fn set_back(&self, credential: &mut Credential, problem: &GrantError) {
         let now = self.clock.now();
         let before = credential.standing.clone();
         let trouble_since = before.trouble.as_ref().map_or(now, |(_, since)| *since);
@@ -378,7 +511,7 @@ impl Renewer {
             GrantError::Refused(evidence) => Standing {
                 invalid: true,
                 checked_at: now,
-                evidence: after_a_loss(evidence, credential.renewal_lost_at),
+                evidence: after_a_loss(evidence.clone(), credential.renewal_lost_at),
                 rejected_since: before.rejected_since.or(Some(now)),
                 trouble: None,
                 in_vain: due::once_more_in_vain(&before),
@@ -386,31 +519,37 @@ impl Renewer {
             },
             GrantError::RateLimited { until, evidence } => Standing {
                 checked_at: now,
-                evidence,
-                trouble: Some((Trouble::RateLimited { until }, trouble_since)),
+                evidence: evidence.clone(),
+                trouble: Some((Trouble::RateLimited { until: *until }, trouble_since)),
+                not_renewed: true,
                 ..before
             },
             GrantError::AppRefused(evidence)
             | GrantError::Unreachable(evidence)
             | GrantError::Lost(evidence) => Standing {
                 checked_at: now,
-                evidence,
+                evidence: evidence.clone(),
                 trouble: Some((Trouble::Unreachable, trouble_since)),
+                not_renewed: true,
                 ..before
             },
         };
-        credential.due_at = due::next(&credential, now, self.entropy.as_ref());
-        self.store.record(&credential).await?;
-        Ok(())
+        credential.due_at = due::next(credential, now, self.entropy.as_ref());
     }
 }
 
-/// Whether the last question brought nothing, and it is not yet time for the next.
-fn rests(credential: &Credential, now: Timestamp) -> bool {
+/// Why the last renewal brought nothing, if it is not yet time for the next. Other trouble says nothing about renewing.
+fn rests(credential: &Credential, now: Timestamp) -> Option<Setback> {
     let standing = &credential.standing;
     // A time further ahead was written before the clock was set back.
     let later = |at: Timestamp| now < at && at <= now.plus(due::LONGEST);
-    (standing.invalid || standing.trouble.is_some()) && credential.due_at.is_none_or(later)
+    let rests = (standing.invalid || standing.not_renewed) && credential.due_at.is_none_or(later);
+    rests.then_some(match standing.trouble {
+        _ if standing.invalid => Setback::Refused,
+        Some((Trouble::RateLimited { until }, _)) => Setback::Limited { until },
+        _ if credential.renewal_lost_at.is_some() => Setback::Lost,
+        _ => Setback::Unreachable,
+    })
 }
 
 /// A refusal that has its reason here.

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -175,9 +175,10 @@ impl SiteError {
 
 /// How often what is over is forgotten.
 const SWEEP_EVERY: Duration = Duration::from_secs(10 * 60);
-/// What a provider was asked for may take so long: more than the longest answer, and writing it down.
+/// What is under way when the site is told to stop may take so long: more than the longest answer of a provider, and
+/// writing it down. Less than the 30 seconds after which Kubernetes and others kill what they have told to stop.
 const LAST_ANSWERS: Duration = Duration::from_secs(25);
-/// Requests that are under way when the site is told to stop may take so long.
+/// Requests may take so long of that.
 const LAST_REQUESTS: Duration = Duration::from_secs(10);
 
 impl Site {
@@ -336,6 +337,16 @@ impl Site {
         bound
     }
 
+    /// What goes on by itself begins nothing more, and no provider is asked for new tokens: what is under way must end
+    /// soon. Open pages listen to streams that have no end of their own, and nobody waits for that.
+    fn begin_nothing_more(&self) {
+        self.watch.stop();
+        self.checker.renewer.stop();
+        self.courier.stop();
+        self.revoker.stop();
+        self.streams.close();
+    }
+
     /// Writes a copy of the database.
     ///
     /// # Errors
@@ -416,24 +427,33 @@ impl Bound {
         self.site.under_way.spawn(Arc::clone(&self.site.revoker).run());
         let herald = tokio::spawn(Arc::clone(&self.site.herald).run());
         self.site.under_way.spawn(Arc::clone(&self.site.courier).run());
-        let streams = Arc::clone(&self.site.streams);
-        // They have no end of their own, and nobody waits for that.
-        let stop = async move {
-            stop_signal().await;
-            streams.close();
+        let told_at = Arc::new(OnceLock::new());
+        let stop = {
+            let (site, told_at) = (Arc::clone(&self.site), Arc::clone(&told_at));
+            async move {
+                stop_signal().await;
+                told_at.get_or_init(|| site.clock.steady());
+                site.begin_nothing_more();
+            }
         };
         let served = web::serve::serve(self.listener, self.router, stop, LAST_REQUESTS).await;
         sweeper.abort();
-        self.site.watch.stop();
-        self.site.courier.stop();
-        self.site.revoker.stop();
         self.site.under_way.close();
         self.site.herald.stop();
-        if let Err(error) = herald.await {
-            tracing::error!(%error, "Telling what happened was broken off");
-        }
-        if tokio::time::timeout(LAST_ANSWERS, self.site.under_way.wait()).await.is_err() {
-            tracing::error!("A provider's answer was still awaited; what it may bring is lost");
+        let last = async {
+            if let Err(error) = herald.await {
+                tracing::error!(%error, "Telling what happened was broken off");
+            }
+            self.site.under_way.wait().await;
+        };
+        let now = self.site.clock.steady();
+        let left = LAST_ANSWERS.saturating_sub(now.saturating_sub(told_at.get().copied().unwrap_or(now)));
+        if tokio::time::timeout(left, last).await.is_err() {
+            let unkept = self.site.checker.renewer.unkept();
+            tracing::error!(
+                unkept,
+                "Something was still under way; what a provider may have answered is lost"
+            );
         }
         self.site.store.close().await;
         served.map_err(SiteError::Serve)

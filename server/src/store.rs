@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use crate::{
     catalogue::Declaration,
     clock::Timestamp,
-    credential::{Access, Credential, Push},
+    credential::{Access, Credential, Push, Standing},
     id::{CredentialId, OauthAppId, ProviderId, RuntimeId, UserId},
     login::LoginAttempt,
     person::{Name, OneTimeLink, Session, User},
@@ -333,9 +333,10 @@ pub trait AccessStore: Send + Sync {
     /// The user name that went with the user's last token at this provider, if it wants one.
     async fn user_name(&self, user: &UserId, provider: &ProviderId) -> Result<Option<String>, StoreError>;
 
-    /// Notes what the provider said, if the credential still is of this generation (`false` otherwise). Everything of
-    /// `credential` but id, user, provider, generation and creation may change.
-    async fn record(&self, credential: &Credential) -> Result<bool, StoreError>;
+    /// Notes what the provider said, if the credential still is of this generation and its standing the one that was
+    /// `seen` when it was asked (`false` otherwise: what was heard meanwhile is newer). Everything of `credential` but id,
+    /// user, provider, generation and creation may change.
+    async fn record(&self, credential: &Credential, seen: &Standing) -> Result<bool, StoreError>;
     /// Notes what the provider said about a credential and a runtime's repository, while the runtime uses it.
     async fn record_push(
         &self,
@@ -361,9 +362,10 @@ pub trait AccessStore: Send + Sync {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Lease, StoreError>;
-    /// Keeps what a refresh brought, if the credential is there and its generation exactly one less; ends the lease. If
-    /// it is gone and to be revoked, then what came back is (`false` all the same).
-    async fn renew(&self, new: &NewCredential) -> Result<bool, StoreError>;
+    /// Keeps what a refresh brought under the lease that was taken until `lease`, if the credential is there, its
+    /// generation exactly one less, and nobody else holds a lease by now: what that one brings is younger. Ends the
+    /// lease. If the credential is gone and to be revoked, then what came back is (`false` all the same).
+    async fn renew(&self, new: &NewCredential, lease: Timestamp) -> Result<bool, StoreError>;
     /// Ends the lease that was taken until `until`, without a result. One that somebody else took after it had run out
     /// goes on. `lost_at`: the provider was asked and may have done it, but its answer was lost, then; that was so
     /// before stays so.

@@ -98,6 +98,7 @@ async fn age(machine: &Machine) {
     execute(&mut connection, "DROP TABLE attempts_taken").await;
     execute(&mut connection, "ALTER TABLE login_attempts DROP COLUMN revoke").await;
     execute(&mut connection, "ALTER TABLE credentials DROP COLUMN renewal_lost_at").await;
+    execute(&mut connection, "ALTER TABLE credentials DROP COLUMN access_ends_at").await;
     execute(&mut connection, "DROP TABLE deliveries").await;
     execute(&mut connection, "DROP TABLE account_webhooks").await;
     execute(&mut connection, "DROP TABLE webhooks").await;

@@ -199,6 +199,7 @@ async fn people(store: &SqliteStore, account_name: &str, now: Timestamp) {
                 expiry_unknown: false,
                 noted_end: None,
                 renew_at: None,
+                access_ends_at: None,
                 renewal_lost_at: None,
                 standing: Standing::good(now, Evidence::new("GET /user", "200")),
                 due_at: None,

@@ -83,14 +83,16 @@ async fn kinds(world: &World, user: usize, number: usize) -> Vec<Kind> {
 /// As the provider's answers would have it.
 async fn record(world: &World, user: usize, number: usize, change: impl FnOnce(&mut Credential)) {
     let mut credential = world.credential(user, number).await;
+    let seen = credential.standing.clone();
     change(&mut credential);
-    assert!(world.store.record(&credential).await.unwrap());
+    assert!(world.store.record(&credential, &seen).await.unwrap());
 }
 
 async fn set_invalid(store: &SqliteStore, credential: &mut Credential, invalid: bool, now: Timestamp) {
+    let seen = credential.standing.clone();
     credential.standing.invalid = invalid;
     credential.standing.rejected_since = invalid.then_some(now);
-    assert!(store.record(credential).await.unwrap());
+    assert!(store.record(credential, &seen).await.unwrap());
 }
 
 /// Everything is looked at, and nothing of it is news.
@@ -645,7 +647,7 @@ async fn everything_that_happens_is_in_the_timeline_with_its_evidence_and_no_sec
     let mut renewed = other.clone();
     for _ in 0..3 {
         renewed.credential.generation += 1;
-        assert!(store.renew(&renewed).await.unwrap());
+        assert!(store.renew(&renewed, now).await.unwrap());
         herald.round().await.unwrap();
     }
     assert!(store.delete(&user(0), &runtime(0, 0), None, now).await.unwrap().is_some());

@@ -42,8 +42,12 @@ enum Next {
     IsLost,
     /// Nothing is done, and nobody answers.
     IsLostOnTheWay,
+    /// Nobody is reached.
+    IsDown,
     /// It is done only once somebody says so.
     Waits,
+    /// Only then nobody is reached.
+    WaitsInVain,
     BreaksOff,
 }
 
@@ -200,6 +204,7 @@ impl Provider for Rotating {
         locked(&self.asked).push(refresh.expose().to_owned());
         let next = locked(&self.next).pop().unwrap_or(Next::Answers);
         let lost = || Err(GrantError::Lost(Evidence::new("POST /token", "connection lost")));
+        let down = || Err(GrantError::Unreachable(Evidence::new("POST /token", "connection refused")));
         match next {
             Next::Answers => self.rotate(refresh.expose()),
             Next::IsLost => {
@@ -207,9 +212,14 @@ impl Provider for Rotating {
                 lost()
             }
             Next::IsLostOnTheWay => lost(),
+            Next::IsDown => down(),
             Next::Waits => {
                 self.go_on.notified().await;
                 self.rotate(refresh.expose())
+            }
+            Next::WaitsInVain => {
+                self.go_on.notified().await;
+                down()
             }
             Next::BreaksOff => panic!("broken off, as a test wants it"),
         }
@@ -331,14 +341,19 @@ fn process(
 }
 
 async fn access(renewer: &Arc<Renewer>, user: &str) -> Result<String, TokensError> {
-    Ok(renewer.tokens(&user.into(), Why::Check).await?.tokens.access.expose().to_owned())
+    access_to(Why::Check, renewer, user).await
 }
 
-/// So many ask at once; what they got.
+async fn access_to(why: Why, renewer: &Arc<Renewer>, user: &str) -> Result<String, TokensError> {
+    Ok(renewer.tokens(&user.into(), why).await?.tokens.access.expose().to_owned())
+}
+
+/// So many ask at once, every other one to use them; what they got.
 async fn crowd(renewers: &[Arc<Renewer>], user: &'static str, readers: usize) -> Vec<String> {
     let asking = (0..readers).map(|number| {
         let renewer = Arc::clone(&renewers[number % renewers.len()]);
-        tokio::spawn(async move { access(&renewer, user).await.unwrap() })
+        let why = if (number / renewers.len()).is_multiple_of(2) { Why::Use } else { Why::Check };
+        tokio::spawn(async move { access_to(why, &renewer, user).await.unwrap() })
     });
     join_all(asking).await.into_iter().map(|got| got.unwrap()).collect()
 }
@@ -444,6 +459,38 @@ async fn two_hundred_who_wait_for_a_slow_renewal_are_all_served_by_it() {
     assert!(got.iter().all(|one| *one == world.provider.pair("alice").0));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_who_wait_for_a_renewal_in_vain_do_not_try_one_after_the_other() {
+    for why in [Why::Use, Why::Check] {
+        let world = World::new().await;
+        world.clock.advance(MINUTE * 2);
+        world.provider.then([Next::WaitsInVain]);
+        let asking: Vec<_> = (0..200)
+            .map(|_| {
+                let renewer = Arc::clone(&world.process.renewer);
+                tokio::spawn(async move { access_to(why, &renewer, "alice").await })
+            })
+            .collect();
+        while world.provider.posts() == 0
+            || Arc::strong_count(&world.process.renewer.lock(&"alice".into())) < 201
+        {
+            tokio::task::yield_now().await;
+        }
+        world.provider.go_on.notify_one();
+        for got in join_all(asking).await {
+            match (why, got.unwrap()) {
+                (Why::Use, Ok(access)) => assert_eq!(access, "alice-access-0", "it still works"),
+                (Why::Check, Err(TokensError::NotRenewed(Setback::Unreachable))) => {}
+                (_, other) => panic!("{why:?}: {other:?}"),
+            }
+        }
+        assert_eq!(world.provider.posts(), 1);
+        // It is well again, and somebody wants to know.
+        assert_eq!(world.access("alice").await.unwrap(), "alice-access-1");
+        assert_eq!(world.provider.posts(), 2);
+    }
+}
+
 /// Keyed by the token, two people with the same one, or with none, would share an answer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_people_with_equal_tokens_never_share_an_answer() {
@@ -457,7 +504,7 @@ async fn two_people_with_equal_tokens_never_share_an_answer() {
             let origin = world.provider.origin();
             new.sealed =
                 world.keys.seal_tokens(&new.credential, &origin, &tokens, &TestEntropy::new(3)).unwrap();
-            assert!(world.store.renew(&new).await.unwrap());
+            assert!(world.store.renew(&new, world.clock.now()).await.unwrap());
         }
         world.clock.advance(HOUR);
         let renewers = [Arc::clone(&world.process.renewer)];
@@ -488,7 +535,7 @@ async fn who_goes_away_or_breaks_off_does_not_block_the_next() {
 
     world.clock.advance(HOUR * 8);
     world.provider.then([Next::BreaksOff]);
-    assert!(matches!(world.access("alice").await, Err(TokensError::NotRenewed(Setback::Unreachable))));
+    assert!(matches!(world.access("alice").await, Err(TokensError::NotRenewed(Setback::Lost))));
     assert_eq!(
         world.access("alice").await.unwrap(),
         "alice-access-2",
@@ -514,7 +561,7 @@ async fn an_answer_that_was_lost_is_followed_by_one_more_try_that_mends_it() {
     let world = World::new().await;
     world.clock.advance(HOUR);
     world.provider.then([Next::IsLostOnTheWay]);
-    assert!(matches!(world.access("alice").await, Err(TokensError::NotRenewed(Setback::Unreachable))));
+    assert!(matches!(world.access("alice").await, Err(TokensError::NotRenewed(Setback::Lost))));
     let unknown = world.kept("alice").await;
     assert_eq!((unknown.renewal_lost_at, unknown.standing.invalid), (Some(world.clock.now()), false));
     let due_at = unknown.due_at.unwrap();
@@ -787,6 +834,8 @@ async fn walk(world: &World, schedule: &[Step]) {
     let name =
         |new: &NewCredential| (new.credential.id.clone(), new.credential.generation, new.sealed.0.clone());
     let mut kept = Some(name(&first));
+    // Until when somebody has a lease that was not ended.
+    let mut leased = None;
     // What each of those who renew has read, and until when it has the lease.
     let mut leases: [Option<(NewCredential, Timestamp)>; 2] = [None, None];
     for (number, step) in schedule.iter().enumerate() {
@@ -803,17 +852,19 @@ async fn walk(world: &World, schedule: &[Step]) {
                 let until = now.plus(LEASE);
                 let Credential { id, generation, .. } = &read.credential;
                 if store.lease_refresh(id, *generation, now, until).await.unwrap() != Lease::Refused {
+                    leased = Some(until);
                     leases[who] = Some((read, until));
                 }
             }
             Step::Renew(who) => {
-                let Some((read, _)) = &leases[who] else { continue };
+                let Some((read, until)) = &leases[who] else { continue };
                 let mut new = read.clone();
                 new.credential.generation += 1;
                 new.sealed.0 = format!("renewed by {who}").into_bytes();
-                let expected = is_kept(read);
-                assert_eq!(store.renew(&new).await.unwrap(), expected, "{step:?} in {schedule:?}");
+                let expected = is_kept(read) && leased.is_none_or(|leased| leased == *until);
+                assert_eq!(store.renew(&new, *until).await.unwrap(), expected, "{step:?} in {schedule:?}");
                 if expected {
+                    leased = None;
                     kept = Some(name(&new));
                 }
             }
@@ -821,11 +872,12 @@ async fn walk(world: &World, schedule: &[Step]) {
                 let Some((read, until)) = &leases[who] else { continue };
                 let Credential { id, generation, .. } = &read.credential;
                 store.release_refresh(id, *generation, *until, Some(now)).await.unwrap();
+                leased = leased.filter(|leased| leased != until);
             }
             Step::Delete => {
                 let deleted = store.delete(&contract::id("alice"), &runtime, None, now).await.unwrap();
                 assert_eq!(deleted.is_some(), kept.is_some(), "{schedule:?}");
-                kept = None;
+                (kept, leased) = (None, None);
             }
             Step::Replace => {
                 // By who read it a moment ago, or gave a new one because there was none.
@@ -837,11 +889,11 @@ async fn walk(world: &World, schedule: &[Step]) {
                 new.credential.generation += 1;
                 new.sealed.0 = b"replaced".to_vec();
                 assert!(contract::keep(store, &new, &["acme.production"]).await, "{schedule:?}");
-                kept = Some(name(&new));
+                (kept, leased) = (Some(name(&new)), None);
             }
             Step::Record => {
                 let Some((read, _)) = &leases[0] else { continue };
-                let noted = store.record(&read.credential).await.unwrap();
+                let noted = store.record(&read.credential, &read.credential.standing).await.unwrap();
                 assert_eq!(noted, is_kept(read), "{schedule:?}");
             }
         }
@@ -897,12 +949,173 @@ async fn a_disk_that_is_full_when_a_renewal_is_to_be_kept_leaves_a_mark_and_the_
     }
     world.store.refuse_writes(true).await;
     world.provider.go_on.notify_one();
-    // There is room again before the lease is over: what came back was not let go of.
-    let room = async {
-        tokio::time::sleep(KEEP_PAUSE * 3).await;
-        world.store.refuse_writes(false).await;
-    };
-    let (got, ()) = tokio::join!(renewing, room);
-    assert_eq!(got.unwrap().unwrap(), "alice-access-1");
+    while world.process.renewer.unkept() == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    // The process is told to end, and there is room again: what came back was not let go of.
+    world.process.renewer.stop();
+    world.store.refuse_writes(false).await;
+    assert_eq!(renewing.await.unwrap().unwrap(), "alice-access-1");
+    assert_eq!(world.process.renewer.unkept(), 0);
     world.assert_last_pair_is_kept("alice").await;
+}
+
+#[tokio::test]
+async fn trouble_with_a_check_keeps_nobody_from_renewing() {
+    let later = contract::NOW.plus(HOUR * 20);
+    for trouble in [Trouble::Unreachable, Trouble::RateLimited { until: Some(later) }] {
+        let world = World::new().await;
+        let mut known = world.kept("alice").await;
+        let seen = known.standing.clone();
+        known.standing.trouble = Some((trouble, world.clock.now()));
+        known.due_at = Some(later);
+        assert!(world.store.record(&known, &seen).await.unwrap());
+        world.clock.advance(HOUR);
+        let handed = world.process.renewer.tokens(&"alice".into(), Why::Use).await.unwrap();
+        assert_eq!(handed.tokens.access.expose(), "alice-access-1");
+        assert_eq!(handed.credential.standing.trouble.map(|(trouble, _)| trouble), Some(trouble), "its own");
+        assert!(handed.credential.due_at.unwrap() <= handed.credential.renew_at.unwrap().plus(MINUTE));
+        assert_eq!(world.provider.posts(), 1);
+    }
+}
+
+#[tokio::test]
+async fn while_nothing_can_be_renewed_for_a_day_what_still_works_is_handed_out_to_its_end_and_then_said_why_not()
+ {
+    for (next, setback) in [(Next::IsDown, Setback::Unreachable), (Next::IsLostOnTheWay, Setback::Lost)] {
+        let world = World::new().await;
+        *locked(&world.provider.life) = Some(HOUR * 2);
+        world.clock.advance(HOUR);
+        let end = world.clock.now().plus(HOUR * 2);
+        assert_eq!(world.access("alice").await.unwrap(), "alice-access-1");
+        assert_eq!(world.kept("alice").await.access_ends_at, Some(end));
+        // Five minutes inside the margin it goes down.
+        world.clock.advance(HOUR * 2 - MINUTE * 7);
+        let (mut handed_out, mut refused) = (0, 0);
+        for _ in 0..24 * 360 {
+            world.provider.then([next]);
+            let now = world.clock.now();
+            match world.process.renewer.tokens(&"alice".into(), Why::Use).await {
+                Ok(handed) => {
+                    assert!(now < end);
+                    assert_eq!(handed.tokens.access.expose(), "alice-access-1");
+                    assert_eq!(
+                        handed.ends_soon,
+                        end.since(now) < SOON,
+                        "{:?} before its end",
+                        end.since(now)
+                    );
+                    assert_eq!(handed.unsure, setback == Setback::Lost);
+                    handed_out += 1;
+                }
+                Err(TokensError::NotRenewed(why)) => {
+                    assert!(now >= end, "{:?} before its end", end.since(now));
+                    assert_eq!(why, setback);
+                    refused += 1;
+                }
+                Err(other) => panic!("{other}"),
+            }
+            world.clock.advance(Duration::from_secs(10));
+        }
+        assert_eq!((handed_out, refused), (42, 24 * 360 - 42));
+        let posts = world.provider.posts() - 1;
+        assert!((20..=50).contains(&posts), "{posts} in a day");
+        let kept = world.kept("alice").await;
+        assert!(!kept.standing.invalid && kept.standing.trouble.is_some());
+        // It is well again: within the hour whoever uses it gets new ones.
+        world.provider.then([]);
+        world.clock.advance(HOUR + MINUTE * 7);
+        let handed = world.process.renewer.tokens(&"alice".into(), Why::Use).await.unwrap();
+        assert_eq!(handed.tokens.access.expose(), "alice-access-2");
+        assert!(!handed.unsure && !handed.ends_soon);
+        let kept = world.kept("alice").await;
+        assert_eq!((kept.standing.invalid, kept.standing.trouble, kept.generation), (false, None, 3));
+        world.assert_last_pair_is_kept("alice").await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_refused_for_good_is_not_handed_out_though_its_time_is_not_over() {
+    let world = World::new().await;
+    *locked(&world.provider.life) = Some(HOUR * 2);
+    world.clock.advance(HOUR);
+    world.access("alice").await.unwrap();
+    locked(&world.provider.families).get_mut("alice").unwrap().ended = true;
+    world.clock.advance(HOUR * 2 - MINUTE * 7);
+    for _ in 0..3 {
+        let got = access_to(Why::Use, &world.process.renewer, "alice").await;
+        assert!(matches!(got, Err(TokensError::NotRenewed(Setback::Refused))));
+        world.clock.advance(MINUTE);
+    }
+    assert_eq!(world.provider.posts(), 2, "once");
+}
+
+#[tokio::test]
+async fn a_process_that_is_told_to_end_asks_nobody_any_more_and_keeps_what_is_under_way() {
+    let world = World::new().await;
+    // Due, and not over.
+    world.clock.advance(MINUTE * 2);
+    world.provider.then([Next::Waits]);
+    let renewing = tokio::spawn({
+        let renewer = Arc::clone(&world.process.renewer);
+        async move { access(&renewer, "alice").await }
+    });
+    while world.provider.posts() == 0 {
+        tokio::task::yield_now().await;
+    }
+    world.process.renewer.stop();
+    let check = world.access("bob").await;
+    assert!(matches!(check, Err(TokensError::NotRenewed(Setback::NotAsked))));
+    let used = access_to(Why::Use, &world.process.renewer, "bob").await;
+    assert_eq!(used.unwrap(), "bob-access-0", "it still works");
+    let bob = world.kept("bob").await;
+    assert_eq!((bob.standing.trouble, bob.renewal_lost_at), (None, None), "nothing happened");
+    world.provider.go_on.notify_one();
+    assert_eq!(renewing.await.unwrap().unwrap(), "alice-access-1");
+    world.assert_last_pair_is_kept("alice").await;
+    assert_eq!(world.provider.posts(), 1);
+    // Another process need not wait for anything.
+    assert_eq!(access(&world.another().await.renewer, "bob").await.unwrap(), "bob-access-1");
+}
+
+#[tokio::test]
+async fn one_that_thaws_before_its_successor_is_done_keeps_what_it_got_only_if_the_successor_gets_nothing() {
+    for successor_renews in [true, false] {
+        let world = World::new().await;
+        world.clock.advance(HOUR);
+        world.provider.then([Next::Waits]);
+        let frozen = tokio::spawn({
+            let renewer = Arc::clone(&world.process.renewer);
+            async move { access(&renewer, "alice").await }
+        });
+        while world.provider.posts() == 0 {
+            tokio::task::yield_now().await;
+        }
+        world.clock.advance(LEASE);
+        let (now, id) = (world.clock.now(), "alice".into());
+        let until = now.plus(LEASE);
+        let lease = world.store.lease_refresh(&id, 1, now, until).await.unwrap();
+        assert_eq!(lease, Lease::Taken { lost_at: Some(now) });
+        world.provider.go_on.notify_one();
+        while world.provider.pair("alice").0 == "alice-access-0" {
+            tokio::task::yield_now().await;
+        }
+        if successor_renews {
+            let mut new = world.store.sealed(&id).await.unwrap().unwrap();
+            new.credential.generation += 1;
+            new.credential.renew_at = Some(now.plus(HOUR));
+            let tokens = Tokens { access: Secret::new("younger"), refresh: Some(Secret::new("renews it")) };
+            let origin = world.provider.origin();
+            new.sealed =
+                world.keys.seal_tokens(&new.credential, &origin, &tokens, &TestEntropy::new(3)).unwrap();
+            assert!(world.store.renew(&new, until).await.unwrap(), "nobody was before it");
+            assert_eq!(frozen.await.unwrap().unwrap(), "younger");
+        } else {
+            world.store.release_refresh(&id, 1, until, None).await.unwrap();
+            assert_eq!(frozen.await.unwrap().unwrap(), "alice-access-1", "the last there is");
+            world.assert_last_pair_is_kept("alice").await;
+        }
+        let kept = world.kept("alice").await;
+        assert_eq!((kept.generation, kept.renewal_lost_at), (2, None));
+    }
 }

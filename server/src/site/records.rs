@@ -195,6 +195,7 @@ runtime = [{ name = "production", provider = "github" }]
             noted_end: None,
             user_name: None,
             renew_at: None,
+            access_ends_at: None,
             renewal_lost_at: None,
             standing: Standing::good(now, Evidence { request: "GET /user".into(), answer: "200".into() }),
             due_at: None,

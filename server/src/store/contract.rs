@@ -120,6 +120,7 @@ macro_rules! suite {
                 deleting_twice_finds_nothing,
                 muting_is_independent_of_a_token,
                 a_verdict_on_an_older_generation_is_not_recorded,
+                a_verdict_that_was_overtaken_by_another_is_not_recorded,
                 what_the_provider_said_about_a_repository_is_kept_per_runtime,
                 only_another_credential_that_passed_since_counts,
                 a_refusal_is_for_one_session_and_settled_by_a_token,
@@ -128,6 +129,8 @@ macro_rules! suite {
                 a_lease_is_held_by_one_until_it_runs_out,
                 fifty_take_the_lease_at_once_and_one_has_it,
                 a_holder_that_comes_back_after_the_next_has_renewed_changes_nothing,
+                a_holder_that_comes_back_before_the_next_has_renewed_keeps_nothing,
+                what_a_late_holder_got_is_kept_where_the_next_got_nothing,
                 renewing_ends_the_lease,
                 a_released_lease_can_be_taken_at_once,
                 releasing_a_lease_that_ran_out_leaves_the_next_holders,
@@ -341,6 +344,7 @@ pub(crate) fn token(id: &str, user: &str, provider: &str) -> NewCredential {
             noted_end: None,
             user_name: None,
             renew_at: None,
+            access_ends_at: None,
             renewal_lost_at: None,
             standing: Standing::good(NOW, evidence("200")),
             due_at: None,
@@ -358,6 +362,7 @@ pub(crate) fn grant(id: &str, user: &str, owner: &str) -> NewCredential {
     new.credential.oauth_app = Some("github-app".into());
     new.credential.owner = ProviderAccount { id: owner.to_owned(), login: format!("login of {owner}") };
     new.credential.renew_at = Some(NOW.plus(MINUTE));
+    new.credential.access_ends_at = Some(NOW.plus(6 * MINUTE));
     new
 }
 
@@ -367,6 +372,13 @@ pub(crate) fn next(new: &NewCredential) -> NewCredential {
     next.credential.generation += 1;
     next.sealed = sealed(next.credential.id.as_str(), next.credential.generation);
     next
+}
+
+/// Notes a verdict by who has just looked.
+pub(crate) async fn record(store: &dyn Store, credential: &Credential) -> bool {
+    let kept = store.sealed(&credential.id).await.expect("an answer");
+    let seen = kept.map_or_else(|| credential.standing.clone(), |kept| kept.credential.standing);
+    store.record(credential, &seen).await.expect("an answer")
 }
 
 pub(crate) fn sealed(id: &str, generation: i64) -> Sealed {

@@ -54,17 +54,27 @@ pub fn next(credential: &Credential, now: Timestamp, entropy: &dyn Entropy) -> O
     if standing.invalid {
         return after_in_vain(standing.in_vain).map(after);
     }
+    // A grant is renewed when its time has come, which is a good while before its end: what else is amiss, maybe only
+    // where tokens are asked about, does not put that off. Whether its host may be asked then is the host's affair.
+    let renewal = credential.renew_at.map(|at| at.max(now).plus(jitter(entropy, MINUTE)));
+    let or_renewed = |at: Timestamp| {
+        let still_to_come = credential.renew_at.is_some_and(|at| at > now);
+        renewal.filter(|_| still_to_come).map_or(at, |renewal| renewal.min(at))
+    };
     match standing.trouble {
         Some((Trouble::RateLimited { until: Some(until) }, _)) if until > now => {
             // No further than the clock can have been wrong.
-            return Some(until.min(now.plus(DAY)).plus(jitter(entropy, MINUTE)));
+            return Some(or_renewed(until.min(now.plus(DAY)).plus(jitter(entropy, MINUTE))));
         }
-        Some((_, since)) => return Some(after(now.since(since).clamp(TROUBLE, HOUR))),
+        Some((_, since)) => {
+            let wait = now.since(since).clamp(TROUBLE, HOUR);
+            return Some(or_renewed(after(wait.min(before_the_end(credential, now)))));
+        }
         None => {}
     }
     if let Some(since) = standing.rejected_since {
         let settled = now.since(since) >= SUSPECT_FOR;
-        return Some(after(if settled { HOUR } else { SUSPECT }));
+        return Some(or_renewed(after(if settled { HOUR } else { SUSPECT })));
     }
     let ends_soon = credential.expires_at.is_some_and(|at| at <= now.plus(DAY));
     // Earlier rather than later: within the hour means within the hour.
@@ -73,9 +83,15 @@ pub fn next(credential: &Credential, now: Timestamp, entropy: &dyn Entropy) -> O
     } else {
         now.plus(HOUR).minus(jitter(entropy, 10 * MINUTE))
     };
-    // A grant is renewed when its time has come, which is a good while before its end.
-    let renewal = credential.renew_at.map(|at| at.max(now).plus(jitter(entropy, MINUTE)));
     Some(renewal.map_or(regular, |renewal| renewal.min(regular)))
+}
+
+/// How long a renewal that was tried in vain may wait: a few more tries before its access token ends.
+fn before_the_end(credential: &Credential, now: Timestamp) -> Duration {
+    match credential.access_ends_at {
+        Some(end) if credential.standing.not_renewed && end > now => (end.since(now) / 4).max(MINUTE),
+        _ => HOUR,
+    }
 }
 
 /// Its end has come, which needs no call.
@@ -186,6 +202,52 @@ mod tests {
             let (shortest, longest) = waits(&token);
             assert!(shortest >= least * MINUTE && longest <= least * MINUTE * 11 / 10, "{minutes} minutes");
         }
+    }
+
+    #[test]
+    fn a_grant_is_renewed_when_its_time_has_come_whatever_else_is_amiss() {
+        let mut grant = credential();
+        grant.renew_at = Some(NOW.plus(20 * MINUTE));
+        grant.access_ends_at = Some(NOW.plus(32 * MINUTE));
+        let for_a_day = NOW.minus(DAY);
+        let day = Trouble::RateLimited { until: Some(NOW.plus(DAY)) };
+        for trouble in [Trouble::Unreachable, Trouble::RateLimited { until: None }, day] {
+            grant.standing.trouble = Some((trouble, for_a_day));
+            between(&grant, 20 * MINUTE, 21 * MINUTE);
+        }
+        grant.standing.trouble = None;
+        grant.standing.rejected_since = Some(NOW.minus(SUSPECT_FOR));
+        between(&grant, 20 * MINUTE, 21 * MINUTE);
+        // Sooner where that is sooner.
+        grant.standing.rejected_since = Some(NOW);
+        between(&grant, SUSPECT, SUSPECT + MINUTE);
+    }
+
+    #[test]
+    fn a_renewal_in_vain_is_tried_again_a_few_times_before_the_end_and_then_as_rarely_as_anything() {
+        let entropy = TestEntropy::new(3);
+        let mut grant = credential();
+        grant.renew_at = Some(NOW);
+        let end = NOW.plus(12 * MINUTE);
+        grant.access_ends_at = Some(end);
+        // There was trouble for hours before.
+        grant.standing.trouble = Some((Trouble::Unreachable, NOW.minus(6 * HOUR)));
+        grant.standing.not_renewed = true;
+        let mut tries = Vec::new();
+        let mut now = NOW;
+        while let Some(at) = next(&grant, now, &entropy)
+            && at < NOW.plus(DAY)
+        {
+            assert!(at.since(now) >= MINUTE);
+            tries.push(at);
+            now = at;
+        }
+        let before = tries.iter().filter(|at| **at < end).count();
+        assert!((4..=10).contains(&before), "{before} before its end");
+        assert!(tries.len() < 50, "{} in a day", tries.len());
+        // Whoever says until when means it.
+        grant.standing.trouble = Some((Trouble::RateLimited { until: Some(NOW.plus(HOUR)) }, NOW));
+        assert!(waits(&grant).0 >= HOUR);
     }
 
     #[test]

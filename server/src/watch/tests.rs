@@ -27,7 +27,7 @@ use crate::{
         testing::{outgoing, settings},
     },
     random::{SystemEntropy, TestEntropy},
-    renew::Renewer,
+    renew::{Renewer, Setback, Why},
     scope::ScopeSet,
     seal::{KeyRing, RootKey},
     secret::Secret,
@@ -55,6 +55,9 @@ pub(crate) struct Simulated {
     /// Whoever asks with one of these does not live to hear the answer.
     deadly: Mutex<HashSet<String>>,
     limited: Mutex<HashMap<String, Timestamp>>,
+    /// The next answer about one of these is on its way until somebody says so.
+    slow: Mutex<HashSet<String>>,
+    arrives: Notify,
     asked: Mutex<Vec<(Timestamp, String)>>,
     refused: Mutex<Vec<Timestamp>>,
     probed: Mutex<Vec<String>>,
@@ -82,6 +85,8 @@ impl Simulated {
             dead: Mutex::default(),
             deadly: Mutex::default(),
             limited: Mutex::default(),
+            slow: Mutex::default(),
+            arrives: Notify::new(),
             asked: Mutex::default(),
             refused: Mutex::default(),
             probed: Mutex::default(),
@@ -154,6 +159,9 @@ impl Simulated {
             mood = Mood::LimitsAll { until: *until };
         }
         tokio::task::yield_now().await;
+        if lock(&self.slow).remove(token) {
+            self.arrives.notified().await;
+        }
         self.under_way.fetch_sub(1, Ordering::SeqCst);
         if mood == Mood::RefusesAll {
             lock(&self.refused).push(now);
@@ -359,6 +367,7 @@ impl World {
             expiry_unknown: true,
             noted_end: None,
             renew_at: None,
+            access_ends_at: None,
             renewal_lost_at: None,
             standing: Standing::good(now, evidence("200")),
             due_at: None,
@@ -401,6 +410,27 @@ impl World {
     async fn invalid(&self) -> usize {
         let all = self.store.all_sealed().await.unwrap();
         all.iter().filter(|kept| kept.credential.standing.invalid).count()
+    }
+
+    /// Gives somebody a grant instead of their token. Its access token, which is called like it, ends so soon.
+    async fn grant(&self, user: usize, life: Duration) {
+        let runtime = RuntimeId(format!("a{user}.r0"));
+        let (whose, now) = (UserId(format!("u{user}")), self.clock.now());
+        self.store.delete(&whose, &runtime, None, now).await.unwrap().unwrap();
+        self.give(user, 0, |credential| {
+            credential.method = Method::Oauth2;
+            credential.oauth_app = Some("app".into());
+            credential.renew_at = Some(now.plus(life - life / 10));
+            credential.access_ends_at = Some(now.plus(life));
+        })
+        .await;
+    }
+
+    /// What somebody gets who wants to use a credential.
+    async fn used(&self, user: usize, number: usize) -> Result<String, TokensError> {
+        let id = CredentialId(token(user, number));
+        let handed = self.watch.checker.renewer.tokens(&id, Why::Use).await?;
+        Ok(handed.tokens.access.expose().to_owned())
     }
 
     async fn doubtful(&self) -> usize {
@@ -500,7 +530,7 @@ async fn a_user_with_hundreds_does_not_keep_another_waiting() {
     // The one is the youngest of all.
     let mut one = world.credential(1, 0).await;
     one.due_at = Some(world.clock.now());
-    assert!(world.store.record(&one).await.unwrap());
+    assert!(world.store.record(&one, &one.standing).await.unwrap());
     assert!(world.round().await < 20);
     assert_eq!(world.host.calls_of(&token(1, 0)), 1);
 }
@@ -551,6 +581,105 @@ async fn an_hour_in_which_the_host_refuses_everybody_is_one_incident_and_condemn
     assert_eq!(world.incidents().await.len(), 1);
     assert!(world.incidents().await[0].ended_at.is_some());
     assert_eq!(world.host.violations(), [] as [String; 0]);
+}
+
+#[tokio::test]
+async fn grants_of_a_host_that_is_down_for_a_day_serve_to_their_end_and_are_renewed_after_it() {
+    let world = World::of(&[1, 1, 1, 1, 1, 1, 1, 1, 20]).await;
+    // They end one after the other, half an hour to four hours from now.
+    let life = |number: usize| HOUR / 2 * u32::try_from(number + 1).unwrap();
+    for number in 0..8 {
+        world.grant(number, life(number)).await;
+    }
+    let began = world.clock.now();
+    world.host.set(Mood::Down);
+    let mut refused = 0;
+    for _ in 0..24 * 12 {
+        world.pass(MINUTE * 5, SECOND * 30).await;
+        for number in 0..8 {
+            let over = world.clock.now() >= began.plus(life(number));
+            match world.used(number, 0).await {
+                Ok(access) => assert!(access == token(number, 0) && !over, "{number}"),
+                Err(TokensError::NotRenewed(Setback::Unreachable)) => {
+                    assert!(over, "{number} was still good");
+                    refused += 1;
+                }
+                Err(other) => panic!("{other}"),
+            }
+        }
+        assert_eq!(world.used(8, 0).await.unwrap(), token(8, 0), "a pasted one has no end");
+    }
+    assert!(refused >= 8 * 12 * 20, "{refused}");
+    let tries = lock(&world.host.refreshed).len();
+    assert!(tries <= 8 * 50, "{tries} tries for eight grants in a day");
+    assert_eq!((world.invalid().await, world.incidents().await.len()), (0, 1));
+
+    world.host.set(Mood::Well);
+    world.pass(HOUR + MINUTE * 30, SECOND * 30).await;
+    for number in 0..8 {
+        assert_eq!(world.used(number, 0).await.unwrap(), "renewed");
+        assert_eq!(world.credential(number, 0).await.generation, 2, "once");
+    }
+    assert_eq!((world.doubtful().await, world.invalid().await), (0, 0));
+    assert_eq!(world.host.violations(), [] as [String; 0]);
+}
+
+#[tokio::test]
+async fn an_hour_in_which_the_host_refuses_everybody_takes_no_grant_from_anybody() {
+    let world = World::of(&[1, 1, 1, 1, 1, 1, 1, 1, 20]).await;
+    for number in 0..8 {
+        world.grant(number, HOUR * if number < 4 { 8 } else { 2 }).await;
+    }
+    // The time to renew half of them comes while it refuses all.
+    world.pass(HOUR + MINUTE * 30, SECOND * 20).await;
+    world.host.set(Mood::RefusesAll);
+    for minute in 0..60 {
+        world.pass(MINUTE, SECOND * 20).await;
+        for number in 0..8 {
+            let got = world.used(number, 0).await;
+            match number < 4 || minute < 29 {
+                true => assert_eq!(got.unwrap(), token(number, 0), "minute {minute}"),
+                false => assert!(matches!(got, Ok(_) | Err(TokensError::NotRenewed(Setback::Unreachable)))),
+            }
+        }
+    }
+    assert_eq!(world.invalid().await, 0);
+    world.host.set(Mood::Well);
+    world.pass(HOUR * 2, SECOND * 20).await;
+    for number in 0..8 {
+        let expected = if number < 4 { token(number, 0) } else { "renewed".to_owned() };
+        assert_eq!(world.used(number, 0).await.unwrap(), expected);
+    }
+    assert_eq!((world.doubtful().await, world.invalid().await), (0, 0));
+    assert_eq!(world.host.violations(), [] as [String; 0]);
+}
+
+#[tokio::test]
+async fn an_answer_that_was_overtaken_brings_no_dead_token_back() {
+    let world = World::of(&[1, 3]).await;
+    let dead = token(0, 0);
+    lock(&world.host.slow).insert(dead.clone());
+    let known = world.credential(0, 0).await;
+    let late = tokio::spawn({
+        let watch = Arc::clone(&world.watch);
+        async move { watch.checker.examine(&known).await.unwrap() }
+    });
+    while world.host.calls_of(&dead) == 0 {
+        tokio::task::yield_now().await;
+    }
+    world.host.kill(&dead);
+    for _ in 0..3 {
+        world.clock.advance(MINUTE * 11);
+        for (user, runtime) in [("u1", "a1.r0"), ("u0", "a0.r0")] {
+            world.watch.checker.check(&user.into(), &runtime.into()).await.unwrap();
+        }
+    }
+    let verdict = world.credential(0, 0).await;
+    assert!(verdict.standing.invalid);
+    world.host.arrives.notify_one();
+    let late = late.await.unwrap();
+    assert!(late.outcome.is_ok() && !late.noted);
+    assert_eq!(world.credential(0, 0).await, verdict);
 }
 
 #[tokio::test]
@@ -721,7 +850,7 @@ async fn an_end_that_this_machines_clock_alone_says_has_come_is_asked_about() {
     let start = world.clock.now();
     let mut credential = world.credential(0, 0).await;
     credential.expires_at = Some(start.plus(DAY * 20));
-    assert!(world.store.record(&credential).await.unwrap());
+    assert!(world.store.record(&credential, &credential.standing).await.unwrap());
     world.clock.set(start.plus(DAY * 30));
     assert_eq!(world.round().await, 1);
     assert_eq!(world.host.calls(), 1, "nobody has said yet what time it is");

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use axum::http::Method;
+use serde_json::{Value, json};
 use server::{
     clock::{Clock, SystemClock},
     random::{Entropy, SystemEntropy},
@@ -169,7 +170,7 @@ async fn killed_at_any_point_of_a_renewal_it_has_the_old_pair_or_the_new_and_say
         // Longer than a lease lasts that the program took by the machine's clock, and than a dead one rests.
         site.clock.set(SystemClock.now());
         site.forge.set_clock(SystemClock.now()).await;
-        site.pass(Duration::from_secs(61)).await;
+        site.pass(Duration::from_secs(4 * 60 + 1)).await;
         mara.check(RENEWED).await.assert_ok();
         assert_eq!(mara.health(RENEWED).await, then, "{place} after {took:?}");
         let row = mara.access(RENEWED).await["row"].clone();
@@ -271,6 +272,40 @@ async fn killed_at_random_thirty_times_it_has_the_old_or_the_new() {
 #[ignore = "takes minutes: make soak"]
 async fn soak_killed_at_random_five_hundred_times_it_has_the_old_or_the_new() {
     kill_at_random(500).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn told_to_stop_while_it_renews_it_keeps_what_comes_and_ends_within_the_half_minute_that_there_is() {
+    let site = ready().await;
+    let mara = due(&site).await;
+    let old = tokens(&site).await;
+    site.forge.fault(json!({ "on": "token", "fault": "delay", "delay_ms": 4000 })).await;
+    let running = Running::start(site.folder());
+    let struck = async || site.forge.control(Method::GET, "faults", Value::Null).await[0]["struck"].clone();
+    let cookie = mara.cookie_header();
+    {
+        // Whoever asked goes away.
+        let asking = running.call(&cookie, "token/check", &[("runtime", RENEWED)]);
+        let under_way = async {
+            while struck().await != 1 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            answer = asking => panic!("answered before it was asked: {answer:?}"),
+            () = under_way => {}
+        }
+    }
+    let (code, took) = running.terminate().await;
+    assert_eq!(code, Some(0));
+    assert!(took < Duration::from_secs(30), "{took:?}");
+    let kept = tokens(&site).await;
+    assert_ne!(kept, old);
+    assert!(site.forge.secrets().contains(&kept[0]));
+    assert_eq!(site.forge.asked(REFRESH).await, 1);
+    let lost: Option<i64> = ask(&site.database(), "SELECT renewal_lost_at FROM credentials").await;
+    assert_eq!(lost, None);
+    serves_again(&site, 1);
 }
 
 /// Three processes on one database, and so many who read at each of them.

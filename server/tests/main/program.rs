@@ -108,6 +108,19 @@ impl Running {
         self.child.wait().unwrap();
     }
 
+    /// Tells it to stop, and waits until it has. What it exited with, and how long that took.
+    pub async fn terminate(mut self) -> (Option<i32>, Duration) {
+        let begun = Instant::now();
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return (status.code(), begun.elapsed());
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// Pastes a token, as script does. `None` if there was no answer.
     pub async fn paste(&self, cookie: &str, runtime: &str, token: &str) -> Option<u16> {
         self.call(cookie, "token/add", &[("runtime", runtime), ("token", token)]).await

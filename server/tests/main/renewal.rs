@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 use server::{
+    clock::Timestamp,
     credential::Tokens,
     id::{CredentialId, UserId},
     random::SystemEntropy,
@@ -221,7 +222,11 @@ async fn who_lost_the_race_takes_what_the_winner_kept() {
         let tokens = Tokens { access: secret("token"), refresh: Some(secret("refresh_token")) };
         let origin = site.site.registry.provider(&credential.provider).unwrap().origin();
         let sealed = site.site.keys.seal_tokens(&credential, &origin, &tokens, &SystemEntropy).unwrap();
-        assert!(site.site.store.renew(&NewCredential { credential, sealed }).await.unwrap());
+        // Under the lease, as who took it over when it had run out.
+        let lease =
+            Timestamp::from_micros(ask(&site.database(), "SELECT lease_until FROM credentials").await);
+        let won = NewCredential { credential, sealed };
+        assert!(site.site.store.renew(&won, lease).await.unwrap());
     };
     let (answer, ()) = tokio::join!(mara.check(RUNTIME), winner);
     answer.assert_ok();

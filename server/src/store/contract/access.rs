@@ -1,6 +1,6 @@
 use super::{
     Bench, MINUTE, NOW, evidence, exists, fingerprint, grant, id, in_use, keep, look, next, on, populate,
-    provider, runtime, sealed, token,
+    provider, record, runtime, sealed, token,
 };
 use crate::{
     credential::{Push, Standing, Trouble},
@@ -65,6 +65,7 @@ pub(crate) async fn everything_about_a_credential_comes_back(bench: &Bench) {
         last_good_at: None,
         rejected_since: Some(NOW.minus(MINUTE)),
         trouble: Some((Trouble::RateLimited { until: Some(NOW.plus(MINUTE)) }, NOW)),
+        not_renewed: true,
     };
     let mut bare = token("t", "alice", "github");
     bare.credential.scopes = None;
@@ -99,9 +100,9 @@ pub(crate) async fn another_users_credential_is_not_found(bench: &Bench) {
     let mut stolen = next(&own);
     stolen.credential.user = id("bob");
     assert!(!keep(store, &stolen, &["acme.staging"]).await);
-    assert!(!store.renew(&stolen).await.expect("an answer"));
+    assert!(!store.renew(&stolen, NOW.plus(MINUTE)).await.expect("an answer"));
     stolen.credential.generation = 1;
-    assert!(!store.record(&stolen.credential).await.expect("an answer"));
+    assert!(!record(store, &stolen.credential).await);
     let kept = store.sealed(&"g".into()).await.expect("an answer").expect("sealed");
     assert_eq!((kept.credential, kept.sealed), (own.credential, own.sealed));
 }
@@ -424,13 +425,36 @@ pub(crate) async fn a_verdict_on_an_older_generation_is_not_recorded(bench: &Ben
     verdict.standing.invalid = true;
     verdict.owner.login = "renamed".to_owned();
     verdict.created_at = NOW.plus(MINUTE);
-    assert!(store.record(&verdict).await.expect("an answer"));
+    assert!(record(store, &verdict).await);
     verdict.created_at = NOW;
     assert_eq!(look(store, "alice", "acme.production").await.credential, Some(verdict.clone()));
     assert!(keep(store, &next(&first), &["acme.production"]).await);
-    assert!(!store.record(&verdict).await.expect("an answer"));
+    assert!(!record(store, &verdict).await);
     let kept = look(store, "alice", "acme.production").await.credential;
     assert_eq!(kept, Some(next(&first).credential));
+}
+
+pub(crate) async fn a_verdict_that_was_overtaken_by_another_is_not_recorded(bench: &Bench) {
+    let store = &*bench.store;
+    populate(store).await;
+    let new = token("t", "alice", "github");
+    assert!(keep(store, &new, &["acme.production"]).await);
+    let seen = new.credential.standing.clone();
+    let mut refused = new.credential.clone();
+    refused.standing.invalid = true;
+    refused.standing.checked_at = NOW.plus(MINUTE);
+    assert!(store.record(&refused, &seen).await.expect("an answer"));
+    // Asked before, heard after.
+    let mut passed = new.credential.clone();
+    passed.standing = Standing::good(NOW.plus(MINUTE * 2), evidence("200"));
+    assert!(!store.record(&passed, &seen).await.expect("an answer"));
+    assert_eq!(look(store, "alice", "acme.production").await.credential, Some(refused.clone()));
+    assert!(store.record(&passed, &refused.standing).await.expect("an answer"));
+    assert_eq!(look(store, "alice", "acme.production").await.credential, Some(passed.clone()));
+    assert!(!store.record(&refused, &refused.standing).await.expect("an answer"));
+    let mut gone = passed;
+    gone.id = "none".into();
+    assert!(!store.record(&gone, &gone.standing).await.expect("an answer"));
 }
 
 pub(crate) async fn what_the_provider_said_about_a_repository_is_kept_per_runtime(bench: &Bench) {
@@ -460,7 +484,7 @@ pub(crate) async fn only_another_credential_that_passed_since_counts(bench: &Ben
     assert!(!passed("gitea", "u", NOW).await);
     let mut verdict = first.credential;
     verdict.standing = Standing::good(NOW.plus(MINUTE), evidence("200"));
-    assert!(store.record(&verdict).await.expect("an answer"));
+    assert!(record(store, &verdict).await);
     assert!(passed("github", "u", NOW.plus(MINUTE)).await);
 }
 

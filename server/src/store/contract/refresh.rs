@@ -1,4 +1,4 @@
-use super::{Bench, MINUTE, NOW, exists, grant, id, keep, next, populate, runtime};
+use super::{Bench, MINUTE, NOW, exists, grant, id, keep, next, populate, record, runtime};
 use crate::{
     clock::{APART, Timestamp},
     id::CredentialId,
@@ -61,12 +61,12 @@ pub(crate) async fn a_holder_that_comes_back_after_the_next_has_renewed_changes_
     assert!(leased(store, &g(), 1, NOW, NOW.plus(MINUTE)).await);
     let later = NOW.plus(MINUTE * 2);
     assert!(leased(store, &g(), 1, later, later.plus(MINUTE)).await);
-    assert!(store.renew(&winner).await.expect("an answer"));
+    assert!(store.renew(&winner, later.plus(MINUTE)).await.expect("an answer"));
     // The next lease is not the late one's to end.
     assert!(leased(store, &g(), 2, later, later.plus(MINUTE)).await);
-    assert!(!store.renew(&late).await.expect("an answer"));
+    assert!(!store.renew(&late, NOW.plus(MINUTE)).await.expect("an answer"));
     store.release_refresh(&g(), 1, NOW.plus(MINUTE), None).await.expect("an answer");
-    assert!(!store.record(&late_verdict(&first)).await.expect("an answer"));
+    assert!(!record(store, &late_verdict(&first)).await);
     let kept = store.sealed(&g()).await.expect("an answer").expect("the grant");
     assert_eq!(kept.sealed, winner.sealed);
     assert_eq!(kept.credential.generation, 2);
@@ -80,15 +80,46 @@ fn late_verdict(first: &NewCredential) -> crate::credential::Credential {
     verdict
 }
 
+pub(crate) async fn a_holder_that_comes_back_before_the_next_has_renewed_keeps_nothing(bench: &Bench) {
+    let store = &*bench.store;
+    let first = granted(store).await;
+    let (mut late, mut winner) = (next(&first), next(&first));
+    late.sealed.0 = b"of the late one".to_vec();
+    winner.sealed.0 = b"of the winner".to_vec();
+    let (until, later) = (NOW.plus(MINUTE), NOW.plus(MINUTE * 2));
+    assert!(leased(store, &g(), 1, NOW, until).await);
+    assert!(leased(store, &g(), 1, later, later.plus(MINUTE)).await);
+    assert!(!store.renew(&late, until).await.expect("an answer"));
+    let kept = store.sealed(&g()).await.expect("an answer").expect("the grant");
+    assert_eq!((kept.sealed, kept.credential.generation), (first.sealed, 1));
+    assert!(!leased(store, &g(), 1, later, later.plus(MINUTE)).await, "it goes on");
+    assert!(store.renew(&winner, later.plus(MINUTE)).await.expect("an answer"));
+    assert!(!store.renew(&late, until).await.expect("an answer"));
+    let kept = store.sealed(&g()).await.expect("an answer").expect("the grant");
+    assert_eq!((kept.sealed, kept.credential.generation), (winner.sealed, 2));
+}
+
+pub(crate) async fn what_a_late_holder_got_is_kept_where_the_next_got_nothing(bench: &Bench) {
+    let store = &*bench.store;
+    let first = granted(store).await;
+    let (until, later) = (NOW.plus(MINUTE), NOW.plus(MINUTE * 2));
+    assert!(leased(store, &g(), 1, NOW, until).await);
+    assert!(leased(store, &g(), 1, later, later.plus(MINUTE)).await);
+    store.release_refresh(&g(), 1, later.plus(MINUTE), None).await.expect("an answer");
+    assert!(store.renew(&next(&first), until).await.expect("an answer"));
+    let kept = store.sealed(&g()).await.expect("an answer").expect("the grant");
+    assert_eq!((kept.sealed, kept.credential.generation), (next(&first).sealed, 2));
+}
+
 pub(crate) async fn renewing_ends_the_lease(bench: &Bench) {
     let store = &*bench.store;
     let first = granted(store).await;
     let second = next(&first);
     assert!(leased(store, &g(), 1, NOW, NOW.plus(MINUTE)).await);
-    assert!(store.renew(&second).await.expect("an answer"));
+    assert!(store.renew(&second, NOW.plus(MINUTE)).await.expect("an answer"));
     assert!(leased(store, &g(), 2, NOW, NOW.plus(MINUTE)).await);
-    assert!(store.renew(&next(&second)).await.expect("an answer"));
-    assert!(!store.renew(&next(&second)).await.expect("an answer"));
+    assert!(store.renew(&next(&second), NOW.plus(MINUTE)).await.expect("an answer"));
+    assert!(!store.renew(&next(&second), NOW.plus(MINUTE)).await.expect("an answer"));
 }
 
 pub(crate) async fn a_released_lease_can_be_taken_at_once(bench: &Bench) {
@@ -120,7 +151,7 @@ pub(crate) async fn renewing_what_was_deleted_brings_nothing_back(bench: &Bench)
         .await
         .expect("an answer")
         .expect("a token");
-    assert!(!store.renew(&next(&first)).await.expect("an answer"));
+    assert!(!store.renew(&next(&first), NOW.plus(MINUTE)).await.expect("an answer"));
     assert!(!exists(store, "g").await);
 }
 
@@ -140,10 +171,10 @@ pub(crate) async fn an_answer_is_lost_with_a_lease_that_nobody_ended(bench: &Ben
     let noticed = NOW.plus(MINUTE);
     assert_eq!(lost(store, 1, noticed).await, Some(noticed), "its holder never ended it");
     // A verdict changes nothing about that, nor does a later loss.
-    assert!(store.record(&first.credential).await.expect("an answer"));
+    assert!(record(store, &first.credential).await);
     let later = NOW.plus(MINUTE * 3);
     assert_eq!(lost(store, 1, later).await, Some(noticed));
-    assert!(store.renew(&next(&first)).await.expect("an answer"));
+    assert!(store.renew(&next(&first), later.plus(MINUTE)).await.expect("an answer"));
     assert_eq!(lost(store, 2, later).await, None, "the next generation has lost nothing");
 }
 

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use super::{
-    Bench, MINUTE, NOW, attempt, exists, grant, id, in_use, keep, next, on, populate, provider, runtime,
-    sealed, token,
+    Bench, MINUTE, NOW, attempt, exists, grant, id, in_use, keep, next, on, populate, provider, record,
+    runtime, sealed, token,
 };
 use crate::{
     clock::{APART, Timestamp},
@@ -58,7 +58,7 @@ pub(crate) async fn a_deleted_token_that_is_to_be_revoked_is_nothing_else_any_mo
     let grant = store.grant(&id("alice"), &"github-app".into(), "octocat").await;
     assert_eq!(grant.expect("an answer"), None);
     assert!(store.watched(&"g".into()).await.expect("an answer").is_none());
-    assert!(!store.record(&before.credential).await.expect("an answer"));
+    assert!(!record(store, &before.credential).await);
     let assigned = store.assign(&id("alice"), &"g".into(), &on(&["acme.staging"]), None, NOW).await;
     assert_eq!(assigned.expect("an answer"), None);
 
@@ -260,7 +260,7 @@ pub(crate) async fn a_renewal_that_meets_a_delete_is_revoked_and_resurrects_noth
     assert!(take(store).await.is_empty(), "what the renewal brings is to be revoked, not what it uses up");
 
     let second = next(&first);
-    assert!(!store.renew(&second).await.expect("an answer"));
+    assert!(!store.renew(&second, NOW.plus(MINUTE)).await.expect("an answer"));
     assert!(!exists(store, "g").await);
     assert_eq!(in_use(store, "alice", "acme.production").await, None);
     let [one] = &take(store).await[..] else { panic!("due at once") };
@@ -269,12 +269,12 @@ pub(crate) async fn a_renewal_that_meets_a_delete_is_revoked_and_resurrects_noth
     // Nobody else's, and no other generation's.
     let mut stolen = next(&second);
     stolen.credential.user = id("bob");
-    assert!(!store.renew(&stolen).await.expect("an answer"));
-    assert!(!store.renew(&next(&next(&second))).await.expect("an answer"));
+    assert!(!store.renew(&stolen, NOW.plus(MINUTE)).await.expect("an answer"));
+    assert!(!store.renew(&next(&next(&second)), NOW.plus(MINUTE)).await.expect("an answer"));
     assert_eq!(all(store, "alice").await[0].generation, 2);
 
     // One that comes while the provider is being asked makes that answer worth nothing.
-    assert!(!store.renew(&next(&second)).await.expect("an answer"));
+    assert!(!store.renew(&next(&second), NOW.plus(MINUTE)).await.expect("an answer"));
     let ended = store.end_revocation(&"g".into(), NOW.plus(MINUTE), Outcome::Revoked, None, NOW).await;
     assert!(!ended.expect("an answer"));
     assert_eq!(take(store).await[0].revocation.generation, 3);
@@ -286,7 +286,7 @@ pub(crate) async fn a_renewal_that_comes_after_the_revocation_is_revoked_again(b
     take(store).await;
     let ended = store.end_revocation(&"g".into(), NOW.plus(MINUTE), Outcome::Revoked, None, NOW).await;
     assert!(ended.expect("an answer"));
-    assert!(!store.renew(&next(&first)).await.expect("an answer"));
+    assert!(!store.renew(&next(&first), NOW.plus(MINUTE)).await.expect("an answer"));
     let taken = take(store).await;
     assert_eq!((taken.len(), taken[0].revocation.generation), (1, 2));
     assert!(!exists(store, "g").await);
@@ -295,7 +295,7 @@ pub(crate) async fn a_renewal_that_comes_after_the_revocation_is_revoked_again(b
     let theirs = grant("h", "alice", "hubot");
     assert!(keep(store, &theirs, &["acme.staging"]).await);
     delete(store, "acme.staging", Some(&by_hand("h", "acme.staging"))).await;
-    assert!(!store.renew(&next(&theirs)).await.expect("an answer"));
+    assert!(!store.renew(&next(&theirs), NOW.plus(MINUTE)).await.expect("an answer"));
     assert!(take(store).await.is_empty());
 }
 

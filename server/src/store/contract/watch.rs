@@ -1,7 +1,8 @@
 use std::collections::HashSet;
 
 use super::{
-    Bench, MINUTE, NOW, declaration, exists, id, keep, look, next, on, populate, provider, runtime, token,
+    Bench, MINUTE, NOW, declaration, exists, id, keep, look, next, on, populate, provider, record, runtime,
+    token,
 };
 use crate::{
     catalogue::Runtime,
@@ -93,7 +94,7 @@ pub(crate) async fn what_came_back_ends_the_lease_and_says_when_again(bench: &Be
     let mut new = one(store).await;
     assert_eq!(take(store, NOW, 9).await.len(), 1);
     new.credential.due_at = Some(NOW.plus(MINUTE / 2));
-    assert!(store.record(&new.credential).await.expect("an answer"));
+    assert!(record(store, &new.credential).await);
     assert_eq!(take(store, NOW, 9).await.len(), 0, "not yet");
     assert_eq!(take(store, NOW.plus(MINUTE / 2), 9).await.len(), 1, "the lease would have lasted longer");
 }

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     catalogue::{Account, Declaration, Runtime},
     clock::Timestamp,
-    credential::{Access, Attempt, Credential, Push},
+    credential::{Access, Attempt, Credential, Push, Standing},
     failpoint,
     id::{AccountId, CredentialId, OauthAppId, ProviderId, RuntimeId, UserId},
     notice::Kind,
@@ -382,8 +382,8 @@ impl AccessStore for SqliteStore {
             .doing("read a user name")
     }
 
-    async fn record(&self, credential: &Credential) -> Result<bool, StoreError> {
-        self.write_verdict(credential).await
+    async fn record(&self, credential: &Credential, seen: &Standing) -> Result<bool, StoreError> {
+        self.write_verdict(credential, seen).await
     }
 
     async fn record_push(
@@ -436,8 +436,8 @@ impl AccessStore for SqliteStore {
         self.take_lease(id, generation, now, until).await
     }
 
-    async fn renew(&self, new: &NewCredential) -> Result<bool, StoreError> {
-        self.write_renewed(new).await
+    async fn renew(&self, new: &NewCredential, lease: Timestamp) -> Result<bool, StoreError> {
+        self.write_renewed(new, lease).await
     }
 
     async fn release_refresh(

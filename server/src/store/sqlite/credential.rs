@@ -24,7 +24,7 @@ macro_rules! credential_columns {
     () => {
         "c.id, c.user_id, c.provider_id, c.method, c.kind, c.oauth_app, c.generation, c.owner_id, c.owner_login, \
          c.scopes, c.expires_at, c.expiry_unknown, c.renew_at, c.standing, c.created_at, c.user_name, c.noted_end, \
-         c.due_at, c.renewal_lost_at"
+         c.due_at, c.access_ends_at, c.renewal_lost_at"
     };
 }
 pub(super) use credential_columns;
@@ -34,7 +34,7 @@ macro_rules! checked {
     () => {
         "method = $5, kind = $6, oauth_app = $7, owner_id = $8, owner_login = $9, scopes = $10, expires_at = $11, \
          expiry_unknown = $12, renew_at = $13, standing = $14, last_good_at = $15, user_name = $16, noted_end = $17, \
-         due_at = $18, checking_until = NULL"
+         due_at = $18, access_ends_at = $19, checking_until = NULL"
     };
 }
 
@@ -151,7 +151,11 @@ impl SqliteStore {
         Ok(row.is_some())
     }
 
-    pub(super) async fn write_verdict(&self, credential: &Credential) -> Result<bool, StoreError> {
+    pub(super) async fn write_verdict(
+        &self,
+        credential: &Credential,
+        seen: &Standing,
+    ) -> Result<bool, StoreError> {
         const DOING: &str = "note what the provider said";
         let statement = concat!(
             "UPDATE credentials SET ",
@@ -159,13 +163,18 @@ impl SqliteStore {
             " WHERE id = $1 AND user_id = $2 AND provider_id = $3 AND generation = $4"
         );
         let mut step = self.step(DOING).await?;
-        let before = read_notable(&mut step, &credential.id, DOING).await?;
+        let Some((before, standing)) = read_notable(&mut step, &credential.id, DOING).await? else {
+            return Ok(false);
+        };
+        if standing != *seen {
+            return Ok(false);
+        }
         let written = bind(sqlx::query(statement), credential)?.execute(&mut *step).await;
         if !unless_taken(written).doing(DOING)? {
             return Ok(false);
         }
         // As a rule nothing has changed: most of what is checked is as it was an hour ago.
-        let changed = before != Some(Notable::of(credential)?);
+        let changed = before != Notable::of(credential)?;
         if changed {
             notice::mark_users_of(&mut step, &credential.id).await.doing(DOING)?;
         }
@@ -233,10 +242,14 @@ impl SqliteStore {
         step.commit().await.doing(DOING)
     }
 
-    pub(super) async fn write_renewed(&self, new: &NewCredential) -> Result<bool, StoreError> {
+    pub(super) async fn write_renewed(
+        &self,
+        new: &NewCredential,
+        lease: Timestamp,
+    ) -> Result<bool, StoreError> {
         const DOING: &str = "keep a renewed credential";
         let mut step = self.step(DOING).await?;
-        let replaced = replace(&mut step, new, DOING).await?;
+        let replaced = replace(&mut step, new, Some(lease), DOING).await?;
         if replaced {
             notice::mark_users_of(&mut step, &new.credential.id).await.doing(DOING)?;
         } else {
@@ -284,12 +297,12 @@ fn doubts(standing: &Standing) -> (bool, bool, bool) {
     (standing.invalid, standing.rejected_since.is_some(), unreachable)
 }
 
-/// As it is kept. `None` if it is gone.
+/// As it is kept, with its standing. `None` if it is gone.
 async fn read_notable(
     step: &mut SqliteConnection,
     id: &CredentialId,
     doing: &'static str,
-) -> Result<Option<Notable>, StoreError> {
+) -> Result<Option<(Notable, Standing)>, StoreError> {
     let row = sqlx::query(
         "SELECT standing, owner_id, scopes, expires_at, noted_end, renew_at FROM credentials WHERE id = $1",
     )
@@ -299,8 +312,9 @@ async fn read_notable(
     .doing(doing)?;
     let Some(row) = row else { return Ok(None) };
     let mut columns = Columns::new(&row);
-    let (invalid, refused, unreachable) = doubts(&columns.json("credentials.standing")?);
-    Ok(Some(Notable {
+    let standing = columns.json("credentials.standing")?;
+    let (invalid, refused, unreachable) = doubts(&standing);
+    let notable = Notable {
         invalid,
         refused,
         unreachable,
@@ -309,7 +323,8 @@ async fn read_notable(
         expires_at: columns.read("credentials.expires_at")?,
         noted_end: columns.read("credentials.noted_end")?,
         renew_at: columns.read("credentials.renew_at")?,
-    }))
+    };
+    Ok(Some((notable, standing)))
 }
 
 /// Keeps a credential, or replaces the one of its id and generation before. `false` if neither is possible: somebody
@@ -331,15 +346,15 @@ pub(super) async fn write(
         .await
         .doing(doing)?;
     }
-    if replace(step, new, doing).await? {
+    if replace(step, new, None, doing).await? {
         return Ok(true);
     }
     let added = bind(
         sqlx::query(
             "INSERT INTO credentials (id, user_id, provider_id, generation, method, kind, oauth_app, owner_id,
                  owner_login, scopes, expires_at, expiry_unknown, renew_at, standing, last_good_at, user_name, noted_end,
-                 due_at, sealed, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+                 due_at, access_ends_at, sealed, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
              ON CONFLICT DO NOTHING",
         ),
         &new.credential,
@@ -352,20 +367,26 @@ pub(super) async fn write(
     Ok(added.rows_affected() > 0)
 }
 
-/// The lease ends with it: what it was taken for has happened, or no longer can.
+/// The lease ends with it: what it was taken for has happened, or no longer can. What was renewed under a `lease` is
+/// kept unless somebody else has one by now; `None`: whatever anybody has.
 async fn replace(
     connection: &mut SqliteConnection,
     new: &NewCredential,
+    lease: Option<Timestamp>,
     doing: &'static str,
 ) -> Result<bool, StoreError> {
     let statement = concat!(
         "UPDATE credentials SET generation = $4, ",
         checked!(),
-        ", sealed = $19, lease_until = NULL, renewal_lost_at = NULL
-         WHERE id = $1 AND user_id = $2 AND provider_id = $3 AND generation = $4 - 1"
+        ", sealed = $20, lease_until = NULL, renewal_lost_at = NULL
+         WHERE id = $1 AND user_id = $2 AND provider_id = $3 AND generation = $4 - 1
+         AND ($21 IS NULL OR lease_until IS NULL OR lease_until = $21)"
     );
-    let replaced =
-        bind(sqlx::query(statement), &new.credential)?.bind(&new.sealed.0).execute(connection).await;
+    let replaced = bind(sqlx::query(statement), &new.credential)?
+        .bind(&new.sealed.0)
+        .bind(micros(lease))
+        .execute(connection)
+        .await;
     unless_taken(replaced).doing(doing)
 }
 
@@ -399,7 +420,7 @@ pub(super) async fn forget_unused(
 
 type Statement<'q> = Query<'q, Sqlite, SqliteArguments>;
 
-/// `$1` to `$18`.
+/// `$1` to `$19`.
 fn bind<'q>(query: Statement<'q>, credential: &'q Credential) -> Result<Statement<'q>, StoreError> {
     Ok(query
         .bind(credential.id.as_str())
@@ -422,7 +443,8 @@ fn bind<'q>(query: Statement<'q>, credential: &'q Credential) -> Result<Statemen
         .bind(micros(credential.standing.last_good_at))
         .bind(credential.user_name.as_deref())
         .bind(micros(credential.noted_end))
-        .bind(micros(credential.due_at)))
+        .bind(micros(credential.due_at))
+        .bind(micros(credential.access_ends_at)))
 }
 
 /// How it was given.
@@ -460,6 +482,7 @@ fn read(columns: &mut Columns<'_>) -> Result<Credential, StoreError> {
         user_name: columns.read("credentials.user_name")?,
         noted_end: columns.optional_time("credentials.noted_end")?,
         due_at: columns.optional_time("credentials.due_at")?,
+        access_ends_at: columns.optional_time("credentials.access_ends_at")?,
         renewal_lost_at: columns.optional_time("credentials.renewal_lost_at")?,
     })
 }
@@ -485,6 +508,7 @@ pub(super) struct Packed {
     user_name: Option<String>,
     noted_end: Option<Timestamp>,
     due_at: Option<Timestamp>,
+    access_ends_at: Option<Timestamp>,
     renewal_lost_at: Option<Timestamp>,
 }
 
@@ -508,6 +532,7 @@ impl Packed {
             user_name: self.user_name,
             noted_end: self.noted_end,
             due_at: self.due_at,
+            access_ends_at: self.access_ends_at,
             renewal_lost_at: self.renewal_lost_at,
         })
     }

@@ -396,6 +396,7 @@ async fn only_opening_for_a_server_makes_a_database_or_brings_it_up_to_date() {
         "ALTER TABLE credentials DROP COLUMN due_at",
         "ALTER TABLE credentials DROP COLUMN checking_until",
         "ALTER TABLE credentials DROP COLUMN renewal_lost_at",
+        "ALTER TABLE credentials DROP COLUMN access_ends_at",
         "DROP TABLE hosts",
         "DROP TABLE incidents",
         "DROP TABLE told",
