@@ -41,7 +41,7 @@ export async function openDesk({ port, host, mailbox }) {
     const deed = request.method === 'POST' && deeds[request.url.slice(1)];
     let said = '';
     if (deed) said = await deed(host).catch((error) => `That did not work: ${error.message}`);
-    answer.writeHead(200, { 'content-type': 'text/html; charset=utf-8', 'content-security-policy': "default-src 'none'; form-action 'self'" });
+    answer.writeHead(200, { 'content-type': 'text/html; charset=utf-8', 'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'" });
     answer.end(page(said, host, mailbox));
   });
   await new Promise((done, fail) => server.once('error', fail).listen(port, '127.0.0.1', done));
@@ -55,7 +55,13 @@ export async function openDesk({ port, host, mailbox }) {
 function page(said, host, mailbox) {
   const button = (deed, text) => `<form method="post" action="/${deed}"><button>${text}</button></form>`;
   const mails = (mailbox?.mails ?? []).toReversed().map(({ to, subject, text }) => `<h3>${escape(subject)}</h3><p>to ${escape(to)}</p><pre>${escape(text)}</pre>`);
-  return `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="color-scheme" content="light dark"><title>The demo's desk</title>
+  return `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark"><title>The demo's desk</title>
+<style>
+body { max-width: 46rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: anywhere }
+button { margin-block: .25rem; padding: .5rem .9rem; font: inherit }
+[role=status]:not(:empty) { padding: .7rem 1rem; border-inline-start: 4px solid; background: color-mix(in srgb, currentColor 8%, transparent) }
+pre { white-space: pre-wrap }
+</style>
 <h1>The demo's desk</h1>
 <p role="status">${escape(said)}</p>
 <h2>At the simulated ${escape(host.name)}</h2>

@@ -21,7 +21,11 @@ impl Encoder<Result<TokenList, ApiError>> for Light {
     type Encoded = String;
 
     fn encode(list: &Result<TokenList, ApiError>) -> Result<String, serde_json::Error> {
-        let light = list.as_ref().map(|list| TokenList { counts: list.counts, html: Html::default() });
+        let light = list.as_ref().map(|&TokenList { counts, edition, .. }| TokenList {
+            counts,
+            edition,
+            html: Html::default(),
+        });
         serde_json::to_string(&light)
     }
 }

@@ -41,10 +41,18 @@ impl Part {
     /// As forms spell it.
     pub(crate) fn word(self) -> &'static str {
         match self {
+            Self::Home => "Home",
+            Self::Runtime => "Runtime",
             Self::Course => "Course",
+            Self::AccessDialog => "AccessDialog",
+            Self::Delete => "Delete",
+            Self::DeleteDialog => "DeleteDialog",
             Self::Notices => "Notices",
-            // Nobody else is asked for by hand.
-            _ => "Home",
+            Self::NoticeSettings => "NoticeSettings",
+            Self::Confirm => "Confirm",
+            Self::SignIn => "SignIn",
+            Self::Password => "Password",
+            Self::Once => "Once",
         }
     }
 

@@ -691,11 +691,24 @@ impl OauthProblem {
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Html(pub String);
 
+#[cfg(feature = "ssr")]
+impl Html {
+    /// A number that the same HTML shares.
+    fn edition(&self) -> u64 {
+        use std::hash::{DefaultHasher, Hash, Hasher};
+        let mut hasher = DefaultHasher::new();
+        self.0.hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
 /// What the page of the list needs besides the rows themselves.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct TokenList {
     /// Over all the visitor's runtimes.
     pub counts: Counts,
+    /// The same rows have the same number.
+    pub edition: u64,
     /// The rows. Empty in the browser as long as those are shown that came with the page.
     #[serde(default)]
     pub html: Html,
@@ -716,7 +729,8 @@ pub async fn load_list(
     let query = TokenQuery { filter, show, page: page.max(1) };
     let page = super::answer(super::backend()?.token_page(query.clone()).await)?;
     let html = [crate::made::revocation::html(&page.revocations), crate::made::table::html(&page, &query)];
-    Ok(TokenList { counts: page.counts, html: Html(html.concat()) })
+    let html = Html(html.concat());
+    Ok(TokenList { counts: page.counts, edition: html.edition(), html })
 }
 
 /// All that the dialog of one runtime shows.

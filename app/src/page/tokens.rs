@@ -5,7 +5,7 @@ use std::time::Duration;
 use leptos::{
     ev::{MouseEvent, SubmitEvent},
     html::Dialog,
-    leptos_dom::helpers::debounce,
+    leptos_dom::helpers::set_timeout,
     prelude::*,
     server_fn::ServerFn,
     task::spawn_local,
@@ -31,6 +31,9 @@ use crate::{
     path,
 };
 
+/// Nobody types any more after that.
+const TYPING: Duration = Duration::from_millis(250);
+
 /// The page of the list.
 #[component]
 pub fn TokensPage() -> impl IntoView {
@@ -43,6 +46,21 @@ pub fn TokensPage() -> impl IntoView {
         |(filter, show, number)| load_list(filter, show, number),
         false,
     );
+
+    // What is typed into the filter counts once nothing more is typed. It outlives the field, which may be made anew at
+    // any moment.
+    let typed = RwSignal::new(None::<String>);
+    let find = finder(show);
+    Effect::new(move |_| {
+        let Some(words) = typed.get() else { return };
+        let find = find.clone();
+        let when_done = move || {
+            if typed.try_get_untracked().flatten().as_ref() == Some(&words) {
+                find(words);
+            }
+        };
+        set_timeout(when_done, TYPING);
+    });
 
     // What has just been done here, before what the address tells of the time without script.
     let said = RwSignal::new(None::<String>);
@@ -95,6 +113,14 @@ pub fn TokensPage() -> impl IntoView {
             let body = ["filter=", &words, "&show=", query.1.variant(), "&page=", &page].concat();
             // What can't be had now is had the next time; what is there stays.
             let Ok(new) = look::<TokenList>(LoadList::url(), body).await else { return };
+            let same = list.with_untracked(|list| {
+                list.as_ref()
+                    .and_then(|list| list.as_ref().ok())
+                    .is_some_and(|list| (list.edition, list.counts) == (new.edition, new.counts))
+            });
+            if same {
+                return;
+            }
             if !is_quiet("#token-table") {
                 changes.look_soon();
                 return;
@@ -159,7 +185,7 @@ pub fn TokensPage() -> impl IntoView {
             {move || Suspend::new(async move {
                 match list.await {
                     Ok(list) => view! {
-                        {(list.counts.all > 0).then(|| tools(list.counts, filter, show))}
+                        {(list.counts.all > 0).then(|| tools(list.counts, filter, show, typed))}
                         <div
                             id="token-table"
                             on:click=on_click
@@ -193,8 +219,19 @@ pub fn TokensPage() -> impl IntoView {
     }
 }
 
+/// Shows what fits the words.
+fn finder(show: Memo<Show>) -> impl Fn(String) + Clone {
+    let navigate = use_navigate();
+    move |words: String| {
+        navigate(
+            &path::list(words.trim(), show.get_untracked().word(), 1),
+            NavigateOptions { replace: true, scroll: false, ..NavigateOptions::default() },
+        );
+    }
+}
+
 /// Selection and filter.
-fn tools(counts: Counts, filter: Memo<String>, show: Memo<Show>) -> AnyView {
+fn tools(counts: Counts, filter: Memo<String>, show: Memo<Show>, typed: RwSignal<Option<String>>) -> AnyView {
     let chip = |which: Show, count: u32, text: &'static str| {
         view! {
             <a
@@ -210,18 +247,8 @@ fn tools(counts: Counts, filter: Memo<String>, show: Memo<Show>) -> AnyView {
             </a>
         }
     };
-    let navigate = use_navigate();
-    let find = move |words: String| {
-        navigate(
-            &path::list(words.trim(), show.get_untracked().word(), 1),
-            NavigateOptions { replace: true, scroll: false, ..NavigateOptions::default() },
-        );
-    };
-    let find_later = debounce(Duration::from_millis(250), find.clone());
-    let on_input = {
-        let mut find_later = find_later;
-        move |event: web_sys::Event| find_later(event_target_value(&event))
-    };
+    let find = finder(show);
+    let on_input = move |event: web_sys::Event| typed.set(Some(event_target_value(&event)));
     let on_submit = move |event: SubmitEvent| {
         event.prevent_default();
         let words = document()
