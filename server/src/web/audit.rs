@@ -253,10 +253,12 @@ fn form(asked: &Asked, page: &str, file: &str) -> impl IntoView + use<> {
         .collect_view();
     view! {
         <form class="sheet padded audit-filter" method="get" action=page.to_owned()>
-            <label>"What" <select name="what">{options}</select></label>
-            <label>"Runtime" <input name="runtime" value=asked.runtime.clone() placeholder="account.name"/></label>
-            <label>"From" <input type="date" name="since" value=asked.since.clone()/></label>
-            <label>"To" <input type="date" name="until" value=asked.until.clone()/></label>
+            <label class="field">"What" <select name="what">{options}</select></label>
+            <label class="field">
+                "Runtime" <input name="runtime" value=asked.runtime.clone() placeholder="account.name"/>
+            </label>
+            <label class="field">"From" <input type="date" name="since" value=asked.since.clone()/></label>
+            <label class="field">"To" <input type="date" name="until" value=asked.until.clone()/></label>
             <label class="check">
                 <input type="checkbox" name="refused" value="1" checked=!asked.refused.is_empty()/>
                 <span>"Only what was refused"</span>

@@ -180,7 +180,7 @@ impl Page {
             None => view! {
                 <form class="sheet padded" method="post" action=action.clone()>
                     <p>"There is no valid key: this runtime can fetch nothing."</p>
-                    <button class="button primary" name="what" value="create">"Create key"</button>
+                    <button class="button" data-look="primary" name="what" value="create">"Create key"</button>
                 </form>
             }
             .into_any(),
@@ -191,7 +191,7 @@ impl Page {
                          older ones end now."
                     </p>
                     <input type="hidden" name="key" value=latest/>
-                    <button class="button primary" name="what" value="rotate">"Rotate key"</button>
+                    <button class="button" data-look="primary" name="what" value="rotate">"Rotate key"</button>
                 </form>
             }
             .into_any(),
@@ -204,7 +204,10 @@ impl Page {
                 {said(did)}
                 {keys}
                 {form}
-                <p><a href=crate::wire::DOCS>"How a runtime uses it"</a></p>
+                <p class="links">
+                    <a href=crate::wire::DOCS>"How a runtime uses it"</a>
+                    <a href=path::account_audit(runtime.account.as_str())>"Audit log of the account"</a>
+                </p>
             </div>
         };
         plain::page(status, &self.css, "Runtime keys", body)
@@ -226,7 +229,8 @@ impl Page {
                 <form method="post" action=action.to_owned()>
                     <input type="hidden" name="key" value=key.public_id.clone()/>
                     <button
-                        class="button danger"
+                        class="button"
+                        data-look="danger"
                         name="what"
                         value="revoke"
                         aria-label=["Revoke key ", &key.public_id].concat()
