@@ -340,6 +340,7 @@ impl Authorizer {
         user: &UserId,
         runtime: &RuntimeId,
         revoke: bool,
+        by: &Entry,
     ) -> Result<bool, AccessError> {
         let now = self.clock.now();
         let Some(access) = self.store.access(user, runtime, now).await? else { return Ok(false) };
@@ -347,9 +348,18 @@ impl Authorizer {
             Some(gone) => self.ending(gone, runtime, Some(revoke), now).await?,
             None => None,
         };
-        let deleted = self.store.delete(user, runtime, ending.as_ref(), now).await?;
+        if self.store.delete(user, runtime, ending.as_ref(), now).await?.is_none() {
+            return Ok(false);
+        }
+        let entry = Entry { action: Action::TokenDeleted, ..by.clone() }.at(&access.account.id, runtime);
+        let entry = if revoke { entry.detail("to be revoked at the provider") } else { entry };
+        let entry = match access.credential.as_ref().or(access.proposed.as_ref()) {
+            Some(gone) => entry.object(gone.id.to_string()),
+            None => entry,
+        };
+        self.audit.note(entry).await;
         self.end(user, ending.as_ref()).await;
-        Ok(deleted.is_some())
+        Ok(true)
     }
 
     /// Writes down that a runtime is about to use a credential.

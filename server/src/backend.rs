@@ -686,9 +686,9 @@ impl Backend for Visit {
     async fn delete_token(&self, runtime: String, revoke: bool) -> Result<(), ApiError> {
         let signed = self.signed()?;
         let runtime = RuntimeId(runtime);
-        let before = self.before(&runtime).await?;
-        match self.site.authorizer.delete(&signed.user.id, &runtime, revoke).await {
-            Ok(true) => self.note_deleted(before.as_ref(), &runtime, revoke).await,
+        let by = self.by(&signed.user);
+        match self.site.authorizer.delete(&signed.user.id, &runtime, revoke, &by).await {
+            Ok(true) => Ok(()),
             Ok(false) => Err(self.gone(signed, &runtime).await?),
             Err(error) => Err(internal("delete a token", &error)),
         }

@@ -9,7 +9,6 @@ use super::{Visit, internal};
 use crate::{
     audit::{Action, Actor, Entry},
     credential::Access,
-    id::RuntimeId,
     person::{Name, User},
 };
 
@@ -68,31 +67,6 @@ impl Visit {
         self.site.audit.note(entry).await;
     }
 
-    /// A runtime of the visitor, as it is before something is done with it.
-    pub(super) async fn before(&self, runtime: &RuntimeId) -> Result<Option<Access>, ApiError> {
-        let signed = self.signed()?;
-        let access = self.site.store.access(&signed.user.id, runtime, self.now()).await;
-        access.map_err(|error| internal("read a runtime", &error))
-    }
-
-    /// The visitor deleted a token.
-    pub(super) async fn note_deleted(
-        &self,
-        before: Option<&Access>,
-        runtime: &RuntimeId,
-        revoke: bool,
-    ) -> Result<(), ApiError> {
-        let entry = self.about(before, runtime, Action::TokenDeleted)?;
-        let entry = if revoke { entry.detail("to be revoked at the provider") } else { entry };
-        let gone = before.and_then(|access| access.credential.as_ref().or(access.proposed.as_ref()));
-        let entry = match gone {
-            Some(credential) => entry.object(credential.id.to_string()),
-            None => entry,
-        };
-        self.site.audit.note(entry).await;
-        Ok(())
-    }
-
     /// The visitor decided what they are told, and where. Without the address: it is theirs, and may hold a secret.
     pub(super) async fn note_notices(&self, what: &str) -> Result<(), ApiError> {
         let entry = self.entry_of(&self.signed()?.user, Action::NoticesChanged).detail(what);
@@ -107,16 +81,8 @@ impl Visit {
 
     /// The visitor hid the notifications of a runtime, or shows them.
     pub(super) async fn note_hidden(&self, access: &Access, what: &str) -> Result<(), ApiError> {
-        let entry = self.about(Some(access), &access.runtime.id, Action::NoticesChanged)?;
-        self.site.audit.note(entry.detail(what)).await;
+        let entry = self.entry_of(&self.signed()?.user, Action::NoticesChanged);
+        self.site.audit.note(entry.at(&access.account.id, &access.runtime.id).detail(what)).await;
         Ok(())
-    }
-
-    fn about(&self, before: Option<&Access>, runtime: &RuntimeId, action: Action) -> Result<Entry, ApiError> {
-        let entry = self.entry_of(&self.signed()?.user, action);
-        Ok(match before {
-            Some(access) => entry.at(&access.account.id, runtime),
-            None => Entry { runtime: Some(runtime.clone()), ..entry },
-        })
     }
 }

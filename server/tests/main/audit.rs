@@ -298,8 +298,8 @@ async fn a_renewal_a_revocation_and_what_somebody_wants_to_be_told_are_written_d
         "notices.changed done",
         "notices.changed done",
         "notices.changed done",
-        "token.deleted done",
         "token.revoked done",
+        "token.deleted done",
         "token.renewed done",
         "session.begun done",
         "token.added done",
@@ -308,7 +308,7 @@ async fn a_renewal_a_revocation_and_what_somebody_wants_to_be_told_are_written_d
     assert_eq!((&entries[0]["detail"], &entries[0]["runtime"]), (&"hidden".into(), &"acme.staging".into()));
     assert_eq!(entries[1]["detail"], "webhook set");
     assert!(!serde_json::to_string(&entries).unwrap().contains("s3cret"));
-    for one in [&entries[4], &entries[5]] {
+    for one in [&entries[3], &entries[5]] {
         assert_eq!((&one["actor"], &one["account"]), (&"gitward".into(), &"acme".into()));
         assert_eq!((&one["runtime"], &one["object"]), (&"acme.renewed".into(), &entries[7]["object"]));
     }

@@ -259,7 +259,7 @@ async fn a_replaced_token_that_a_runtime_holds_is_revoked_when_it_uses_the_new_o
     assert!(works(&site.forge, old.id).await);
     used(&after).await;
     assert!(!works(&site.forge, old.id).await && works(&site.forge, fresh.id).await);
-    assert_eq!(state(&mara, "acme.paste").await, "Revoked");
+    assert_eq!(state(&mara, "acme.paste").await, "HandedOver");
 }
 
 #[tokio::test]
@@ -286,7 +286,7 @@ async fn a_token_that_is_deleted_waits_for_no_runtime() {
     Machine::of(&site, "acme.paste").await.fetch("mara").await.assert_ok();
     delete(&mara, "acme.paste").await.assert_ok();
     assert!(!works(&site.forge, made.id).await);
-    assert_eq!(state(&mara, "acme.paste").await, "Revoked");
+    assert_eq!(state(&mara, "acme.paste").await, "HandedOver");
 }
 
 #[tokio::test]
