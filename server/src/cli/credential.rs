@@ -13,10 +13,11 @@ use clap::{Args, ValueEnum};
 use url::{Host, Url};
 use zeroize::Zeroizing;
 
-use self::protocol::{Answer, Request, Scheme};
+use self::protocol::{Answer, Request};
 use super::tell;
 use crate::{
     clock::{Clock, SystemClock, Timestamp},
+    runtime_key,
     wire::{self, Code, CredentialAnswer, CredentialRequest, Outcome, Problem, Report},
 };
 
@@ -141,16 +142,12 @@ impl Credential {
         {
             return Err(Silence::AnotherName);
         }
-        let scheme = match answer.git.scheme {
-            wire::Scheme::Basic => Scheme::Basic,
-            wire::Scheme::Bearer => Scheme::Bearer,
-        };
         // By this machine's clock, which Git compares it with.
         let ends_at = answer.expires_in.map(|seconds| now().plus(Duration::from_secs(seconds)).seconds());
         let lines = Answer {
             username: &answer.git.username,
             password: answer.git.password.expose(),
-            scheme,
+            scheme: answer.git.scheme,
             ends_at,
             version: &answer.version,
         };
@@ -169,7 +166,10 @@ impl Credential {
         path: &str,
         question: &impl serde::Serialize,
     ) -> Result<A, Silence> {
-        let client = reqwest::Client::builder()
+        let builder = reqwest::Client::builder();
+        // What goes in the clear stays on this machine, also where the environment names a proxy.
+        let builder = if self.server.scheme() == "http" { builder.no_proxy() } else { builder };
+        let client = builder
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_WITHIN)
             .timeout(ANSWER_WITHIN)
@@ -300,11 +300,11 @@ fn read_key(path: &Path) -> Result<Zeroizing<String>, Silence> {
     if !path.metadata().is_ok_and(|file| file.is_file()) {
         return Err(Silence::NoKey);
     }
-    let mut text = Zeroizing::new(String::with_capacity(1024));
+    let mut text = Zeroizing::new(String::with_capacity(LONGEST_KEY as usize));
     let file = std::fs::File::open(path).map_err(|_| Silence::NoKey)?;
     file.take(LONGEST_KEY).read_to_string(&mut text).map_err(|_| Silence::NoKey)?;
     let key = text.trim();
-    let fits = key.starts_with("gwr_")
+    let fits = key.starts_with(runtime_key::PREFIX)
         && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
     if fits { Ok(Zeroizing::new(key.to_owned())) } else { Err(Silence::NoKey) }
 }

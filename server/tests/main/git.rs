@@ -43,7 +43,7 @@ fn plain_git(folder: &Path) -> Command {
         git.env("PATH", path);
     }
     git.env("HOME", folder)
-        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_CONFIG_SYSTEM", folder.join("machine"))
         .env("GIT_TERMINAL_PROMPT", "0")
         .env("GIT_AUTHOR_NAME", "Mara")
         .env("GIT_AUTHOR_EMAIL", "mara@example.com")
@@ -68,6 +68,10 @@ impl Scene {
         let mara = site.person("mara").await;
         let machine = Machine::of(&site, runtime).await;
         std::fs::write(folder.path().join("key"), format!("{}\n", machine.key)).unwrap();
+        // As many machines are set up: another helper keeps whatever it is told.
+        let other =
+            format!("[credential]\n\thelper = store --file={}\n", folder.path().join("kept").display());
+        std::fs::write(folder.path().join("machine"), other).unwrap();
         let scene = Self { site, mara, machine, folder, gitward };
         scene.set_up("mara", &scene.gitward);
         scene
@@ -75,17 +79,19 @@ impl Scene {
 
     /// As the README says.
     fn set_up(&self, user: &str, server: &str) {
+        self.set_up_with("", user, server);
+    }
+
+    /// The same, with something in front of the helper.
+    fn set_up_with(&self, before: &str, user: &str, server: &str) {
         let helper = format!(
-            "!{} credential --runtime-key-file {} --user {user} --server {server}",
+            "!{before}{} credential --runtime-key-file {} --user {user} --server {server}",
             env!("CARGO_BIN_EXE_gitward"),
             self.folder.path().join("key").display(),
         );
-        let file = self.folder.path().join("gitconfig");
-        if file.exists() {
-            std::fs::remove_file(&file).unwrap();
+        for (how, helper) in [("--replace-all", ""), ("--add", &helper)] {
+            good(&self.git_blocking(&["config", "--global", how, "credential.helper", helper], ""));
         }
-        let set = self.git_blocking(&["config", "--global", "credential.helper", &helper], "");
-        assert!(set.status.success(), "{set:?}");
     }
 
     fn git_blocking(&self, arguments: &[&str], stdin: &str) -> Output {
@@ -320,6 +326,23 @@ async fn without_a_server_git_goes_on_quickly_with_one_line_and_no_answer() {
         // Far more than the helper allows itself, for a machine that is busy with other things.
         assert!(took < Duration::from_secs(60), "{took:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_goes_in_the_clear_goes_past_any_proxy() {
+    let scene = Scene::of("acme.production").await;
+    let made = scene.site.forge.good_token().await;
+    scene.mara.paste("acme.production", &made.token).await.assert_ok();
+    let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", proxy.local_addr().unwrap());
+    let before = format!("env http_proxy={address} HTTP_PROXY={address} ALL_PROXY={address} ");
+    scene.set_up_with(&before, "mara", &scene.gitward);
+    let host = scene.site.forge.url.trim_start_matches("http://");
+    let filled = scene.fill(&format!("protocol=http\nhost={host}\n\n")).await;
+    good(&filled);
+    assert!(String::from_utf8_lossy(&filled.stdout).contains(&made.token));
+    let called = tokio::time::timeout(Duration::ZERO, proxy.accept()).await;
+    assert!(called.is_err(), "nobody called the proxy");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

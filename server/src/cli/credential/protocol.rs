@@ -1,12 +1,14 @@
 //! What Git and its credential helpers say to each other: lines of `key=value`
-//! (<https://git-scm.com/docs/git-credential#IOFMT>). No line of an answer holds anything that could pass for another line, and whatever can be read in two
-//! ways gets none.
+//! (<https://git-scm.com/docs/git-credential#IOFMT>). No line of an answer holds anything that could pass for another
+//! line, and whatever can be read in two ways gets none.
 //!
 //! Rules from what went wrong elsewhere: line feeds in a value made Git send one host's secret to another
-//! (CVE-2020-5260, CVE-2024-52006 for carriage returns), an empty host matched any (CVE-2020-11008), an encoded line end
-//! became a real one (CVE-2024-53263, CVE-2024-50338).
+//! (CVE-2020-5260; carriage returns: CVE-2024-52006, CVE-2026-82249 in gitoxide), an empty host matched any
+//! (CVE-2020-11008), an encoded line end became a real one (CVE-2024-53263, CVE-2024-50338).
 
 use zeroize::Zeroizing;
+
+use crate::wire::Scheme;
 
 /// Git sends a few hundred bytes. Passwords may be long tokens.
 pub const LONGEST: usize = 128 * 1024;
@@ -124,15 +126,6 @@ fn once(field: &mut Option<String>, value: &str) -> Result<(), Refused> {
         None => Ok(()),
         Some(_) => Err(Refused::Malformed),
     }
-}
-
-/// How Git is to show the secret.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Scheme {
-    /// With the user name.
-    Basic,
-    /// Alone.
-    Bearer,
 }
 
 /// A secret on its way to Git. Never a refresh token: there is no field for one.
@@ -260,6 +253,9 @@ mod tests {
         b"protocol=https\nhost=github.com\npath=a\rhost=evil.example\n\n",
         b"protocol=https\nhost=github.com\nusername=a\rpassword=b\n\n",
         b"protocol=https\nhost=github.com\nx=\r\n\n",
+        // CVE-2026-82249: the same, also in a key.
+        b"protocol=https\nhost=github.com\nuser\rhost=evil.example\n\n",
+        b"protocol=https\nhost=github.com\npath=acme/gitops.git\r\n\n",
         // CVE-2024-53263: encoded line ends in the host, never decoded here; nor may they be in a host at all.
         b"protocol=https\nhost=github.com%0d%0ahost=evil.example\n\n",
         b"protocol=https\nhost=github.com%0aevil.example\n\n",
