@@ -19,7 +19,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build run test lint rust-test journeys dev bench soak clean-demo tools tools-lint tools-mail site
+.PHONY: help build run test lint rust-test journeys dev bench soak clean-demo tools tools-lint tools-mail tools-api site
 
 NATIVE := --workspace --exclude client --locked
 SITE := $(CURDIR)/target/site
@@ -55,7 +55,7 @@ rust-test: tools ## All Rust tests
 	cargo build --all-targets $(NATIVE)
 	cargo test --no-fail-fast $(NATIVE)
 
-journeys: tools tools-mail site end2end/node_modules/.package-lock.json ## All Playwright journeys (ARGS="-g 'no script'" for some)
+journeys: tools tools-mail tools-api site end2end/node_modules/.package-lock.json ## All Playwright journeys (ARGS="-g 'no script'" for some)
 	cargo build --all-targets $(NATIVE)
 	@[[ -x /usr/bin/chromium ]] || (cd end2end && npx playwright install chromium)
 	cd end2end && GITWARD_BIN=$(BUILT)/debug/gitward FORGE_BIN=$(BUILT)/debug/forge npx playwright test $(ARGS)
@@ -87,6 +87,9 @@ tools-lint:
 
 tools-mail:
 	@end2end/tool/tools.sh mail
+
+tools-api:
+	@end2end/tool/tools.sh api
 
 # The site is complete when its stamp is there: cargo-leptos empties the folder before it builds. Folders are among the
 # sources because their time changes when a file goes.

@@ -4,6 +4,7 @@
 #   tools.sh build    what compiles the site
 #   tools.sh lint     rustfmt and clippy
 #   tools.sh mail     a mail server for the journeys and the demo
+#   tools.sh api      what asks the runtime API all that its description allows, and more
 #
 # They lie by version in a folder that all clones share, so that a second clone finds them.
 set -euo pipefail
@@ -12,6 +13,7 @@ cd "$(dirname "$0")/../.."
 cargo_leptos=0.3.10 # 0.3.11 wants Rust 1.96
 binaryen=132.0.0
 aiosmtpd=1.4.6
+schemathesis=4.32.5
 # wasm-bindgen's two halves must be of one version.
 wasm_bindgen=$(sed -n '/^name = "wasm-bindgen"$/{n;s/^version = "\(.*\)"$/\1/p;}' Cargo.lock)
 
@@ -44,7 +46,7 @@ if [[ ${1:-build} == lint ]]; then
   exit
 fi
 
-if [[ ${1:-build} != mail ]]; then
+if [[ ${1:-build} == build ]]; then
   need node "the demo and the journeys run in it, version 20 or newer" \
     "apt-get install nodejs npm (Debian 13), or see https://nodejs.org/en/download"
   need npm "it comes with Node" "apt-get install npm"
@@ -97,17 +99,36 @@ install_wasm_bindgen() { cargo_install "$1" "wasm-bindgen-cli@$wasm_bindgen" --b
 install_binaryen() { npm install --silent --no-save --no-package-lock --no-audit --no-fund --prefix "$1" "binaryen@$binaryen" 8>&-; }
 
 # A Python of its own, which finds its folder wherever it is.
-install_aiosmtpd() {
-  python3 -m venv "$1"
-  "$1/bin/python" -m pip install --quiet --disable-pip-version-check "aiosmtpd==$aiosmtpd" 8>&-
-  printf '#!/bin/sh\nexec "$(dirname "$(readlink -f "$0")")/bin/python" "$@"\n' >"$1/mail-python"
-  chmod +x "$1/mail-python"
+python_install() { # root, package, name of what starts it, its first arguments
+  local root=$1 package=$2 name=$3
+  shift 3
+  python3 -m venv "$root"
+  "$root/bin/python" -m pip install --quiet --disable-pip-version-check "$package" 8>&-
+  {
+    echo '#!/bin/sh'
+    echo 'folder=$(dirname "$(readlink -f "$0")")'
+    echo "exec \"\$folder/bin/python\" $* \"\$@\""
+  } >"$root/$name"
+  chmod +x "$root/$name"
+}
+
+install_aiosmtpd() { python_install "$1" "aiosmtpd==$aiosmtpd" mail-python; }
+install_schemathesis() { python_install "$1" "schemathesis==$schemathesis" schemathesis '"$folder/bin/schemathesis"'; }
+
+need_python() { # what for
+  need python3 "$1 runs in it" "apt-get install python3-venv"
+  python3 -c 'import venv, ensurepip' 2>/dev/null || need python3-venv "it makes a folder of its own for $1" "apt-get install python3-venv"
 }
 
 if [[ ${1:-build} == mail ]]; then
-  need python3 "the mail server for the journeys runs in it" "apt-get install python3-venv"
-  python3 -c 'import venv, ensurepip' 2>/dev/null || need python3-venv "it makes a folder of its own for the mail server" "apt-get install python3-venv"
+  need_python "the mail server for the journeys"
   install "aiosmtpd-$aiosmtpd" mail-python install_aiosmtpd
+  exit
+fi
+
+if [[ ${1:-build} == api ]]; then
+  need_python "what tests the runtime API"
+  install "schemathesis-$schemathesis" schemathesis install_schemathesis
   exit
 fi
 
