@@ -63,11 +63,27 @@ export function setUpLink(gitward) {
 
 /** Adds a user and returns the one-time link that welcomes them. */
 export async function addUser(gitward, name) {
-  const add = new Program('gitward user add', gitwardBin, ['user', 'add', name, '--config', gitward.config], { env: siteEnv });
-  const code = await add.exited;
-  const link = add.stdout.match(/https?:\/\/\S+\/welcome\/[\w~.-]+/)?.[0];
-  if (code !== 0 || !link) throw new Error(`gitward user add ${name} gave no link (exit ${code})\n${add.output}`);
-  return link;
+  const { stdout } = await command(gitward, 'user', 'add', name);
+  return stdout.match(/https?:\/\/\S+\/welcome\/[\w~.-]+/)[0];
+}
+
+/** Makes a key for a runtime. */
+export async function runtimeKey(gitward, runtime) {
+  return (await command(gitward, 'runtime-key', 'create', runtime)).stdout.trim();
+}
+
+/** What an operator does on the command line of a Gitward. */
+export async function command(gitward, ...args) {
+  const run = await runToEnd(`gitward ${args.join(' ')}`, gitwardBin, [...args, '--config', gitward.config], { env: siteEnv });
+  if (run.code !== 0) throw new Error(`${run.name} failed (${run.code})\n${run.output}`);
+  return run;
+}
+
+/** Any program that ends by itself. */
+export async function runToEnd(name, bin, args, options) {
+  const program = new Program(name, bin, args, options);
+  await program.exited;
+  return program;
 }
 
 /** Sets name and password through a one-time link, as the form without script does; answers with the session's cookie. */
@@ -110,9 +126,9 @@ class Program {
   stderr = '';
   code;
 
-  constructor(name, bin, args, { env = {}, echo = false } = {}) {
+  constructor(name, bin, args, { env = {}, echo = false, cwd = tree } = {}) {
     this.name = name;
-    this.child = spawn(bin, args, { cwd: tree, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+    this.child = spawn(bin, args, { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
     running.add(this.child);
     this.exited = new Promise((done) => {
       this.child.once('error', (error) => {
