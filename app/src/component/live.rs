@@ -26,7 +26,7 @@ use crate::{
         stream::{Changes, changes, focus_within, is_quiet, look, when_quiet},
     },
     error::ApiError,
-    path,
+    path::{self, Place},
 };
 
 /// A form on its way.
@@ -70,7 +70,13 @@ pub(crate) fn sender() -> Sender {
             let mut left = 0;
             let result = result.map(|(redirect, body)| {
                 if let Some(place) = redirect {
-                    navigate(&place, NavigateOptions::default());
+                    let page = place.split(['?', '#']).next().unwrap_or_default();
+                    if Place::of(page) == Place::Nowhere {
+                        // One that the server makes, and that is not known here.
+                        let _ = window().location().set_href(&place);
+                    } else {
+                        navigate(&place, NavigateOptions::default());
+                    }
                     return ("", String::new());
                 }
                 let did = did(&form);
