@@ -80,8 +80,8 @@ impl Asked {
         }
     }
 
-    /// The same question from another record on.
-    fn older(&self, page: &str, before: i64) -> String {
+    /// The same question from another record on, or from the newest one.
+    fn from(&self, page: &str, before: Option<i64>) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         for (name, value) in [
             ("what", &self.what),
@@ -94,8 +94,11 @@ impl Asked {
                 query.append_pair(name, value);
             }
         }
-        query.append_pair("before", &before.to_string());
-        format!("{page}?{}", query.finish())
+        if let Some(before) = before {
+            query.append_pair("before", &before.to_string());
+        }
+        let query = query.finish();
+        if query.is_empty() { page.to_owned() } else { format!("{page}?{query}") }
     }
 }
 
@@ -172,9 +175,10 @@ async fn administered(
 
 fn nothing_here(pages: &Pages) -> Response {
     let body = view! {
-        <div class="sheet padded">
-            <h1>"There is nothing here"</h1>
-            <p>"The page does not exist, or it is not for you. " <a href=path::TOKENS>"To your runtimes"</a></p>
+        <div class="narrow">
+            <h1>"Nothing here"</h1>
+            <p class="lead">"The page does not exist, or it is not for you."</p>
+            <p class="links"><a href=path::TOKENS>"To your runtimes"</a></p>
         </div>
     };
     plain::page(StatusCode::NOT_FOUND, &pages.css, "Nothing here", body)
@@ -183,9 +187,9 @@ fn nothing_here(pages: &Pages) -> Response {
 fn failed(pages: &Pages, error: &StoreError) -> Response {
     tracing::error!(error = error as &dyn std::error::Error, "The audit log could not be read");
     let body = view! {
-        <div class="sheet padded">
-            <h1>"The audit log can't be read"</h1>
-            <p>"Gitward can't reach its database at the moment. Try again in a minute."</p>
+        <div class="narrow">
+            <h1>"Not at the moment"</h1>
+            <p class="lead">"Gitward can't reach its database, so the audit log can't be read. Try again in a minute."</p>
         </div>
     };
     plain::page(StatusCode::SERVICE_UNAVAILABLE, &pages.css, "Audit log", body)
@@ -208,11 +212,13 @@ async fn show(
     let now = pages.site.clock.now();
     let shown = records.get(..PER_PAGE as usize).unwrap_or(&records);
     let older = (records.len() > shown.len()).then(|| shown.last()).flatten().map(|last| {
-        view! { <p><a class="button" rel="next" href=asked.older(page, last.sequence)>"Older"</a></p> }
+        view! { <a class="button" rel="next" href=asked.from(page, Some(last.sequence))>"Older"</a> }
     });
     let newest = (!asked.before.is_empty()).then(|| {
-        view! { <p><a href=page.to_owned()>"To the newest"</a></p> }
+        view! { <a class="button" href=asked.from(page, None)>"To the newest"</a> }
     });
+    let pager = (older.is_some() || newest.is_some())
+        .then(|| view! { <nav class="links" aria-label="Pages">{newest}{older}</nav> });
     let list = if shown.is_empty() {
         view! { <p class="padded">"Nothing was recorded that fits."</p> }.into_any()
     } else {
@@ -225,9 +231,8 @@ async fn show(
             <p class="lead">{lead}</p>
         </div>
         {form(asked, page, file)}
-        {newest}
         <div class="sheet">{list}</div>
-        {older}
+        {pager}
     };
     plain::page(StatusCode::OK, &pages.css, title, body)
 }
@@ -251,14 +256,16 @@ fn form(asked: &Asked, page: &str, file: &str) -> impl IntoView + use<> {
         .iter()
         .map(|(word, name)| view! { <option value=*word selected=*word == asked.what>{*name}</option> })
         .collect_view();
+    // What is no day was left out, and browsers complain about it.
+    let known = |text: &String| day(text).map(|_| text.trim().to_owned());
     view! {
         <form class="sheet padded audit-filter" method="get" action=page.to_owned()>
             <label class="field">"What" <select name="what">{options}</select></label>
             <label class="field">
                 "Runtime" <input name="runtime" value=asked.runtime.clone() placeholder="account.name"/>
             </label>
-            <label class="field">"From" <input type="date" name="since" value=asked.since.clone()/></label>
-            <label class="field">"To" <input type="date" name="until" value=asked.until.clone()/></label>
+            <label class="field">"From" <input type="date" name="since" value=known(&asked.since)/></label>
+            <label class="field">"To" <input type="date" name="until" value=known(&asked.until)/></label>
             <label class="check">
                 <input type="checkbox" name="refused" value="1" checked=!asked.refused.is_empty()/>
                 <span>"Only what was refused"</span>

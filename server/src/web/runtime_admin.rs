@@ -151,7 +151,7 @@ impl Page {
     fn broken(&self, error: &dyn std::error::Error) -> Response {
         tracing::error!(%error, "The keys of a runtime could not be read");
         let sentence = "Gitward can't reach its database at the moment. Try again in a minute.";
-        let body = view! { <div class="narrow"><h1>"Not at the moment"</h1><p>{sentence}</p></div> };
+        let body = view! { <div class="narrow"><h1>"Not at the moment"</h1><p class="lead">{sentence}</p></div> };
         plain::page(StatusCode::SERVICE_UNAVAILABLE, &self.css, "Runtime keys", body)
     }
 
@@ -160,7 +160,7 @@ impl Page {
             <div class="narrow">
                 <h1>"Nothing here"</h1>
                 <p class="lead">"There is no such runtime, or you are no admin of its account."</p>
-                <p><a href=path::TOKENS>"To your runtimes"</a></p>
+                <p class="links"><a href=path::TOKENS>"To your runtimes"</a></p>
             </div>
         };
         plain::page(StatusCode::NOT_FOUND, &self.css, "Nothing here", body)
@@ -198,7 +198,7 @@ impl Page {
         };
         let keys = (!keys.is_empty()).then(|| view! { <h2>"Keys"</h2><ul class="keys">{rows}</ul> });
         let body = view! {
-            <div class="narrow">
+            <div class="narrow runtime-keys">
                 <h1>{[runtime.id.as_str(), ": runtime keys"].concat()}</h1>
                 <p class="lead">"With a key, this runtime fetches the tokens that its users gave for it, and no others."</p>
                 {said(did)}

@@ -33,7 +33,7 @@ pub fn page(css: &str) -> Response {
         })
         .collect_view();
     let body = view! {
-        <div class="narrow">
+        <div class="narrow docs">
             <h1>"Runtime API"</h1>
             <p class="lead">{introduction}</p>
             <p>"For machines: "<a href=OPENAPI>"openapi.json"</a></p>
@@ -41,7 +41,7 @@ pub fn page(css: &str) -> Response {
             <h2>"Fields"</h2>
             {schemas}
             <h2>"Why not: codes"</h2>
-            <dl class="sheet padded">{codes}</dl>
+            <dl class="sheet padded detail">{codes}</dl>
         </div>
     };
     plain::page(StatusCode::OK, css, "Runtime API", body)
@@ -95,7 +95,7 @@ fn operation(operation: Operation) -> AnyView {
             <p><code>{method}" "{path}</code></p>
             <p>{text(&value["description"])}</p>
             {asked}
-            <dl class="sheet padded">{parameters}{answers}</dl>
+            <dl class="sheet padded detail">{parameters}{answers}</dl>
         </section>
     }
     .into_any()
@@ -114,7 +114,7 @@ fn object(name: &str, schema: &Value) -> AnyView {
     view! {
         <h3 id=name.to_owned()>{name.to_owned()}</h3>
         <p>{text(&schema["description"])}</p>
-        <dl class="sheet padded">{fields}</dl>
+        <dl class="sheet padded detail">{fields}</dl>
     }
     .into_any()
 }
