@@ -151,7 +151,8 @@ impl Page {
     fn broken(&self, error: &dyn std::error::Error) -> Response {
         tracing::error!(%error, "The keys of a runtime could not be read");
         let sentence = "Gitward can't reach its database at the moment. Try again in a minute.";
-        let body = view! { <div class="narrow"><h1>"Not at the moment"</h1><p class="lead">{sentence}</p></div> };
+        let body =
+            view! { <div class="narrow"><h1>"Not at the moment"</h1><p class="lead">{sentence}</p></div> };
         plain::page(StatusCode::SERVICE_UNAVAILABLE, &self.css, "Runtime keys", body)
     }
 
