@@ -312,6 +312,7 @@ async fn writer(path: &Path) -> Result<SqlitePool, sqlx::Error> {
         let opened = pool()
             .max_connections(1)
             .after_connect(|connection, _| Box::pin(prove(connection, WRITER)))
+            .before_acquire(|connection, _| Box::pin(is_free(connection)))
             .connect_with(writing.clone())
             .await;
         match opened {
@@ -355,6 +356,17 @@ fn witness(path: &Path) -> SqlitePool {
         .max_connections(1)
         .after_connect(|connection, _| Box::pin(prove(connection, READER)))
         .connect_lazy_with(options(path).pragma("query_only", "ON"))
+}
+
+/// Whether a connection may be used for the next step. After a step that was dropped it first has to roll back; where
+/// the engine did that by itself, as it may with a full disk, the connection never learns of it, and another one has to
+/// take its place.
+async fn is_free(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    if connection.is_in_transaction() {
+        // Until what was asked of it before is done.
+        connection.ping().await?;
+    }
+    Ok(!connection.is_in_transaction())
 }
 
 fn pool() -> SqlitePoolOptions {

@@ -367,6 +367,19 @@ async fn looking_changes_not_a_byte() {
 }
 
 #[tokio::test]
+async fn a_step_that_the_engine_ended_by_itself_keeps_nobody_from_the_next() {
+    let (store, _directory) = fresh().await;
+    let mut step = store.step("test").await.expect("a step");
+    // As SQLite does by itself when the disk is full.
+    sqlx::query("ROLLBACK").execute(&mut *step).await.expect("rolled back");
+    step.commit().await.expect_err("there is nothing to commit");
+    assert!(store.add_user(&contract::user("alice")).await.expect("added"));
+    let step = store.step("test").await.expect("a step");
+    drop(step);
+    assert!(store.add_user(&contract::user("dora")).await.expect("added"));
+}
+
+#[tokio::test]
 async fn a_closed_database_is_one_file() {
     let (path, directory) = crashed().await;
     let store = SqliteStore::open(&path).await.expect("opened");
