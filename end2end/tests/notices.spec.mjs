@@ -188,6 +188,13 @@ test("a runtime's page says what happened, and goes on while somebody types", as
   await expect(item(person, 'Token added')).toContainText("It is octocat's at GitHub.");
   await expect(page.getByText('Last good check')).toBeVisible();
   await expect(page.getByText('Next check')).toBeVisible();
+  const happened = page.getByRole('listitem').filter({ has: page.locator('small') });
+  await expect(happened).toHaveCount(1);
+  await page.getByRole('button', { name: 'Check now' }).click();
+  await expect(person.said).toContainText('The provider was asked again');
+  await expect(happened.first()).toContainText('Checked: works');
+  await expect(happened).toHaveCount(2);
+  await person.sees(`/tokens/${runtimeId('lagos')}`);
   const field = page.getByLabel('Git Personal Access Token', { exact: true });
   if (person.script) {
     await hydrated(page);
@@ -200,7 +207,7 @@ test("a runtime's page says what happened, and goes on while somebody types", as
   // Without script it stands there after a reload.
   await person.hasUnread(1);
   await expect(item(person, 'Scope missing')).toContainText('It lacks repo');
-  await expect(page.getByRole('listitem').filter({ has: page.locator('small') })).toHaveCount(2);
+  await expect(happened, 'what happened says what the check found').toHaveCount(2);
   if (person.script) await expect(field).toHaveValue('half of a tok');
 });
 

@@ -17,7 +17,7 @@ use crate::{
         settings::{SettingsError, Trouble, View},
         webhook::Unfit,
     },
-    happening::happening,
+    happening::{happening, timeline},
     herald::What,
     id::RuntimeId,
     moment::moment,
@@ -126,7 +126,7 @@ impl Visit {
             next_check: credential
                 .and_then(|credential| credential.due_at)
                 .map(|at| moment(at.max(now), now)),
-            happenings: events.iter().map(|event| happening(event, provider.name(), now)).collect(),
+            happenings: timeline(&events, &access, provider.as_ref(), now),
         })
     }
 
