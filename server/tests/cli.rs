@@ -100,7 +100,7 @@ async fn age(machine: &Machine) {
     execute(&mut connection, "ALTER TABLE credentials DROP COLUMN renewal_lost_at").await;
     execute(&mut connection, "ALTER TABLE credentials DROP COLUMN access_ends_at").await;
     execute(&mut connection, "DROP TABLE deliveries").await;
-    execute(&mut connection, "DROP TABLE account_webhooks").await;
+    execute(&mut connection, "DROP TABLE account_targets").await;
     execute(&mut connection, "DROP TABLE webhooks").await;
     execute(&mut connection, "DROP TABLE mail_settings").await;
     execute(&mut connection, "DROP TABLE events").await;
@@ -250,7 +250,7 @@ fn check_config_explains_what_it_read_and_shows_no_secret() {
 }
 
 #[test]
-fn check_config_says_how_notices_leave_and_shows_neither_secret_nor_address() {
+fn check_config_says_how_notices_leave_and_shows_neither_secrets_nor_addresses_of_webhooks() {
     let machine = Machine::new(
         r#"
 public_url = "https://gitward.example.com"
@@ -267,6 +267,9 @@ name = "Acme"
 name = "chat"
 url = "https://hooks.example.com/services/hunter2"
 format = "slack"
+[[account.mail]]
+name = "team"
+address = "team@example.com"
 "#,
     );
     let output = machine.gitward("check-config");
@@ -276,6 +279,7 @@ format = "slack"
     for line in [
         "Mail             through smtp.example.com:587 (starttls), as gitward, from Gitward <gitward@example.com>\n",
         "    webhook chat: slack\n",
+        "    mail team: to team@example.com\n",
     ] {
         assert!(page.contains(line), "{line} in {page}");
     }

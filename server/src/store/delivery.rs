@@ -6,8 +6,7 @@ use super::StoreError;
 use crate::{
     clock::Timestamp,
     deliver::{
-        AccountWebhook, DeliveryId, Job, LogEntry, MailMode, MailSettings, Means, NewWebhook, Outcome,
-        Webhook,
+        AccountTarget, DeliveryId, Job, LogEntry, MailMode, MailSettings, Means, NewWebhook, Outcome, Webhook,
     },
     id::UserId,
     secret::Fingerprint,
@@ -58,8 +57,9 @@ pub trait DeliveryStore: Send + Sync {
     async fn keep_webhook(&self, new: &NewWebhook) -> Result<(), StoreError>;
     /// Forgets it. `false` if there is none.
     async fn forget_webhook(&self, user: &UserId) -> Result<bool, StoreError>;
-    /// The webhooks of accounts that there are, and no others. One whose target has changed is no longer gone.
-    async fn declare_webhooks(&self, declared: &[AccountWebhook]) -> Result<(), StoreError>;
+    /// The webhooks and mailboxes of accounts that there are, and no others. One whose target has changed is no longer
+    /// gone.
+    async fn declare_targets(&self, declared: &[AccountTarget]) -> Result<(), StoreError>;
 
     /// Takes up to `most` messages that are due and that can be sent with these means, each from another lane and none
     /// from a lane that something is under way on, until `until`: nobody else gets them before that. Counts as an
@@ -81,7 +81,8 @@ pub trait DeliveryStore: Send + Sync {
         answer: &str,
         now: Timestamp,
     ) -> Result<bool, StoreError>;
-    /// A user's deliveries, and those to the webhooks of accounts that the user is an admin of; the latest first.
+    /// A user's deliveries, and those to the webhooks and mailboxes of accounts that the user is an admin of; the latest
+    /// first.
     async fn delivery_log(&self, user: &UserId, most: u32) -> Result<Vec<LogEntry>, StoreError>;
     /// Forgets deliveries that were done [`LOG_KEPT`](crate::deliver::LOG_KEPT) ago or earlier, and drops those that
     /// have waited for [`LONGEST_STAY`](crate::deliver::LONGEST_STAY).
