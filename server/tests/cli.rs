@@ -90,6 +90,10 @@ async fn execute(connection: &mut SqliteConnection, statement: &'static str) {
     sqlx::query(statement).execute(connection).await.unwrap();
 }
 
+/// As the first version of Gitward has it.
+const ONE_GRANT: &str =
+    "CREATE UNIQUE INDEX one_grant ON credentials (user_id, oauth_app, owner_id) WHERE oauth_app IS NOT NULL";
+
 /// As the first version of Gitward left it.
 async fn age(machine: &Machine) {
     let mut connection = machine.connect().await;
@@ -107,6 +111,9 @@ async fn age(machine: &Machine) {
     execute(&mut connection, "DROP TABLE told").await;
     execute(&mut connection, "DROP TABLE notice_settings").await;
     execute(&mut connection, "ALTER TABLE mutes DROP COLUMN until").await;
+    execute(&mut connection, "DROP INDEX one_grant").await;
+    execute(&mut connection, "ALTER TABLE credentials DROP COLUMN is_second").await;
+    execute(&mut connection, ONE_GRANT).await;
     execute(&mut connection, "DROP INDEX credentials_due").await;
     execute(&mut connection, "ALTER TABLE credentials DROP COLUMN due_at").await;
     execute(&mut connection, "ALTER TABLE credentials DROP COLUMN checking_until").await;

@@ -126,6 +126,7 @@ macro_rules! suite {
                 a_refusal_is_for_one_session_and_settled_by_a_token,
             ],
             refresh: [
+                a_grant_that_moved_to_an_account_with_a_grant_goes_on_beside_it,
                 a_lease_is_held_by_one_until_it_runs_out,
                 fifty_take_the_lease_at_once_and_one_has_it,
                 a_holder_that_comes_back_after_the_next_has_renewed_changes_nothing,
