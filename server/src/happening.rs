@@ -18,8 +18,8 @@ pub fn happening(event: &Event, provider: &str, now: Timestamp) -> Happening {
     Happening { tone: tone(event.kind), title, text, at: moment(event.at, now) }
 }
 
-/// What happened to a user's access to a runtime, the latest first: its `events`, and the last check of the token in use
-/// where none of them tells what that found. Most checks find everything as it was, and are written down nowhere.
+/// What happened to a user's access to a runtime, the latest first: its `events`, and the last check of the token in
+/// use where none of them tells what that found. Most checks find everything as it was, and are written down nowhere.
 pub fn timeline(
     events: &[Event],
     access: &Access,

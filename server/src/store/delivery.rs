@@ -81,8 +81,8 @@ pub trait DeliveryStore: Send + Sync {
         answer: &str,
         now: Timestamp,
     ) -> Result<bool, StoreError>;
-    /// A user's deliveries, and those to the webhooks and mailboxes of accounts that the user is an admin of; the latest
-    /// first.
+    /// A user's deliveries, and those to the webhooks and mailboxes of accounts that the user is an admin of; the
+    /// latest first.
     async fn delivery_log(&self, user: &UserId, most: u32) -> Result<Vec<LogEntry>, StoreError>;
     /// Forgets deliveries that were done [`LOG_KEPT`](crate::deliver::LOG_KEPT) ago or earlier, and drops those that
     /// have waited for [`LONGEST_STAY`](crate::deliver::LONGEST_STAY).
