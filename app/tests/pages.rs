@@ -480,7 +480,10 @@ async fn what_became_of_a_token_is_said_in_the_list_and_at_its_runtime() {
             "Not revoked at Bitbucket Cloud: another runtime was using the same token.",
         ),
         (RevocationState::Doubted, "Gitward asks again, to be sure."),
-        (RevocationState::GivenUp, "did not answer for a day. Forgotten here; revoke it at Bitbucket Cloud"),
+        (
+            RevocationState::GivenUp,
+            "gave no clear answer for a day. Forgotten here; revoke it at Bitbucket Cloud",
+        ),
     ] {
         *fake.revocations.lock().unwrap() = vec![Revocation {
             runtime: "sandbox".into(),

@@ -455,8 +455,8 @@ impl Authorizer {
         }
     }
 
-    /// Answers "another person's account than before", for this runtime and those of `also`. To take it, the provider is asked again: it may have lain here
-    /// for days. To drop it, nobody is asked.
+    /// Answers "another person's account than before", for this runtime and those of `also`. To take it, the provider
+    /// is asked again: it may have lain here for days. To drop it, nobody is asked.
     ///
     /// # Errors
     /// As [`AccessError`] says, [`AccessError::Gone`] if nothing was proposed; then the token in use is untouched.
@@ -576,9 +576,10 @@ impl Authorizer {
         judge_push(provider.may_push(presented, repository).await, identity, repository).map(Some)
     }
 
-    /// Uses a credential that serves the runtime of `access` for those of the ticked runtimes that it can serve as well: the user's own,
-    /// at the same provider, without a token or with the one that was replaced. Each repository is probed once, a few at a time, and not for ever: what
-    /// has no answer in time is left out. Then `ending`, what is to become of the one that was replaced, begins.
+    /// Uses a credential that serves the runtime of `access` for those of the ticked runtimes that it can serve as
+    /// well: the user's own, at the same provider, without a token or with the one that was replaced. Each repository
+    /// is probed once, a few at a time, and not for ever: what has no answer in time is left out. Then `ending`, what
+    /// is to become of the one that was replaced, begins.
     pub(crate) async fn further(
         &self,
         access: &Access,

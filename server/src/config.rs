@@ -45,7 +45,7 @@ use self::{
 };
 pub use self::{
     log::{LogFormat, LogLevel, LogSettings},
-    notice::{MailConfig, WebhookConfig},
+    notice::{MailConfig, MailboxConfig, WebhookConfig},
     problem::{ConfigErrors, Place, Problem},
     provider::{AppSettings, CaCertificates, ProviderKind, ProviderSettings},
 };
@@ -89,6 +89,7 @@ pub struct Config {
     mail: Option<MailConfig>,
     private_webhooks: bool,
     webhooks: Vec<WebhookConfig>,
+    mailboxes: Vec<MailboxConfig>,
     warnings: Vec<Problem>,
 }
 
@@ -177,8 +178,10 @@ impl Config {
         let private_webhooks = notice::allow_private_webhooks(root);
         // Where that can't be read, what is said about addresses would be a guess.
         let private = private_webhooks.unwrap_or(true);
-        let Accounts { accounts, members, runtimes, webhooks } =
-            account::accounts(&accounts, &account_ids, &known_providers, &known_apps, private);
+        // One that can't be read is there all the same.
+        let sends_mail = root.has("mail");
+        let Accounts { accounts, members, runtimes, webhooks, mailboxes } =
+            account::accounts(&accounts, &account_ids, &known_providers, &known_apps, private, sends_mail);
 
         Some(Self {
             public_url: public_url?,
@@ -197,6 +200,7 @@ impl Config {
             mail: mail?,
             private_webhooks: private_webhooks?,
             webhooks,
+            mailboxes,
             warnings: Vec::new(),
         })
     }
@@ -295,6 +299,11 @@ impl Config {
     /// `[[account.webhook]]` of all accounts.
     pub fn webhooks(&self) -> &[WebhookConfig] {
         &self.webhooks
+    }
+
+    /// `[[account.mail]]` of all accounts. Not without [`mail`](Self::mail).
+    pub fn mailboxes(&self) -> &[MailboxConfig] {
+        &self.mailboxes
     }
 
     /// What is accepted, but should not stay so.

@@ -26,6 +26,7 @@ use crate::{
     provider::Registry,
     random::Entropy,
     seal::{KeyRing, Sealed},
+    secret::Secret,
     store::{Store, StoreError},
 };
 
@@ -51,6 +52,8 @@ pub struct Parts {
     pub webhooks: Arc<Webhooks>,
     /// Those of accounts, by account and name.
     pub declared: HashMap<(AccountId, String), DeclaredWebhook>,
+    /// The addresses of accounts' mailboxes, likewise.
+    pub mailboxes: HashMap<(AccountId, String), String>,
     /// How providers are called.
     pub registry: Arc<Registry>,
     /// Where people find Gitward.
@@ -63,21 +66,25 @@ pub struct Parts {
     pub under_way: TaskTracker,
 }
 
-/// Tells the store which webhooks of accounts there are, and puts together what users decide and what sends.
+/// Tells the store which webhooks and mailboxes of accounts there are, and puts together what users decide and what
+/// sends.
 ///
 /// # Errors
 /// [`StoreError`].
 pub async fn put_together(parts: Parts) -> Result<(Settings, Arc<Courier>), StoreError> {
-    let declared: Vec<AccountWebhook> = parts
-        .declared
+    let target = |way, (account, name): &(AccountId, String), target| AccountTarget {
+        way,
+        account: account.clone(),
+        name: name.clone(),
+        target,
+    };
+    let webhooks = parts.declared.iter().map(|(of, webhook)| target(Way::Account, of, webhook.fingerprint()));
+    let mailboxes = parts
+        .mailboxes
         .iter()
-        .map(|((account, name), webhook)| AccountWebhook {
-            account: account.clone(),
-            name: name.clone(),
-            target: webhook.fingerprint(),
-        })
-        .collect();
-    parts.store.declare_webhooks(&declared).await?;
+        .map(|(of, address)| target(Way::AccountMail, of, Secret::new(address.as_str()).fingerprint().0));
+    let declared: Vec<AccountTarget> = webhooks.chain(mailboxes).collect();
+    parts.store.declare_targets(&declared).await?;
     Ok((Settings::new(&parts), Arc::new(Courier::new(&parts))))
 }
 
@@ -86,7 +93,7 @@ pub async fn put_together(parts: Parts) -> Result<(Settings, Arc<Courier>), Stor
 pub struct Means {
     /// Mail.
     pub mail: bool,
-    /// To these webhooks of accounts: `account/name`.
+    /// To these webhooks and mailboxes of accounts, by their lanes.
     pub accounts: Vec<String>,
 }
 
@@ -199,22 +206,29 @@ pub struct NewWebhook {
     pub sealed: Sealed,
 }
 
-/// A webhook that the configuration declares, as far as the store knows it.
+/// A webhook or a mailbox that the configuration declares, as far as the store knows it.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct AccountWebhook {
+pub struct AccountTarget {
+    /// [`Way::Account`] or [`Way::AccountMail`].
+    pub way: Way,
     /// Whose runtimes it is told about.
     pub account: AccountId,
     /// Which of the account's.
     pub name: String,
-    /// SHA-256 of format and address.
+    /// SHA-256 of where it is and what it is sent.
     pub target: [u8; 32],
 }
 
-impl AccountWebhook {
-    /// `account/name`: no account's id holds a stroke.
-    pub fn full_name(&self) -> String {
-        format!("{}/{}", self.account, self.name)
+impl AccountTarget {
+    /// What goes there goes one after the other.
+    pub fn lane(&self) -> String {
+        lane(self.way, &self.account, &self.name)
     }
+}
+
+/// `way/account/name`: no account's id holds a stroke.
+fn lane(way: Way, account: &AccountId, name: &str) -> String {
+    format!("{}/{account}/{name}", way.as_str())
 }
 
 /// How a notice leaves.
@@ -228,10 +242,12 @@ pub enum Way {
     Webhook,
     /// To a webhook of the runtime's account.
     Account,
+    /// As a mail to a mailbox of the runtime's account.
+    AccountMail,
 }
 
 impl Way {
-    const ALL: [Self; 4] = [Self::Mail, Self::Digest, Self::Webhook, Self::Account];
+    const ALL: [Self; 5] = [Self::Mail, Self::Digest, Self::Webhook, Self::Account, Self::AccountMail];
 
     /// For the database.
     pub const fn as_str(self) -> &'static str {
@@ -240,6 +256,7 @@ impl Way {
             Self::Digest => "digest",
             Self::Webhook => "webhook",
             Self::Account => "account",
+            Self::AccountMail => "account_mail",
         }
     }
 
@@ -248,7 +265,7 @@ impl Way {
         Self::ALL.into_iter().find(|way| way.as_str() == text)
     }
 
-    /// By mail, alone or with others.
+    /// By mail to the user, alone or with others.
     pub fn is_mail(self) -> bool {
         matches!(self, Self::Mail | Self::Digest)
     }
@@ -285,7 +302,7 @@ pub enum To {
     Address(String),
     /// To a user's webhook.
     Webhook(NewWebhook),
-    /// To a webhook of an account, by its name there.
+    /// To a webhook or, by [`Way::AccountMail`], a mailbox of an account, by its name there.
     Account(AccountId, String),
     /// It was switched off, taken away or replaced, or its user is disabled.
     Nobody,
@@ -349,12 +366,12 @@ pub struct LogEntry {
     pub id: DeliveryId,
     /// What it tells.
     pub notice: Notice,
-    /// Whose notice; another person's for the webhooks of accounts.
+    /// Whose notice; maybe another person's where it goes to an account.
     pub user_name: Name,
     /// How it leaves.
     pub way: Way,
-    /// Of an account's webhook: `account/name`.
-    pub account_webhook: Option<String>,
+    /// Of an account's webhook or mailbox: `account/name`.
+    pub account_target: Option<String>,
     /// How far it is.
     pub progress: Progress,
     /// How often it was tried.

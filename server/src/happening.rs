@@ -5,15 +5,96 @@ use app::api::{notice::Happening, token::Tone};
 
 use crate::{
     clock::Timestamp,
-    credential::Evidence,
+    credential::{Access, Credential, Evidence, Trouble},
+    health::lack_of,
     moment::moment,
     notice::{Detail, Event, Kind, Lack},
+    provider::Provider,
 };
 
 /// An event in words, seen from `now`. `provider` is how the runtime's provider, or the host's, is called.
 pub fn happening(event: &Event, provider: &str, now: Timestamp) -> Happening {
     let (title, text) = words(event.kind, &event.detail, provider, now);
     Happening { tone: tone(event.kind), title, text, at: moment(event.at, now) }
+}
+
+/// What happened to a user's access to a runtime, the latest first: its `events`, and the last check of the token in
+/// use where none of them tells what that found. Most checks find everything as it was, and are written down nowhere.
+pub fn timeline(
+    events: &[Event],
+    access: &Access,
+    provider: &dyn Provider,
+    now: Timestamp,
+) -> Vec<Happening> {
+    let mut all: Vec<Happening> = events.iter().map(|event| happening(event, provider.name(), now)).collect();
+    if let Some(credential) = &access.credential {
+        let at = credential.standing.checked_at;
+        // Whatever a check changed is told right after it, or in the same step.
+        let is_told = events.iter().any(|event| event.at >= at && tells_of_a_check(event.kind));
+        if !is_told {
+            let place = events.iter().take_while(|event| event.at > at).count();
+            all.insert(place, last_check(credential, access, provider, now));
+        }
+    }
+    all
+}
+
+/// What the last check found, in words.
+fn last_check(
+    credential: &Credential,
+    access: &Access,
+    provider: &dyn Provider,
+    now: Timestamp,
+) -> Happening {
+    let standing = &credential.standing;
+    let name = provider.name();
+    // A limit that was met by another token since is not what this check found.
+    let trouble = standing.trouble.filter(|(_, since)| *since <= standing.checked_at);
+    let stays = if standing.invalid { "" } else { " The token stays in use." };
+    let evidence = asked(&standing.evidence);
+    let (tone, title, text) = match trouble {
+        Some((Trouble::RateLimited { .. }, _)) => {
+            (Tone::Warn, "Checked: no answer yet", format!("{name} asks us to wait.{stays}"))
+        }
+        Some((Trouble::Unreachable, _)) => {
+            (Tone::Warn, "Checked: no clear answer", format!("{name} gave none.{stays}{evidence}"))
+        }
+        None if standing.invalid => {
+            (Tone::Bad, "Checked: not accepted", format!("{name} does not know the token.{evidence}"))
+        }
+        None if standing.rejected_since.is_some() => {
+            (Tone::Warn, "Checked: refused", format!("That is no verdict yet.{stays}{evidence}"))
+        }
+        None if lack_of(access, credential, provider, now).is_some() => {
+            let text = format!("{name} takes it, but it may not do all that the runtime needs.{evidence}");
+            (Tone::Bad, "Checked: may do too little", text)
+        }
+        None => (Tone::Good, "Checked: works", format!("{name} takes it.{evidence}")),
+    };
+    Happening { tone, title: title.to_owned(), text, at: moment(standing.checked_at, now) }
+}
+
+/// The event says what a check found that was made right before it.
+fn tells_of_a_check(kind: Kind) -> bool {
+    match kind {
+        Kind::Added
+        | Kind::Replaced
+        | Kind::Refused
+        | Kind::Unreachable
+        | Kind::Passed
+        | Kind::Invalid
+        | Kind::ScopesLost
+        | Kind::AccountChanged
+        | Kind::Recovered => true,
+        Kind::Deleted
+        | Kind::EndedThere
+        | Kind::HandedOver
+        | Kind::Renewed
+        | Kind::Expired
+        | Kind::Expiring
+        | Kind::IncidentBegan
+        | Kind::IncidentEnded => false,
+    }
 }
 
 /// How an event looks.

@@ -68,7 +68,7 @@ pub fn health(access: &Access, provider: &dyn Provider, now: Timestamp) -> Seen 
         };
         return Seen { health, since: proposed.created_at };
     }
-    if let Some(problem) = authority(access, credential, provider, now) {
+    if let Some(problem) = lack_of(access, credential, provider, now) {
         return Seen { health: problem, since: standing.checked_at };
     }
     if let Some(since) = standing.rejected_since {
@@ -102,8 +102,8 @@ pub fn health(access: &Access, provider: &dyn Provider, now: Timestamp) -> Seen 
     Seen { health: Health::Valid { scopes_visible: credential.scopes.is_some() }, since: standing.checked_at }
 }
 
-/// What a valid credential may do too little, if anything. Scopes that can't be seen are never "missing".
-fn authority(
+/// What a credential that works may do too little, if anything. Scopes that can't be seen are never "missing".
+pub fn lack_of(
     access: &Access,
     credential: &Credential,
     provider: &dyn Provider,

@@ -18,7 +18,7 @@ pub enum Outcome {
     InUse,
     /// Forgotten here; only its owner can end it there.
     ByHand,
-    /// Forgotten here; the provider never answered.
+    /// Forgotten here; the provider gave no clear answer for as long as it was asked.
     GivenUp,
 }
 

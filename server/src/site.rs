@@ -336,6 +336,11 @@ impl Site {
                 .iter()
                 .map(|declared| ((declared.account.clone(), declared.name.clone()), declared.webhook.clone()))
                 .collect(),
+            mailboxes: config
+                .mailboxes()
+                .iter()
+                .map(|mailbox| ((mailbox.account.clone(), mailbox.name.clone()), mailbox.address.clone()))
+                .collect(),
             registry: Arc::clone(&registry),
             public_url: config.public_url().clone(),
             clock: Arc::clone(&clock),

@@ -265,7 +265,8 @@ pub trait AccessStore: Send + Sync {
     ) -> Result<Vec<NewCredential>, StoreError>;
     /// The origins of all providers, also of those that are no longer declared: what credentials are sealed to.
     async fn origins(&self) -> Result<HashMap<ProviderId, String>, StoreError>;
-    /// The grant of a user for an app and an account at the provider: there is one at most.
+    /// The grant of a user for an app and an account at the provider: there is one at most. Others that moved to that
+    /// account, as a check found out, do not count.
     async fn grant(
         &self,
         user: &UserId,

@@ -90,6 +90,10 @@ async fn execute(connection: &mut SqliteConnection, statement: &'static str) {
     sqlx::query(statement).execute(connection).await.unwrap();
 }
 
+/// As the first version of Gitward has it.
+const ONE_GRANT: &str =
+    "CREATE UNIQUE INDEX one_grant ON credentials (user_id, oauth_app, owner_id) WHERE oauth_app IS NOT NULL";
+
 /// As the first version of Gitward left it.
 async fn age(machine: &Machine) {
     let mut connection = machine.connect().await;
@@ -113,13 +117,16 @@ async fn age(machine: &Machine) {
     execute(&mut connection, "ALTER TABLE credentials DROP COLUMN renewal_lost_at").await;
     execute(&mut connection, "ALTER TABLE credentials DROP COLUMN access_ends_at").await;
     execute(&mut connection, "DROP TABLE deliveries").await;
-    execute(&mut connection, "DROP TABLE account_webhooks").await;
+    execute(&mut connection, "DROP TABLE account_targets").await;
     execute(&mut connection, "DROP TABLE webhooks").await;
     execute(&mut connection, "DROP TABLE mail_settings").await;
     execute(&mut connection, "DROP TABLE events").await;
     execute(&mut connection, "DROP TABLE told").await;
     execute(&mut connection, "DROP TABLE notice_settings").await;
     execute(&mut connection, "ALTER TABLE mutes DROP COLUMN until").await;
+    execute(&mut connection, "DROP INDEX one_grant").await;
+    execute(&mut connection, "ALTER TABLE credentials DROP COLUMN is_second").await;
+    execute(&mut connection, ONE_GRANT).await;
     execute(&mut connection, "DROP INDEX credentials_due").await;
     execute(&mut connection, "ALTER TABLE credentials DROP COLUMN due_at").await;
     execute(&mut connection, "ALTER TABLE credentials DROP COLUMN checking_until").await;
@@ -266,7 +273,7 @@ fn check_config_explains_what_it_read_and_shows_no_secret() {
 }
 
 #[test]
-fn check_config_says_how_notices_leave_and_shows_neither_secret_nor_address() {
+fn check_config_says_how_notices_leave_and_shows_neither_secrets_nor_addresses_of_webhooks() {
     let machine = Machine::new(
         r#"
 public_url = "https://gitward.example.com"
@@ -283,6 +290,9 @@ name = "Acme"
 name = "chat"
 url = "https://hooks.example.com/services/hunter2"
 format = "slack"
+[[account.mail]]
+name = "team"
+address = "team@example.com"
 "#,
     );
     let output = machine.gitward("check-config");
@@ -292,6 +302,7 @@ format = "slack"
     for line in [
         "Mail             through smtp.example.com:587 (starttls), as gitward, from Gitward <gitward@example.com>\n",
         "    webhook chat: slack\n",
+        "    mail team: to team@example.com\n",
     ] {
         assert!(page.contains(line), "{line} in {page}");
     }

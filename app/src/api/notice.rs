@@ -169,7 +169,7 @@ pub struct Course {
     pub last_good: Option<Moment>,
     /// When it is asked again by itself; `None` if only when its user does something.
     pub next_check: Option<Moment>,
-    /// What happened, the latest first.
+    /// What happened, the latest first, with what the last check found.
     pub happenings: Vec<Happening>,
 }
 

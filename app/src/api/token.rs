@@ -426,7 +426,7 @@ pub enum RevocationState {
     },
     /// The provider says that it does not know it, and is asked again.
     Doubted,
-    /// The provider never answered.
+    /// The provider gave no clear answer for as long as it was asked.
     GivenUp,
 }
 

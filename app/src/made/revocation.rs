@@ -70,9 +70,10 @@ fn notice(revocation: &Revocation) -> AnyView {
                 .concat()
                 .into_any(),
         ),
-        RevocationState::GivenUp => {
-            ("by-hand", view! { {provider.clone()} " did not answer for a day. " {by_hand()} }.into_any())
-        }
+        RevocationState::GivenUp => (
+            "by-hand",
+            view! { {provider.clone()} " gave no clear answer for a day. " {by_hand()} }.into_any(),
+        ),
     };
     view! {
         <p class="notice" data-revocation=word>

@@ -18,7 +18,7 @@ use crate::{
         settings::{SettingsError, Trouble, View},
         webhook::Unfit,
     },
-    happening::happening,
+    happening::{happening, timeline},
     herald::What,
     id::RuntimeId,
     moment::moment,
@@ -127,7 +127,7 @@ impl Visit {
             next_check: credential
                 .and_then(|credential| credential.due_at)
                 .map(|at| moment(at.max(now), now)),
-            happenings: events.iter().map(|event| happening(event, provider.name(), now)).collect(),
+            happenings: timeline(&events, &access, provider.as_ref(), now),
         })
     }
 
@@ -237,13 +237,18 @@ impl Visit {
             Some(subject) => format!("{}: {title}", subject.name),
             None => title,
         };
-        let way = match (entry.way, &entry.account_webhook) {
+        let way = match (entry.way, &entry.account_target) {
             (Way::Mail, _) => "Mail".to_owned(),
             (Way::Digest, _) => "Daily mail".to_owned(),
             (Way::Account, Some(name)) if entry.notice.subject.is_some() => {
                 format!("Webhook {name}, about {}'s token", entry.user_name)
             }
             (Way::Account, Some(name)) => format!("Webhook {name}"),
+            (Way::AccountMail, Some(name)) if entry.notice.subject.is_some() => {
+                format!("Mail to {name}, about {}'s token", entry.user_name)
+            }
+            (Way::AccountMail, Some(name)) => format!("Mail to {name}"),
+            (Way::AccountMail, None) => "Mail".to_owned(),
             (Way::Account | Way::Webhook, _) => "Webhook".to_owned(),
         };
         let progress = match entry.progress {

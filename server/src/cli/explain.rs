@@ -115,6 +115,9 @@ fn accounts(page: &mut String, config: &Config) -> fmt::Result {
             // The address may be a secret.
             writeln!(page, "    webhook {}: {}", webhook.name, webhook.webhook.format.as_str())?;
         }
+        for mailbox in config.mailboxes().iter().filter(|mailbox| mailbox.account == account.id) {
+            writeln!(page, "    mail {}: to {}", mailbox.name, mailbox.address)?;
+        }
     }
     Ok(())
 }

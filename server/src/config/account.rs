@@ -1,9 +1,9 @@
-//! `[[account]]`, its members, its runtimes and its webhooks.
+//! `[[account]]`, its members, its runtimes, its webhooks and its mailboxes.
 
 use super::{
     file::{Field, Section, choice},
     name,
-    notice::{self, WebhookConfig},
+    notice::{self, MailboxConfig, WebhookConfig},
     provider::{AppScope, Known, ProviderKind},
 };
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     scope::{ScopeSet, is_scope},
 };
 
-pub(super) const ACCOUNT_KEYS: &[&str] = &["id", "name", "members", "runtime", "webhook"];
+pub(super) const ACCOUNT_KEYS: &[&str] = &["id", "name", "members", "runtime", "webhook", "mail"];
 pub(super) const MEMBER_KEYS: &[&str] = &["user", "role"];
 pub(super) const RUNTIME_KEYS: &[&str] =
     &["name", "provider", "authorization", "oauth_app", "repository", "scopes"];
@@ -26,6 +26,7 @@ pub(super) struct Accounts {
     pub(super) members: Vec<Member>,
     pub(super) runtimes: Vec<Runtime>,
     pub(super) webhooks: Vec<WebhookConfig>,
+    pub(super) mailboxes: Vec<MailboxConfig>,
 }
 
 /// The ids of all accounts, for those who refer to them. Duplicates are noted.
@@ -47,6 +48,7 @@ pub(super) fn accounts(
     providers: &Known<Option<ProviderKind>>,
     apps: &Known<AppScope>,
     private_webhooks: bool,
+    sends_mail: bool,
 ) -> Accounts {
     let mut all = Accounts::default();
     let mut runtime_ids = Known::new();
@@ -60,11 +62,13 @@ pub(super) fn accounts(
             .filter_map(|runtime| self::runtime(runtime, id.as_ref(), providers, apps, &mut runtime_ids))
             .collect();
         let webhooks = notice::webhooks(section, id.as_ref(), private_webhooks);
+        let mailboxes = notice::mailboxes(section, id.as_ref(), sends_mail);
         let (Some(id), Some(name)) = (id.clone(), name) else { continue };
         all.accounts.push(Account { id, name });
         all.members.extend(members);
         all.runtimes.extend(runtimes);
         all.webhooks.extend(webhooks);
+        all.mailboxes.extend(mailboxes);
     }
     all
 }

@@ -100,6 +100,11 @@ impl<'a> Section<'a> {
         if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
     }
 
+    /// With the sections around it: `account.runtime`.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Whether the key is there, whatever its value, or one that was meant to be it. If it can't be read then, that
     /// has been noted.
     pub(super) fn has(&self, key: &str) -> bool {

@@ -1,4 +1,4 @@
-//! `[mail]`, `[notices]` and `[[account.webhook]]`: how notices leave.
+//! `[mail]`, `[notices]`, `[[account.webhook]]` and `[[account.mail]]`: how notices leave.
 
 use std::net::IpAddr;
 
@@ -14,7 +14,7 @@ use crate::{
     deliver::{
         WebhookFormat,
         courier::DeclaredWebhook,
-        mail::Security,
+        mail::{self, Security},
         webhook::{self, Target},
     },
     id::AccountId,
@@ -28,6 +28,7 @@ pub(super) const MAIL_KEYS: &[&str] =
     &["host", "port", "security", "user", "password", "password_file", "from", "ca_file"];
 pub(super) const NOTICES_KEYS: &[&str] = &["allow_private_webhooks"];
 pub(super) const WEBHOOK_KEYS: &[&str] = &["name", "url", "url_file", "secret", "secret_file", "format"];
+pub(super) const MAILBOX_KEYS: &[&str] = &["name", "address"];
 
 /// `[mail]`: the server that takes Gitward's mail.
 #[derive(Clone)]
@@ -57,6 +58,17 @@ pub struct WebhookConfig {
     pub name: String,
     /// All else.
     pub webhook: DeclaredWebhook,
+}
+
+/// `[[account.mail]]`: a mailbox where an account's notices go, besides to their users. `name` tells them apart.
+#[derive(Clone)]
+pub struct MailboxConfig {
+    /// Whose.
+    pub account: AccountId,
+    /// Which.
+    pub name: String,
+    /// `address`: the operator's word is enough, nobody confirms it.
+    pub address: String,
 }
 
 /// `None` only after noting a problem.
@@ -145,6 +157,30 @@ fn one(
     })
 }
 
+/// `sends`: there is a `[mail]`.
+pub(super) fn mailboxes(account: &Section<'_>, id: Option<&AccountId>, sends: bool) -> Vec<MailboxConfig> {
+    let mut known = Known::new();
+    let sections = account.sections("mail", MAILBOX_KEYS);
+    sections.iter().filter_map(|section| mailbox(section, id, sends, &mut known)).collect()
+}
+
+fn mailbox(
+    section: &Section<'_>,
+    account: Option<&AccountId>,
+    sends: bool,
+    known: &mut Known<()>,
+) -> Option<MailboxConfig> {
+    if !sends {
+        let hint = "can't be sent: there is no `[mail]` that says through which server";
+        section.file.reject(section.start(), section.name(), hint);
+    }
+    let name = name::id(section, "name", "write `name = \"team\"`", |name, field| known.add(name, field, ()));
+    let address = section
+        .required("address", "write `address = \"team@example.com\"`")
+        .and_then(|field| field.parse(parse_address));
+    Some(MailboxConfig { account: account?.clone(), name: name?, address: address? })
+}
+
 /// It may be a secret, so that refusals do not repeat it.
 fn url(section: &Section<'_>, private: bool) -> Option<Secret> {
     let (field, url) = if section.has("url_file") {
@@ -212,6 +248,11 @@ fn parse_host(text: &str) -> Result<String, String> {
 
 fn is_this_machine(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
+}
+
+fn parse_address(text: &str) -> Result<String, String> {
+    let address = mail::address(text).map(|address| address.to_string());
+    address.ok_or_else(|| "is not the address of a mailbox; write it like `team@example.com`".to_owned())
 }
 
 fn parse_from(text: &str) -> Result<Mailbox, String> {

@@ -81,6 +81,7 @@ fn the_sample_with_everything_switched_on_is_good() {
     assert!(config.mail().unwrap().sign_in.is_some());
     let webhooks: Vec<&str> = config.webhooks().iter().map(|webhook| webhook.name.as_str()).collect();
     assert_eq!(webhooks, ["chat", "platform"]);
+    assert_eq!(config.mailboxes()[0].address, "team@example.com");
 }
 
 #[test]

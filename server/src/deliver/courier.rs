@@ -16,7 +16,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use super::{
-    Job, LONGEST_LEASE, Means, NewWebhook, Notice, Outcome, Parts, To, WebhookFormat, backoff,
+    Job, LONGEST_LEASE, Means, NewWebhook, Notice, Outcome, Parts, To, Way, WebhookFormat, backoff, lane,
     mail::{self, Mailer},
     message::Composer,
     webhook::{Target, WebhookFault, Webhooks},
@@ -68,6 +68,7 @@ pub struct Courier {
     mailer: Option<Arc<Mailer>>,
     webhooks: Arc<Webhooks>,
     declared: HashMap<(AccountId, String), DeclaredWebhook>,
+    mailboxes: HashMap<(AccountId, String), String>,
     means: Means,
     registry: Arc<Registry>,
     public_url: Url,
@@ -83,16 +84,18 @@ pub struct Courier {
 impl Courier {
     /// With these parts.
     pub(super) fn new(parts: &Parts) -> Self {
+        let mail = parts.mailer.is_some();
+        let webhooks = parts.declared.keys().map(|(account, name)| lane(Way::Account, account, name));
+        let mailboxes = parts.mailboxes.keys().filter(|_| mail);
+        let mailboxes = mailboxes.map(|(account, name)| lane(Way::AccountMail, account, name));
         Self {
             store: Arc::clone(&parts.store),
             keys: Arc::clone(&parts.keys),
             mailer: parts.mailer.clone(),
             webhooks: Arc::clone(&parts.webhooks),
             declared: parts.declared.clone(),
-            means: Means {
-                mail: parts.mailer.is_some(),
-                accounts: parts.declared.keys().map(|(account, name)| format!("{account}/{name}")).collect(),
-            },
+            mailboxes: parts.mailboxes.clone(),
+            means: Means { mail, accounts: webhooks.chain(mailboxes).collect() },
             registry: Arc::clone(&parts.registry),
             public_url: parts.public_url.clone(),
             clock: Arc::clone(&parts.clock),
@@ -196,6 +199,12 @@ impl Courier {
             To::Nobody => (Outcome::Dropped, "not sent: switched off or removed meanwhile".to_owned()),
             To::Address(address) => self.mail(job, address).await,
             To::Webhook(webhook) => self.users_webhook(job, webhook).await,
+            To::Account(account, name) if job.way == Way::AccountMail => {
+                match self.mailboxes.get(&(account.clone(), name.clone())) {
+                    Some(address) => self.mail(job, address).await,
+                    None => self.left_to_others(),
+                }
+            }
             To::Account(account, name) => match self.declared.get(&(account.clone(), name.clone())) {
                 Some(DeclaredWebhook { target, format }) => self.webhook(job, target, *format).await,
                 None => self.left_to_others(),
@@ -284,7 +293,8 @@ impl Courier {
             return;
         };
         let gone = outcome == Outcome::Gone;
-        tracing::warn!(%account, name, answer, gone, "A message to an account's webhook was given up");
+        let mail = job.way == Way::AccountMail;
+        tracing::warn!(%account, name, mail, answer, gone, "A message to an account was given up");
     }
 }
 
@@ -295,6 +305,8 @@ pub(super) fn message_id(job: &Job) -> String {
     let first = job.notices.first().map(event).unwrap_or_default();
     match job.digest_at {
         Some(at) => format!("digest_{}_{first}", at.seconds()),
+        // Whoever gets both has two mails, which do not say the same.
+        None if job.way == Way::AccountMail => format!("account_{first}"),
         None => format!("notice_{first}"),
     }
 }

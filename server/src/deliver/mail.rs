@@ -249,17 +249,20 @@ impl Mailer {
             .boundary(format!("=_{id}"))
             .singlepart(SinglePart::plain(mail.text.clone()))
             .singlepart(SinglePart::html(mail.html.clone()));
-        Message::builder()
+        let message = Message::builder()
             .from(self.server.from.clone())
             .to(Mailbox::new(None, to.clone()))
             .subject(mail.subject.clone())
             .date(now.calendar()?.into())
             .message_id(Some(format!("<{id}@{}>", domain(&self.public_url))))
-            // No answers from machines on holiday (RFC 3834), and a way to end it (RFC 2369).
-            .raw_header(raw("Auto-Submitted", "auto-generated")?)
-            .raw_header(raw("List-Unsubscribe", &format!("<{settings}>"))?)
-            .multipart(both)
-            .ok()
+            // No answers from machines on holiday (RFC 3834).
+            .raw_header(raw("Auto-Submitted", "auto-generated")?);
+        let message = match mail.is_chosen {
+            // A way to end it (RFC 2369).
+            true => message.raw_header(raw("List-Unsubscribe", &format!("<{settings}>"))?),
+            false => message,
+        };
+        message.multipart(both).ok()
     }
 }
 

@@ -7,7 +7,7 @@ use html_escape::encode_text;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{Job, Notice};
+use super::{Job, Notice, Way};
 use crate::{
     clock::Timestamp, happening::happening, id::ProviderId, moment::moment, provider::Registry,
     secret::Secret,
@@ -22,6 +22,8 @@ pub struct Mail {
     pub text: String,
     /// The same for readers of HTML.
     pub html: String,
+    /// Whoever reads it decides on the settings page whether more of its kind come, which a header says as well.
+    pub is_chosen: bool,
 }
 
 /// One notice in words.
@@ -29,6 +31,8 @@ struct Told {
     /// What it is about: `production (Acme)`; empty where the title says it.
     about: String,
     happening: Happening,
+    /// Whose token it is about, for those who are told of several people's.
+    user: Option<String>,
     link: String,
 }
 
@@ -45,7 +49,8 @@ pub struct Composer<'a> {
 impl Composer<'_> {
     /// The mail of a job: one notice, or all of a day.
     pub fn mail(&self, job: &Job) -> Mail {
-        let told: Vec<Told> = job.notices.iter().map(|notice| self.told(notice)).collect();
+        let is_chosen = job.way != Way::AccountMail;
+        let told: Vec<Told> = job.notices.iter().map(|notice| self.told(job, notice)).collect();
         let subject = match told.as_slice() {
             [one] => one.headline(),
             many => format!("{} notifications about your Git access", many.len()),
@@ -55,8 +60,12 @@ impl Composer<'_> {
         for one in &told {
             one.write(&mut text, &mut html);
         }
-        self.end(&mut text, &mut html);
-        Mail { subject: one_line(&subject), text, html }
+        if is_chosen {
+            self.end(&mut text, &mut html)
+        } else {
+            end_for_account(&mut text, &mut html)
+        }
+        Mail { subject: one_line(&subject), text, html, is_chosen }
     }
 
     /// Why the mail comes, and how to end that.
@@ -77,7 +86,7 @@ impl Composer<'_> {
         self.registry.provider(id).map_or_else(|| id.to_string(), |provider| provider.name().to_owned())
     }
 
-    fn told(&self, notice: &Notice) -> Told {
+    fn told(&self, job: &Job, notice: &Notice) -> Told {
         let event = &notice.event;
         let (provider, about, path) = match &notice.subject {
             Some(subject) => (
@@ -91,13 +100,15 @@ impl Composer<'_> {
             }
         };
         let happening = happening(event, &provider, self.now);
-        Told { about, happening, link: link(self.public_url, &path) }
+        let to_an_account = matches!(job.way, Way::Account | Way::AccountMail);
+        let user = notice.subject.is_some().then(|| job.user_name.to_string()).filter(|_| to_an_account);
+        Told { about, happening, user, link: link(self.public_url, &path) }
     }
 
     /// The body of a signed message: see the manual for its fields. Fields may be added; none changes its meaning.
     pub fn standard(&self, job: &Job, notice: &Notice) -> Value {
         let event = &notice.event;
-        let told = self.told(notice);
+        let told = self.told(job, notice);
         let detail = &event.detail;
         let time = |at: Timestamp| moment(at, self.now).iso;
         let mut data = json!({
@@ -142,14 +153,14 @@ impl Composer<'_> {
 
     /// The body of a message for Slack (<https://docs.slack.dev/messaging/formatting-message-text>).
     pub fn slack(&self, job: &Job, notice: &Notice) -> Value {
-        let told = self.told(notice);
+        let told = self.told(job, notice);
         let mut text = format!("*<{}|{}>*", told.link, slack_text(&told.headline()));
         if !told.happening.text.is_empty() {
             text.push('\n');
             text.push_str(&slack_text(&told.happening.text));
         }
-        if job.way == super::Way::Account && notice.subject.is_some() {
-            text.push_str(&format!("\nToken of {}", slack_text(job.user_name.as_str())));
+        if let Some(user) = &told.user {
+            text.push_str(&format!("\nToken of {}", slack_text(user)));
         }
         // No previews of links, no formatting in what is data.
         json!({ "text": text, "unfurl_links": false })
@@ -165,7 +176,11 @@ impl Told {
     fn write(&self, text: &mut String, html: &mut String) {
         let Happening { text: what, at, .. } = &self.happening;
         let headline = one_line(&self.headline());
-        text.push_str(&format!("{headline}\n{}\n", at.full));
+        let when = match &self.user {
+            Some(user) => format!("Token of {user}, {}", at.full),
+            None => at.full.clone(),
+        };
+        text.push_str(&format!("{headline}\n{when}\n"));
         if !what.is_empty() {
             text.push_str(&format!("\n{what}\n"));
         }
@@ -174,11 +189,22 @@ impl Told {
             "<h1 style=\"font-size:18px;margin:24px 0 4px\">{}</h1><p style=\"margin:0;color:#666;font-size:13px\">{}</p>\
              <p>{}</p><p style=\"margin-bottom:32px\"><a href=\"{}\">Open in Gitward</a></p>\n",
             encode_text(&headline),
-            encode_text(&at.full),
+            encode_text(&when),
             encode_text(what),
             attribute(&self.link),
         ));
     }
+}
+
+/// Why a mail comes to an account's mailbox, and who can end that.
+fn end_for_account(text: &mut String, html: &mut String) {
+    let why = "This mailbox gets what happens to an account's runtimes, because whoever runs Gitward has set it up so. \
+               Ask them to change that.";
+    text.push_str(&format!("-- \n{why}\n"));
+    html.push_str(&format!(
+        "<p style=\"color:#666;font-size:13px\">{}</p></body></html>\n",
+        encode_text(why)
+    ));
 }
 
 /// Asks whether an address is the user's. Says nothing about anything else. Its link leads to a page with a button:
@@ -199,6 +225,7 @@ pub fn confirmation(public_url: &Url, secret: &Secret) -> Mail {
             encode_text(&what),
             attribute(&link)
         ),
+        is_chosen: true,
     }
 }
 

@@ -18,7 +18,7 @@ use self::{
     smtp::{Mood, Smtp},
 };
 use super::{
-    AccountWebhook, LogEntry, MailMode, Means, Parts, Progress, WebhookFormat,
+    AccountTarget, LogEntry, MailMode, Means, Parts, Progress, WebhookFormat,
     courier::{Courier, DeclaredWebhook},
     mail::{MailServer, Mailer, Patience, Security},
     next_hour,
@@ -71,6 +71,7 @@ struct Plan {
     mailer: Option<Mailer>,
     webhooks: Option<Webhooks>,
     declared: HashMap<(crate::id::AccountId, String), DeclaredWebhook>,
+    mailboxes: HashMap<(crate::id::AccountId, String), String>,
     account_name: Option<&'static str>,
 }
 
@@ -89,6 +90,7 @@ impl House {
             mailer: plan.mailer.map(Arc::new),
             webhooks: Arc::new(plan.webhooks.unwrap_or_else(|| Webhooks::new(true).unwrap())),
             declared: plan.declared,
+            mailboxes: plan.mailboxes,
             registry: Arc::new(Registry::new(Vec::new(), Vec::new())),
             public_url: public_url(),
             clock: Arc::new(clock.clone()),

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 
 use super::*;
 use crate::{
-    credential::{Credential, Push},
+    credential::{Credential, Method, Push},
     id::{CredentialId, RuntimeId},
     notice::{Before, Event, Hide, Kind, Lack},
     provider::Provider,
@@ -681,6 +681,44 @@ async fn everything_that_happens_is_in_the_timeline_with_its_evidence_and_no_sec
     );
     let all = format!("{:?}", events(&world).await);
     assert!(!all.contains("token-0-") && !all.contains("renews"), "tokens are called so");
+}
+
+#[tokio::test]
+async fn a_grant_that_moves_to_an_account_with_a_grant_already_is_told_once_and_asked_about_as_ever() {
+    let world = World::of(&[2]).await;
+    let (store, app) = (&world.store, "app".into());
+    for (number, login) in ["octocat", "monalisa"].into_iter().enumerate() {
+        store.delete(&user(0), &runtime(0, number), None, world.clock.now()).await.unwrap().unwrap();
+        world
+            .give(0, number, |credential| {
+                credential.method = Method::Oauth2;
+                credential.oauth_app = Some("app".into());
+                credential.owner.id = (number + 1).to_string();
+                credential.owner.login = login.to_owned();
+            })
+            .await;
+    }
+    let herald = settle(&world).await;
+    // The host says that everything is octocat's.
+    pass(&world, &herald, HOUR * 6, MINUTE).await;
+    let asked = [0, 1].map(|number| world.host.calls_of(&token(0, number)));
+    assert!(asked.iter().all(|times| (6..=8).contains(times)), "hourly, both: {asked:?}");
+    assert_eq!(told(&world).await, [one("u0", "a0.r1", Kind::AccountChanged)]);
+    let changed = store.notices(&user(0), None, 1).await.unwrap().remove(0).detail;
+    assert_eq!(
+        (changed.login_before.as_deref(), changed.login.as_deref()),
+        (Some("monalisa"), Some("octocat"))
+    );
+    let moved = world.credential(0, 1).await;
+    assert_eq!((moved.owner.login.as_str(), moved.standing.invalid), ("octocat", false));
+    assert!(world.clock.now().since(moved.standing.checked_at) <= HOUR);
+    let grant = async || store.grant(&user(0), &app, "1").await.unwrap().unwrap().id;
+    assert_eq!(grant().await, CredentialId(token(0, 0)), "the one that was first");
+    // Once it is alone, it is the grant of that account.
+    store.delete(&user(0), &runtime(0, 0), None, world.clock.now()).await.unwrap().unwrap();
+    pass(&world, &herald, HOUR, MINUTE).await;
+    assert_eq!(grant().await, CredentialId(token(0, 1)));
+    assert_eq!(told(&world).await.len(), 1);
 }
 
 #[tokio::test]

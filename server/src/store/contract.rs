@@ -128,6 +128,7 @@ macro_rules! suite {
                 a_refusal_is_for_one_session_and_settled_by_a_token,
             ],
             refresh: [
+                a_grant_that_moved_to_an_account_with_a_grant_goes_on_beside_it,
                 a_lease_is_held_by_one_until_it_runs_out,
                 fifty_take_the_lease_at_once_and_one_has_it,
                 a_holder_that_comes_back_after_the_next_has_renewed_changes_nothing,
@@ -196,7 +197,8 @@ macro_rules! suite {
                 a_webhook_that_is_gone_gets_nothing_more,
                 a_replaced_webhook_gets_nothing_of_the_old_ones,
                 what_was_switched_off_meanwhile_finds_nobody,
-                of_a_hosts_trouble_an_accounts_webhook_hears_once,
+                of_a_hosts_trouble_an_account_hears_once_in_each_place,
+                an_accounts_mailbox_is_a_place_of_its_own,
                 the_log_shows_a_user_their_own_and_an_admin_the_accounts,
                 old_lines_are_forgotten_and_what_waits_is_not,
                 what_a_process_can_not_send_is_left_to_those_that_can,

@@ -6,21 +6,20 @@ use super::StoreError;
 use crate::{
     clock::Timestamp,
     deliver::{
-        AccountWebhook, DeliveryId, Job, LogEntry, MailMode, MailSettings, Means, NewWebhook, Outcome,
-        Webhook,
+        AccountTarget, DeliveryId, Job, LogEntry, MailMode, MailSettings, Means, NewWebhook, Outcome, Webhook,
     },
     id::UserId,
     secret::Fingerprint,
 };
 
-/// Deliveries. Which ones a notice makes is decided in the step that makes the notice. Several processes on one database
-/// share the work.
+/// Deliveries. Which ones a notice makes is decided in the step that makes the notice. Several processes on one
+/// database share the work.
 #[async_trait]
 pub trait DeliveryStore: Send + Sync {
     /// How a user wants mail; the default of those who never said.
     async fn mail_settings(&self, user: &UserId) -> Result<MailSettings, StoreError>;
-    /// When a user wants mail, and at which hour of the day (UTC, 0 to 23) the one mail a day. What waits for the old hour
-    /// waits for the new one.
+    /// When a user wants mail, and at which hour of the day (UTC, 0 to 23) the one mail a day. What waits for the old
+    /// hour waits for the new one.
     async fn set_mail(
         &self,
         user: &UserId,
@@ -58,12 +57,13 @@ pub trait DeliveryStore: Send + Sync {
     async fn keep_webhook(&self, new: &NewWebhook) -> Result<(), StoreError>;
     /// Forgets it. `false` if there is none.
     async fn forget_webhook(&self, user: &UserId) -> Result<bool, StoreError>;
-    /// The webhooks of accounts that there are, and no others. One whose target has changed is no longer gone.
-    async fn declare_webhooks(&self, declared: &[AccountWebhook]) -> Result<(), StoreError>;
+    /// The webhooks and mailboxes of accounts that there are, and no others. One whose target has changed is no longer
+    /// gone.
+    async fn declare_targets(&self, declared: &[AccountTarget]) -> Result<(), StoreError>;
 
-    /// Takes up to `most` messages that are due and that can be sent with these means, each from another lane and none from a lane that something is under way
-    /// on, until `until`: nobody else gets them before that. Counts as an attempt. One that
-    /// can't be read is given up.
+    /// Takes up to `most` messages that are due and that can be sent with these means, each from another lane and none
+    /// from a lane that something is under way on, until `until`: nobody else gets them before that. Counts as an
+    /// attempt. One that can't be read is given up.
     async fn take_deliveries(
         &self,
         means: &Means,
@@ -71,8 +71,8 @@ pub trait DeliveryStore: Send + Sync {
         until: Timestamp,
         most: u32,
     ) -> Result<Vec<Job>, StoreError>;
-    /// Notes what came of a message that was taken until `until`, and `answer`, Gitward's own words for it. `false`, and
-    /// nothing has changed, if somebody else took it after that time had passed.
+    /// Notes what came of a message that was taken until `until`, and `answer`, Gitward's own words for it. `false`,
+    /// and nothing has changed, if somebody else took it after that time had passed.
     async fn note_delivery(
         &self,
         deliveries: &[DeliveryId],
@@ -81,9 +81,10 @@ pub trait DeliveryStore: Send + Sync {
         answer: &str,
         now: Timestamp,
     ) -> Result<bool, StoreError>;
-    /// A user's deliveries, and those to the webhooks of accounts that the user is an admin of; the latest first.
+    /// A user's deliveries, and those to the webhooks and mailboxes of accounts that the user is an admin of; the
+    /// latest first.
     async fn delivery_log(&self, user: &UserId, most: u32) -> Result<Vec<LogEntry>, StoreError>;
-    /// Forgets deliveries that were done [`LOG_KEPT`](crate::deliver::LOG_KEPT) ago or earlier, and drops those that have
-    /// waited for [`LONGEST_STAY`](crate::deliver::LONGEST_STAY).
+    /// Forgets deliveries that were done [`LOG_KEPT`](crate::deliver::LOG_KEPT) ago or earlier, and drops those that
+    /// have waited for [`LONGEST_STAY`](crate::deliver::LONGEST_STAY).
     async fn sweep_deliveries(&self, now: Timestamp) -> Result<(), StoreError>;
 }

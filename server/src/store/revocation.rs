@@ -22,8 +22,8 @@ pub const REVOCATIONS_KEPT: Duration = Duration::from_hours(7 * 24);
 /// several processes on one database.
 #[async_trait]
 pub trait RevocationStore: Send + Sync {
-    /// Takes the lease to revoke what is due, up to `most` or `only` that one, until `until`, and counts the try. Nobody
-    /// else gets one of them before that.
+    /// Takes the lease to revoke what is due, up to `most` or `only` that one, until `until`, and counts the try.
+    /// Nobody else gets one of them before that.
     async fn take_revocations(
         &self,
         only: Option<&CredentialId>,
@@ -40,7 +40,8 @@ pub trait RevocationStore: Send + Sync {
         doubt: Option<Doubt>,
     ) -> Result<(), StoreError>;
     /// Notes how it ended, under the lease that was taken until `lease`, and forgets the secrets for good. `twin`
-    /// holds the same token, where that is why. `false`, and nothing has changed, if that lease is over: somebody else has it, or there are new secrets to revoke.
+    /// holds the same token, where that is why. `false`, and nothing has changed, if that lease is over: somebody else
+    /// has it, or there are new secrets to revoke.
     async fn end_revocation(
         &self,
         id: &CredentialId,

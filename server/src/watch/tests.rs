@@ -113,7 +113,7 @@ impl Simulated {
         lock(&self.asked).len()
     }
 
-    fn calls_of(&self, token: &str) -> usize {
+    pub(crate) fn calls_of(&self, token: &str) -> usize {
         lock(&self.asked).iter().filter(|(_, asked)| asked == token).count()
     }
 

@@ -155,7 +155,8 @@ async fn a_revocation_that_gets_no_answer_for_a_day_is_left_to_the_owner_and_its
         later(&site, &mara, Duration::from_secs(66 * 60)).await;
     }
     assert_eq!(state(&mara, "acme.paste").await, "GivenUp");
-    says(&mara, "/tokens/acme.paste", "Forge did not answer for a day. Forgotten here; revoke it at").await;
+    says(&mara, "/tokens/acme.paste", "Forge gave no clear answer for a day. Forgotten here; revoke it at")
+        .await;
     assert!(!kept(&site.database(), &sealed));
     site.forge.heal().await;
     let asked = site.forge.asked(GIVE_BACK).await;

@@ -3,7 +3,7 @@
 use axum::http::Method;
 use serde_json::json;
 
-use crate::site::{PASSWORD, TestSite};
+use crate::site::{Browser, PASSWORD, TestSite};
 
 const RUNTIME: &str = "acme.paste";
 const REFRESH: &str = "POST /login/oauth/access_token";
@@ -129,4 +129,57 @@ async fn looking_at_a_page_with_old_verdicts_writes_nothing() {
     assert_eq!(site.forge.requests().await, [] as [String; 0], "nobody waits for the provider");
     pass(&site, 1, 1).await;
     assert!(!site.forge.requests().await.is_empty());
+}
+
+/// The titles of a runtime's timeline, the latest first.
+async fn happened(mara: &Browser) -> Vec<String> {
+    let page = mara.get(&format!("/tokens/{RUNTIME}")).await;
+    let timeline = page.text().split_once("<ol class=\"timeline\">").expect("something").1;
+    let timeline = timeline.split_once("</ol>").expect("its end").0;
+    timeline.split("<b>").skip(1).map(|rest| rest.split_once("</b>").unwrap().0.to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_check_that_finds_all_as_it_was_is_a_line_that_nobody_stores_and_nothing_is_said_twice() {
+    let site = TestSite::start().await;
+    let (mara, both) = (site.person("mara").await, site.person("both").await);
+    let made = site.forge.good_token().await;
+    mara.paste(RUNTIME, &made.token).await.assert_ok();
+    both.paste(RUNTIME, &site.forge.token_of("octocat").await.token).await.assert_ok();
+    site.site.herald.round().await.unwrap();
+    assert_eq!(happened(&mara).await, ["Token added"], "that it passed then goes without saying");
+    let events = site.dump().await.rows("events");
+    pass(&site, 180, 10).await;
+    for (person, name) in [(&mara, "mara"), (&both, "both")] {
+        person.sign_in(name, PASSWORD).await.assert_ok();
+    }
+    site.site.herald.round().await.unwrap();
+    assert_eq!(happened(&mara).await, ["Checked: works", "Token added"], "the last one alone");
+    let page = mara.get(&format!("/tokens/{RUNTIME}")).await;
+    assert!(page.text().contains("Forge takes it. Asked: GET /user. Answer: 200."), "{}", page.text());
+    assert_eq!(site.dump().await.rows("events"), events);
+
+    let look = async || {
+        site.minutes(5).await;
+        mara.check(RUNTIME).await.assert_ok();
+        site.site.herald.round().await.unwrap();
+        happened(&mara).await
+    };
+    site.forge.fault(json!({ "on": "user", "fault": "status", "status": 503 })).await;
+    assert_eq!(look().await, ["No clear answer", "Token added"], "the line that is written down says it");
+    assert_eq!(look().await, ["Checked: no clear answer", "No clear answer", "Token added"]);
+    site.forge.heal().await;
+    assert_eq!(look().await, ["Works", "No clear answer", "Token added"]);
+    site.forge.revoke(made.id).await;
+    assert_eq!(look().await[0], "Refused once");
+    assert_eq!(look().await[..2], ["Checked: refused", "Refused once"]);
+    both.check(RUNTIME).await.assert_ok();
+    assert_eq!(look().await[..2], ["Not accepted any more", "Refused once"]);
+    assert_eq!(look().await[..2], ["Checked: not accepted", "Not accepted any more"]);
+    mara.call("token/delete", &[("runtime", RUNTIME)]).await.assert_ok();
+    assert_eq!(
+        happened(&mara).await[..2],
+        ["Token deleted", "Not accepted any more"],
+        "nothing left to check"
+    );
 }

@@ -119,6 +119,80 @@ secret = '{SECRET}'
 }
 
 #[test]
+fn an_accounts_mailboxes_are_read() {
+    let config = good(
+        "
+[mail]
+host = 'localhost'
+from = 'gitward@example.com'
+[[account]]
+id = 'acme'
+name = 'Acme'
+[[account.webhook]]
+name = 'team'
+url = 'https://hooks.example.com/services/T0/B0'
+format = 'slack'
+[[account.mail]]
+name = 'team'
+address = 'team@example.com'
+[[account]]
+id = 'globex'
+name = 'Globex'
+[[account.mail]]
+name = 'team'
+address = ' ops+gitward@globex.example '
+",
+    );
+    let read: Vec<_> = config
+        .mailboxes()
+        .iter()
+        .map(|mailbox| (mailbox.account.as_str(), mailbox.name.as_str(), mailbox.address.as_str()))
+        .collect();
+    assert_eq!(
+        read,
+        [("acme", "team", "team@example.com"), ("globex", "team", "ops+gitward@globex.example")]
+    );
+}
+
+#[test]
+fn what_is_wrong_with_mailboxes_is_said() {
+    let text = "
+[[account]]
+id = 'acme'
+name = 'Acme'
+[[account.mail]]
+name = 'team'
+address = 'team@example.com'
+";
+    assert_snapshot!(wrong(text), @"gitward.toml:6:1: account.mail: can't be sent: there is no `[mail]` that says through which server");
+    let text = "
+[mail]
+host = 'a b'
+from = 'gitward@example.com'
+[[account]]
+id = 'acme'
+name = 'Acme'
+[[account.mail]]
+name = 'team'
+address = 'Team <team@example.com>'
+[[account.mail]]
+name = 'team'
+[[account.mail]]
+address = 'team'
+to = 'team@example.com'
+";
+    assert_snapshot!(wrong(text), @r#"
+    gitward.toml:4:8: mail.host: is not a host's name or address; write it like `smtp.example.com`
+    gitward.toml:11:11: account.mail.address: is not the address of a mailbox; write it like `team@example.com`
+    gitward.toml:12:1: account.mail.address: is missing; write `address = "team@example.com"`
+    gitward.toml:13:8: account.mail.name: `team` is already declared in line 10
+    gitward.toml:14:1: account.mail.name: is missing; write `name = "team"`
+    gitward.toml:15:11: account.mail.address: is not the address of a mailbox; write it like `team@example.com`
+    gitward.toml:16:1: account.mail.to: there is no such key; the choice is `name`, `address`
+    "#);
+}
+
+#[test]
 fn what_is_wrong_with_webhooks_is_said_without_address_and_secret() {
     let report = wrong(&format!(
         "

@@ -249,6 +249,7 @@ async fn bad_day(mood: Mood, patience: Duration) -> (House, Smtp, (Progress, u32
         mailer: Some(Arc::new(impatient)),
         webhooks: Arc::new(Webhooks::new(false).unwrap()),
         declared: HashMap::new(),
+        mailboxes: HashMap::new(),
         registry: Arc::new(Registry::new(Vec::new(), Vec::new())),
         public_url: public_url(),
         clock: Arc::new(house.clock.clone()),
@@ -327,6 +328,7 @@ async fn a_mail_server_that_is_down_is_tried_for_two_days_and_the_page_says_so()
             mailer: Some(Arc::new(mailer)),
             webhooks: Arc::new(Webhooks::new(false).unwrap()),
             declared: HashMap::new(),
+            mailboxes: HashMap::new(),
             registry: Arc::new(Registry::new(Vec::new(), Vec::new())),
             public_url: public_url(),
             clock: Arc::new(house.clock.clone()),
@@ -467,4 +469,75 @@ async fn without_a_mail_server_none_is_offered_and_none_waits() {
     assert!(!house.settings.view(&mara()).await.unwrap().mail_offered);
     let given = house.settings.give_address(&mara(), ADDRESS).await;
     assert!(matches!(given, Err(SettingsError::NoMail)));
+}
+
+/// A mail server, and an account with a mailbox for its team.
+async fn house_of_a_team(address: &str) -> (Smtp, House) {
+    let smtp = Smtp::start(Security::None).await;
+    let plan = Plan {
+        mailer: Some(mailer_for(server(&smtp, Security::None), UNHURRIED)),
+        mailboxes: HashMap::from([(("acme".into(), "team".to_owned()), address.to_owned())]),
+        ..Plan::default()
+    };
+    (smtp, House::build(plan).await)
+}
+
+#[tokio::test]
+async fn an_accounts_mailbox_is_told_whose_token_it_is_and_asks_nobody_to_confirm_it() {
+    let (smtp, house) = house_of_a_team("team@example.com").await;
+    let (kind, detail) = expiring();
+    house.happens(kind, detail).await;
+    house.deliver().await;
+    let mails = read(&smtp);
+    let [mail] = &mails[..] else { panic!("one, and no question: {mails:?}") };
+    assert_eq!(mail.to, "RCPT TO:<team@example.com>");
+    assert_eq!(mail.subject, "production (Acme): Expires within 7 days");
+    for body in [&mail.text, &mail.html] {
+        assert!(body.contains("Token of mara"), "{body}");
+        assert!(body.contains("Replace it before then."), "{body}");
+        assert!(body.contains("https://gitward.example.com/tokens/acme.production"), "{body}");
+        assert!(body.contains("whoever runs Gitward has set it up"), "{body}");
+        assert!(!body.contains("/notifications/settings"), "not its reader's to change: {body}");
+        assert!(!body.contains("canary"), "{body}");
+    }
+    assert!(!smtp.mails()[0].data.contains("List-Unsubscribe"));
+    let log = house.log().await;
+    assert_eq!(log.len(), 1, "{log:?}");
+    assert_eq!((log[0].account_target.as_deref(), log[0].progress), (Some("acme/team"), Progress::Delivered));
+    assert_eq!(log[0].answer.as_deref(), Some("taken by the mail server"));
+}
+
+#[tokio::test]
+async fn who_gets_mail_of_their_own_and_reads_the_teams_has_two_mails() {
+    let (smtp, house) = house_of_a_team(ADDRESS).await;
+    confirmed(&house, &smtp).await;
+    house.happens(Kind::Invalid, Detail::default()).await;
+    house.deliver().await;
+    let mails = read(&smtp);
+    assert_eq!(mails.len(), 3, "with the question: {mails:?}");
+    assert_ne!(mails[1].id, mails[2].id, "mailboxes keep one of each id");
+    assert_eq!(mails.iter().filter(|mail| mail.text.contains("Token of mara")).count(), 1);
+}
+
+#[tokio::test]
+async fn a_mail_server_that_has_a_bad_day_delays_what_a_team_is_told_and_says_nothing_of_the_users_own_mail()
+{
+    let (smtp, house) = house_of_a_team("team@example.com").await;
+    smtp.feels(Mood::Answers("RCPT", 452));
+    house.happens(Kind::Invalid, Detail::default()).await;
+    house.deliver().await;
+    let (progress, attempts, answer) = house.only().await;
+    assert!(matches!(progress, Progress::Waiting(_)) && attempts == 1, "{progress:?}");
+    assert_eq!(answer, "the mail server asked to come back later (452)");
+    assert_eq!(house.settings.view(&mara()).await.unwrap().mail_trouble, None, "it is not hers");
+    smtp.feels(Mood::Takes);
+    house.clock.advance(MINUTE * 2);
+    house.deliver().await;
+    assert_eq!(smtp.mails().len(), 1);
+    assert_eq!(house.only().await.0, Progress::Delivered);
+    // What is no longer declared is told nothing more.
+    house.happens(Kind::Expired, Detail::default()).await;
+    house.store.declare_targets(&[] as &[AccountTarget]).await.unwrap();
+    house.deliver().await;
+    assert_eq!(smtp.mails().len(), 1);
 }

@@ -272,7 +272,7 @@ async fn a_webhook_that_never_answers_holds_up_nothing_but_itself() {
     house.deliver().await;
     assert_eq!(healthy.messages().len(), 2);
     let users: Vec<_> =
-        house.log().await.into_iter().filter(|entry| entry.account_webhook.is_none()).collect();
+        house.log().await.into_iter().filter(|entry| entry.account_target.is_none()).collect();
     assert!(users.iter().all(|entry| is_waiting(entry.progress)), "{users:?}");
     assert!(users.iter().all(|entry| entry.answer.as_deref() == Some("no answer in 0.4 s")), "{users:?}");
 }
@@ -363,6 +363,7 @@ async fn what_the_operator_no_longer_allows_is_not_sent() {
         mailer: None,
         webhooks: Arc::new(Webhooks::new(false).unwrap()),
         declared: HashMap::new(),
+        mailboxes: HashMap::new(),
         registry: Arc::new(Registry::new(Vec::new(), Vec::new())),
         public_url: public_url(),
         clock: Arc::new(house.clock.clone()),
@@ -409,6 +410,7 @@ async fn two_processes_deliver_every_notice_once() {
         mailer: None,
         webhooks: Arc::new(webhooks(true, UNHURRIED, None)),
         declared: HashMap::new(),
+        mailboxes: HashMap::new(),
         registry: Arc::new(Registry::new(Vec::new(), Vec::new())),
         public_url: public_url(),
         clock: Arc::new(house.clock.clone()),
@@ -447,8 +449,8 @@ async fn an_accounts_webhook_is_told_whose_token_it_is() {
     assert_eq!(message.json()["data"]["user"], "mara");
     assert_eq!(message.json()["type"], "token.invalid");
     assert!(verifies(&secret, &message, &message.body));
-    assert_eq!(house.log().await[0].account_webhook.as_deref(), Some("acme/platform"));
-    house.store.declare_webhooks(&[] as &[AccountWebhook]).await.unwrap();
+    assert_eq!(house.log().await[0].account_target.as_deref(), Some("acme/platform"));
+    house.store.declare_targets(&[] as &[AccountTarget]).await.unwrap();
     house.happens(Kind::Expired, Detail::default()).await;
     house.deliver().await;
     assert_eq!(hook.messages().len(), 1, "no longer declared");

@@ -5,7 +5,7 @@ use crate::{
     catalogue::Role,
     clock::Timestamp,
     deliver::{
-        AccountWebhook, Job, LOG_KEPT, LONGEST_DELAY, LONGEST_LEASE, LONGEST_STAY, LogEntry, MailMode,
+        AccountTarget, Job, LOG_KEPT, LONGEST_DELAY, LONGEST_LEASE, LONGEST_STAY, LogEntry, MailMode,
         MailSettings, Means, NewWebhook, Outcome, Progress, To, Way, Webhook, WebhookFormat, next_hour,
     },
     id::{AccountId, CredentialId},
@@ -90,12 +90,23 @@ fn webhook(name: &str, user: &str) -> NewWebhook {
     }
 }
 
-fn declared(account: &str, name: &str, target: u8) -> AccountWebhook {
-    AccountWebhook { account: account.into(), name: name.to_owned(), target: [target; 32] }
+fn declared(account: &str, name: &str, target: u8) -> AccountTarget {
+    AccountTarget { way: Way::Account, account: account.into(), name: name.to_owned(), target: [target; 32] }
+}
+
+fn mailbox(account: &str, name: &str) -> AccountTarget {
+    AccountTarget { way: Way::AccountMail, ..declared(account, name, 3) }
 }
 
 async fn take(store: &dyn Store, now: Timestamp, most: u32) -> Vec<Job> {
-    let accounts = ["acme/chat", "acme/log", "zoo/chat"].map(str::to_owned).to_vec();
+    let accounts = [
+        "account/acme/chat",
+        "account/acme/log",
+        "account/zoo/chat",
+        "account_mail/acme/chat",
+        "account_mail/zoo/team",
+    ];
+    let accounts = accounts.map(str::to_owned).to_vec();
     take_with(store, &Means { mail: true, accounts }, now, most).await
 }
 
@@ -123,7 +134,7 @@ pub(crate) async fn a_notice_makes_a_delivery_for_each_way_its_user_wants(bench:
     wants_mail(store, "alice", MailMode::Each, 8).await;
     wants_mail(store, "bob", MailMode::Each, 8).await;
     store.keep_webhook(&webhook("w", "alice")).await.expect("kept");
-    store.declare_webhooks(&[declared("acme", "chat", 1), declared("zoo", "chat", 2)]).await.expect("noted");
+    store.declare_targets(&[declared("acme", "chat", 1), declared("zoo", "chat", 2)]).await.expect("noted");
     notice(store).await;
     let jobs = take(store, NOW, 9).await;
     assert_eq!(ways(&jobs), [(Way::Account, "alice"), (Way::Mail, "alice"), (Way::Webhook, "alice")]);
@@ -278,7 +289,7 @@ pub(crate) async fn fifty_take_at_once_and_nothing_is_taken_twice(bench: &Bench)
     let another = bench.another().await;
     wants_mail(store, "alice", MailMode::Each, 8).await;
     store.keep_webhook(&webhook("w", "alice")).await.expect("kept");
-    store.declare_webhooks(&[declared("acme", "chat", 1)]).await.expect("noted");
+    store.declare_targets(&[declared("acme", "chat", 1)]).await.expect("noted");
     notice(store).await;
     let tries: Vec<_> = (0..50)
         .map(|number| {
@@ -344,7 +355,7 @@ pub(crate) async fn a_webhook_that_is_gone_gets_nothing_more(bench: &Bench) {
     let store = &*bench.store;
     crowd(store).await;
     store.keep_webhook(&webhook("w", "alice")).await.expect("kept");
-    store.declare_webhooks(&[declared("acme", "chat", 1), declared("acme", "log", 2)]).await.expect("noted");
+    store.declare_targets(&[declared("acme", "chat", 1), declared("acme", "log", 2)]).await.expect("noted");
     notice(store).await;
     notice(store).await;
     for job in take(store, NOW, 9).await {
@@ -358,7 +369,7 @@ pub(crate) async fn a_webhook_that_is_gone_gets_nothing_more(bench: &Bench) {
     let reached: Vec<_> = rest.iter().filter(|job| !matches!(job.to, To::Nobody)).collect();
     assert!(matches!(&reached[..], [Job { to: To::Account(_, name), .. }] if name == "log"), "{reached:?}");
     assert_eq!(rest.len(), 3, "what waited finds nobody");
-    store.declare_webhooks(&[declared("acme", "chat", 1), declared("acme", "log", 2)]).await.expect("noted");
+    store.declare_targets(&[declared("acme", "chat", 1), declared("acme", "log", 2)]).await.expect("noted");
     for job in &rest {
         assert!(note(store, job, Outcome::Dropped).await);
     }
@@ -366,7 +377,7 @@ pub(crate) async fn a_webhook_that_is_gone_gets_nothing_more(bench: &Bench) {
     let after = take(store, NOW, 9).await;
     assert!(after.iter().all(|job| matches!(&job.to, To::Account(_, name) if name == "log")), "{after:?}");
     // Another target is another chance.
-    store.declare_webhooks(&[declared("acme", "chat", 9), declared("acme", "log", 2)]).await.expect("noted");
+    store.declare_targets(&[declared("acme", "chat", 9), declared("acme", "log", 2)]).await.expect("noted");
     store.keep_webhook(&webhook("w2", "alice")).await.expect("kept");
     notice(store).await;
     let after = take(store, NOW.plus(MINUTE), 9).await;
@@ -408,12 +419,12 @@ pub(crate) async fn what_was_switched_off_meanwhile_finds_nobody(bench: &Bench) 
     assert!(jobs.iter().all(|job| matches!(job.to, To::Nobody)), "{jobs:?}");
 }
 
-pub(crate) async fn of_a_hosts_trouble_an_accounts_webhook_hears_once(bench: &Bench) {
+pub(crate) async fn of_a_hosts_trouble_an_account_hears_once_in_each_place(bench: &Bench) {
     let store = &*bench.store;
     crowd(store).await;
     wants_mail(store, "alice", MailMode::Each, 8).await;
-    let chats = [declared("acme", "chat", 1), declared("zoo", "chat", 2)];
-    store.declare_webhooks(&chats).await.expect("noted");
+    let places = [declared("acme", "chat", 1), declared("zoo", "chat", 2), mailbox("acme", "chat")];
+    store.declare_targets(&places).await.expect("noted");
     let mut host = Host::default();
     for number in 0..3_i64 {
         let who = CredentialId(number.to_string());
@@ -426,7 +437,11 @@ pub(crate) async fn of_a_hosts_trouble_an_accounts_webhook_hears_once(bench: &Be
     let jobs = take(store, NOW.plus(HOUR), 9).await;
     let mut ways: Vec<_> = jobs.iter().map(|job| job.way.as_str()).collect();
     ways.sort_unstable();
-    assert_eq!(ways, ["account", "account", "mail"], "one for each account, whoever is in it");
+    assert_eq!(
+        ways,
+        ["account", "account", "account_mail", "mail"],
+        "one for each account's, whoever is in it"
+    );
     for job in &jobs {
         let notice = &job.notices[0];
         assert_eq!((notice.event.kind, &notice.subject), (Kind::IncidentBegan, &None));
@@ -443,16 +458,54 @@ pub(crate) async fn the_log_shows_a_user_their_own_and_an_admin_the_accounts(ben
     });
     assert!(admin);
     store.keep_webhook(&webhook("w", "bob")).await.expect("kept");
-    store.declare_webhooks(&[declared("acme", "chat", 1), declared("zoo", "chat", 2)]).await.expect("noted");
+    store.declare_targets(&[declared("acme", "chat", 1), declared("zoo", "chat", 2)]).await.expect("noted");
     happen(store, "bob", "acme.production", (Kind::Invalid, Telling::Bad), NOW).await;
     happen(store, "alice", "zoo.main", (Kind::Invalid, Telling::Bad), NOW).await;
     let bobs = log(store, "bob").await;
     assert!(matches!(&bobs[..], [LogEntry { way: Way::Webhook, attempts: 0, answer: None, .. }]), "{bobs:?}");
     let alices = log(store, "alice").await;
     let [entry] = &alices[..] else { panic!("of acme alone, of which she is an admin: {alices:?}") };
-    assert_eq!((entry.account_webhook.as_deref(), entry.user_name.as_str()), (Some("acme/chat"), "bob"));
+    assert_eq!((entry.account_target.as_deref(), entry.user_name.as_str()), (Some("acme/chat"), "bob"));
     assert_eq!(entry.progress, Progress::Waiting(NOW));
     assert_eq!(log(store, "carol").await, []);
+}
+
+pub(crate) async fn an_accounts_mailbox_is_a_place_of_its_own(bench: &Bench) {
+    let store = &*bench.store;
+    crowd(store).await;
+    // One name for a webhook and a mailbox: neither is the other.
+    let targets = [declared("acme", "chat", 1), mailbox("acme", "chat"), mailbox("zoo", "team")];
+    store.declare_targets(&targets).await.expect("noted");
+    happen(store, "bob", "acme.production", (Kind::Invalid, Telling::Bad), NOW).await;
+    let without_mail = Means { mail: false, accounts: vec![targets[0].lane()] };
+    let jobs = take_with(store, &without_mail, NOW, 9).await;
+    assert_eq!(ways(&jobs), [(Way::Account, "bob")]);
+    assert!(note(store, &jobs[0], Outcome::Gone).await);
+    let jobs = take(store, NOW, 9).await;
+    let [job] = &jobs[..] else { panic!("what happens in acme is nothing of zoo's: {jobs:?}") };
+    assert_eq!(job.way, Way::AccountMail);
+    assert!(matches!(&job.to, To::Account(account, name) if account.as_str() == "acme" && name == "chat"));
+    assert_eq!(take(store, NOW, 9).await.len(), 0, "it is under way");
+    assert!(note(store, job, Outcome::Again(NOW.plus(HOUR))).await);
+    let again = take(store, NOW.plus(HOUR), 9).await;
+    assert_eq!((again.len(), again[0].attempt, &again[0].deliveries), (1, 2, &job.deliveries));
+    assert!(note(store, &again[0], Outcome::Delivered).await);
+    let alices = log(store, "alice").await;
+    let seen: Vec<_> = alices.iter().map(|line| (line.way, line.account_target.as_deref())).collect();
+    let chat = Some("acme/chat");
+    assert_eq!(seen.len(), 2, "{seen:?}");
+    assert!(seen.contains(&(Way::Account, chat)) && seen.contains(&(Way::AccountMail, chat)), "{seen:?}");
+    assert_eq!(log(store, "bob").await, [], "an admin's business");
+    // The webhook is gone, the mailbox is not.
+    happen(store, "bob", "acme.production", (Kind::Invalid, Telling::Bad), NOW).await;
+    store.declare_targets(&targets[1..]).await.expect("noted");
+    let jobs = take(store, NOW, 9).await;
+    assert_eq!(ways(&jobs), [(Way::AccountMail, "bob")]);
+    assert!(note(store, &jobs[0], Outcome::Delivered).await);
+    happen(store, "bob", "acme.production", (Kind::Invalid, Telling::Bad), NOW).await;
+    store.declare_targets(&[]).await.expect("noted");
+    let jobs = take_with(store, &Means::default(), NOW, 9).await;
+    assert!(matches!(&jobs[..], [Job { to: To::Nobody, way: Way::AccountMail, .. }]), "{jobs:?}");
 }
 
 pub(crate) async fn old_lines_are_forgotten_and_what_waits_is_not(bench: &Bench) {
@@ -478,11 +531,11 @@ pub(crate) async fn what_a_process_can_not_send_is_left_to_those_that_can(bench:
     crowd(store).await;
     wants_mail(store, "alice", MailMode::Each, 8).await;
     store.keep_webhook(&webhook("w", "alice")).await.expect("kept");
-    store.declare_webhooks(&[declared("acme", "chat", 1), declared("acme", "log", 2)]).await.expect("noted");
+    store.declare_targets(&[declared("acme", "chat", 1), declared("acme", "log", 2)]).await.expect("noted");
     notice(store).await;
     let poor = take_with(store, &Means::default(), NOW, 9).await;
     assert_eq!(ways(&poor), [(Way::Webhook, "alice")]);
-    let only = Means { mail: false, accounts: vec!["acme/log".to_owned()] };
+    let only = Means { mail: false, accounts: vec!["account/acme/log".to_owned()] };
     let some = take_with(store, &only, NOW, 9).await;
     assert!(matches!(&some[..], [Job { to: To::Account(_, name), .. }] if name == "log"), "{some:?}");
     let rest = take(store, NOW, 9).await;
@@ -490,7 +543,7 @@ pub(crate) async fn what_a_process_can_not_send_is_left_to_those_that_can(bench:
     assert!(rest.iter().all(|job| job.attempt == 1), "nothing was tried in vain");
     // What nobody declares any more is for whoever comes first to say so.
     notice(store).await;
-    store.declare_webhooks(&[]).await.expect("noted");
+    store.declare_targets(&[]).await.expect("noted");
     let later = NOW.plus(HOUR);
     let poor = take_with(store, &Means::default(), later, 9).await;
     assert_eq!(poor.iter().filter(|job| matches!(job.to, To::Nobody)).count(), 2, "{poor:?}");

@@ -26,6 +26,31 @@ fn g() -> CredentialId {
     "g".into()
 }
 
+pub(crate) async fn a_grant_that_moved_to_an_account_with_a_grant_goes_on_beside_it(bench: &Bench) {
+    let store = &*bench.store;
+    let first = granted(store).await;
+    let mut moved = grant("moved", "alice", "monalisa");
+    assert!(keep(store, &moved, &["acme.staging"]).await);
+    moved.credential.owner = first.credential.owner.clone();
+    assert!(!keep(store, &next(&moved), &["acme.staging"]).await, "nobody is given a second one");
+    assert!(record(store, &moved.credential).await, "but what the provider says is noted");
+    let (alice, app) = (id("alice"), "github-app".into());
+    let of = async |owner: &str| store.grant(&alice, &app, owner).await.expect("an answer").map(|one| one.id);
+    assert_eq!(of("octocat").await, Some(g()));
+    assert_eq!(of("monalisa").await, None);
+    let there = store.credential(&alice, &"moved".into()).await.expect("an answer").expect("there");
+    assert_eq!(there.owner, first.credential.owner);
+    // It is renewed and asked about as ever.
+    let renewed = next(&moved);
+    assert!(store.renew(&renewed, NOW).await.expect("an answer"));
+    assert!(record(store, &renewed.credential).await);
+    assert!(!keep(store, &grant("third", "alice", "octocat"), &["acme.staging"]).await);
+    assert!(store.delete(&alice, &runtime("acme.production"), None, NOW).await.expect("an answer").is_some());
+    assert!(record(store, &renewed.credential).await);
+    assert_eq!(of("octocat").await, Some("moved".into()), "alone, it is the grant of that account");
+    assert!(!keep(store, &grant("third", "alice", "octocat"), &["acme.production"]).await);
+}
+
 pub(crate) async fn a_lease_is_held_by_one_until_it_runs_out(bench: &Bench) {
     let store = &*bench.store;
     granted(store).await;

@@ -79,7 +79,7 @@ impl SqliteStore {
         let row = sqlx::query(concat!(
             "SELECT ",
             credential_columns!(),
-            " FROM credentials c WHERE c.user_id = $1 AND c.oauth_app = $2 AND c.owner_id = $3"
+            " FROM credentials c WHERE c.user_id = $1 AND c.oauth_app = $2 AND c.owner_id = $3 AND c.is_second = 0"
         ))
         .bind(user.as_str())
         .bind(app.as_str())
@@ -160,7 +160,11 @@ impl SqliteStore {
         let statement = concat!(
             "UPDATE credentials SET ",
             checked!(),
-            " WHERE id = $1 AND user_id = $2 AND provider_id = $3 AND generation = $4"
+            // Whose it is there is the provider's to say: it is noted also where another grant was first.
+            ", is_second = CASE WHEN EXISTS (
+                 SELECT 1 FROM credentials o WHERE o.user_id = $2 AND o.oauth_app = $7 AND o.owner_id = $8
+                 AND o.id <> $1 AND o.is_second = 0) THEN 1 ELSE 0 END
+             WHERE id = $1 AND user_id = $2 AND provider_id = $3 AND generation = $4"
         );
         let mut step = self.step(DOING).await?;
         let Some((before, standing)) = read_notable(&mut step, &credential.id, DOING).await? else {
@@ -169,8 +173,8 @@ impl SqliteStore {
         if standing != *seen {
             return Ok(false);
         }
-        let written = bind(sqlx::query(statement), credential)?.execute(&mut *step).await;
-        if !unless_taken(written).doing(DOING)? {
+        let written = bind(sqlx::query(statement), credential)?.execute(&mut *step).await.doing(DOING)?;
+        if written.rows_affected() == 0 {
             return Ok(false);
         }
         // As a rule nothing has changed: most of what is checked is as it was an hour ago.

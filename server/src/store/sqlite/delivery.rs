@@ -11,7 +11,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     deliver::{
-        AccountWebhook, DeliveryId, Job, LOG_KEPT, LONGEST_DELAY, LONGEST_LEASE, LONGEST_STAY, LogEntry,
+        AccountTarget, DeliveryId, Job, LOG_KEPT, LONGEST_DELAY, LONGEST_LEASE, LONGEST_STAY, LogEntry,
         MailMode, MailSettings, Means, NewWebhook, Notice, Outcome, Progress, Subject, To, Way, Webhook,
         WebhookFormat, next_hour,
     },
@@ -22,12 +22,13 @@ use crate::{
     store::{DeliveryStore, StoreError},
 };
 
-/// The first of each lane that is due, by a process that has mail (`$3`) and these webhooks of accounts (`$4`); none of a
+/// The first of each lane that is due, by a process that has mail (`$3`) and these lanes of accounts (`$4`); none of a
 /// lane that something is under way on. What finds nobody any more is for everybody.
 pub(super) const HEADS: &str = "SELECT d.id, d.user_id, d.way, d.target FROM deliveries d WHERE d.due_at <= $1
      AND (d.way NOT IN ('mail', 'digest') OR $3 = 1)
-     AND (d.way <> 'account' OR d.target IN (SELECT value FROM json_each($4)) OR NOT EXISTS (
-         SELECT 1 FROM account_webhooks h WHERE d.target = h.account_id || '/' || h.name AND h.gone_at IS NULL))
+     AND (d.way NOT IN ('account', 'account_mail') OR d.lane IN (SELECT value FROM json_each($4)) OR NOT EXISTS (
+         SELECT 1 FROM account_targets h
+         WHERE h.way = d.way AND d.target = h.account_id || '/' || h.name AND h.gone_at IS NULL))
      AND NOT EXISTS (
          SELECT 1 FROM deliveries b WHERE b.lane = d.lane AND b.leased_until > $1 AND b.leased_until <= $2)
      AND NOT EXISTS (
@@ -258,26 +259,28 @@ impl DeliveryStore for SqliteStore {
         Ok(gone.rows_affected() > 0)
     }
 
-    async fn declare_webhooks(&self, declared: &[AccountWebhook]) -> Result<(), StoreError> {
-        const DOING: &str = "note the webhooks of accounts";
+    async fn declare_targets(&self, declared: &[AccountTarget]) -> Result<(), StoreError> {
+        const DOING: &str = "note the webhooks and mailboxes of accounts";
         let mut step = self.step(DOING).await?;
-        let names: Vec<String> = declared.iter().map(AccountWebhook::full_name).collect();
+        let lanes: Vec<String> = declared.iter().map(AccountTarget::lane).collect();
         sqlx::query(
-            "DELETE FROM account_webhooks WHERE account_id || '/' || name NOT IN (SELECT value FROM json_each($1))",
+            "DELETE FROM account_targets
+             WHERE way || '/' || account_id || '/' || name NOT IN (SELECT value FROM json_each($1))",
         )
-        .bind(json("account_webhooks", &names)?)
+        .bind(json("account_targets", &lanes)?)
         .execute(&mut *step)
         .await
         .doing(DOING)?;
-        for webhook in declared {
+        for AccountTarget { way, account, name, target } in declared {
             sqlx::query(
-                "INSERT INTO account_webhooks (account_id, name, target) VALUES ($1, $2, $3)
-                 ON CONFLICT (account_id, name) DO UPDATE SET target = excluded.target, gone_at = NULL
-                 WHERE account_webhooks.target <> excluded.target",
+                "INSERT INTO account_targets (account_id, way, name, target) VALUES ($1, $2, $3, $4)
+                 ON CONFLICT (account_id, way, name) DO UPDATE SET target = excluded.target, gone_at = NULL
+                 WHERE account_targets.target <> excluded.target",
             )
-            .bind(webhook.account.as_str())
-            .bind(&webhook.name)
-            .bind(webhook.target.as_slice())
+            .bind(account.as_str())
+            .bind(way.as_str())
+            .bind(name)
+            .bind(target.as_slice())
             .execute(&mut *step)
             .await
             .doing(DOING)?;
@@ -293,7 +296,7 @@ impl DeliveryStore for SqliteStore {
         most: u32,
     ) -> Result<Vec<Job>, StoreError> {
         const DOING: &str = "take what is to be delivered";
-        let accounts = json("account_webhooks", &means.accounts)?;
+        let accounts = json("account_targets", &means.accounts)?;
         let heads = || {
             sqlx::query(HEADS)
                 .bind(now.micros())
@@ -369,7 +372,8 @@ impl DeliveryStore for SqliteStore {
             let gone = [
                 "UPDATE webhooks SET gone_at = $2 WHERE gone_at IS NULL AND id IN (
                      SELECT target FROM deliveries WHERE way = 'webhook' AND id IN (SELECT value FROM json_each($1)))",
-                "UPDATE account_webhooks SET gone_at = $2 WHERE gone_at IS NULL AND account_id || '/' || name IN (
+                "UPDATE account_targets SET gone_at = $2
+                 WHERE way = 'account' AND gone_at IS NULL AND account_id || '/' || name IN (
                      SELECT target FROM deliveries WHERE way = 'account' AND id IN (SELECT value FROM json_each($1)))",
             ];
             for statement in gone {
@@ -392,12 +396,13 @@ impl DeliveryStore for SqliteStore {
             ", u.name, d.way, d.target, d.state, d.due_at, d.attempts, d.answer, d.tried_at, d.made_at",
             deliveries!(),
             "WHERE d.id IN (
-                 SELECT id FROM deliveries WHERE user_id = $1 AND way <> 'account'
+                 SELECT id FROM deliveries WHERE user_id = $1 AND way NOT IN ('account', 'account_mail')
                  UNION ALL
-                 SELECT x.id FROM deliveries x JOIN account_webhooks h ON x.target = h.account_id || '/' || h.name
+                 SELECT x.id FROM deliveries x
+                 JOIN account_targets h ON h.way = x.way AND x.target = h.account_id || '/' || h.name
                  JOIN members m ON m.account_id = h.account_id AND m.role = 'admin' AND m.disabled_at IS NULL
                  JOIN users i ON i.name = m.user_name
-                 WHERE x.way = 'account' AND i.id = $1)
+                 WHERE x.way IN ('account', 'account_mail') AND i.id = $1)
              ORDER BY d.id DESC LIMIT $2"
         ))
         .bind(user.as_str())
@@ -469,10 +474,10 @@ pub(super) async fn make(
     .await?;
     sqlx::query(
         "INSERT INTO deliveries (event_id, user_id, way, target, lane, made_at, due_at, attempts, state)
-         SELECT e.id, e.user_id, 'account', h.account_id || '/' || h.name,
-             'account/' || h.account_id || '/' || h.name, $2, $2, 0, 'waiting'
+         SELECT e.id, e.user_id, h.way, h.account_id || '/' || h.name,
+             h.way || '/' || h.account_id || '/' || h.name, $2, $2, 0, 'waiting'
          FROM events e JOIN runtimes r ON r.id = e.runtime_id
-         JOIN account_webhooks h ON h.account_id = r.account_id AND h.gone_at IS NULL
+         JOIN account_targets h ON h.account_id = r.account_id AND h.gone_at IS NULL
          WHERE e.id > $1 AND e.is_notice = 1",
     )
     .bind(after.0)
@@ -482,7 +487,7 @@ pub(super) async fn make(
     Ok(())
 }
 
-/// Makes those deliveries to webhooks of accounts that tell of a host, which is that of these providers: one each, for
+/// Makes those deliveries to accounts that tell of a host, which is that of these providers: one each, for
 /// the first of the account's people who are told after `after`, because it is the same to all of them.
 pub(super) async fn make_for_host(
     step: &mut SqliteConnection,
@@ -492,9 +497,9 @@ pub(super) async fn make_for_host(
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT INTO deliveries (event_id, user_id, way, target, lane, made_at, due_at, attempts, state)
-         SELECT e.id, e.user_id, 'account', h.account_id || '/' || h.name,
-             'account/' || h.account_id || '/' || h.name, $2, $2, 0, 'waiting'
-         FROM account_webhooks h JOIN events e ON e.id = (
+         SELECT e.id, e.user_id, h.way, h.account_id || '/' || h.name,
+             h.way || '/' || h.account_id || '/' || h.name, $2, $2, 0, 'waiting'
+         FROM account_targets h JOIN events e ON e.id = (
              SELECT min(x.id) FROM events x JOIN assignments s ON s.user_id = x.user_id
              JOIN runtimes r ON r.id = s.runtime_id AND r.account_id = h.account_id
                  AND r.provider_id IN (SELECT value FROM json_each($3))
@@ -551,8 +556,8 @@ impl SqliteStore {
             "SELECT d.id, ",
             notice_columns!(),
             ", d.way, d.target, d.attempts, d.user_id, u.name, u.disabled_at, m.mode, m.address,
-               EXISTS (SELECT 1 FROM account_webhooks h
-                   WHERE d.target = h.account_id || '/' || h.name AND h.gone_at IS NULL),
+               EXISTS (SELECT 1 FROM account_targets h
+                   WHERE h.way = d.way AND d.target = h.account_id || '/' || h.name AND h.gone_at IS NULL),
                w.id IS NOT NULL, w.id, w.user_id, w.format, w.shown, w.created_at, w.gone_at, w.sealed",
             deliveries!(),
             "LEFT JOIN mail_settings m ON m.user_id = d.user_id
@@ -617,12 +622,12 @@ fn read_job(row: &SqliteRow, until: Timestamp) -> Result<Job, StoreError> {
         None => false,
     };
     let address: Option<String> = columns.read("mail_settings.address")?;
-    let declared = columns.read::<i64>("account_webhooks")? != 0;
+    let declared = columns.read::<i64>("account_targets")? != 0;
     let webhook_there = columns.read::<i64>("webhooks.id")? != 0;
     let to = match way {
         _ if disabled => To::Nobody,
         Way::Mail | Way::Digest => address.filter(|_| wants_mail).map_or(To::Nobody, To::Address),
-        Way::Account => match target.split_once('/') {
+        Way::Account | Way::AccountMail => match target.split_once('/') {
             Some((account, name)) if declared => To::Account(AccountId::from(account), name.to_owned()),
             _ => To::Nobody,
         },
@@ -676,7 +681,7 @@ fn read_entry(row: &SqliteRow) -> Result<LogEntry, StoreError> {
         notice,
         user_name,
         way,
-        account_webhook: (way == Way::Account).then_some(target),
+        account_target: matches!(way, Way::Account | Way::AccountMail).then_some(target),
         progress,
         attempts: columns.read("deliveries.attempts")?,
         answer: columns.read("deliveries.answer")?,

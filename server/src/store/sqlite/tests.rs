@@ -13,7 +13,7 @@ use super::{
     notice::{LAST_OF, NEWS_OF, NOTICES, TIMELINE, UNREAD},
 };
 use crate::{
-    deliver::{MailMode, Means, Outcome},
+    deliver::{DeliveryId, MailMode, Means, Outcome, To},
     id::UserId,
     notice::{Event, EventId, Hide},
     store::{
@@ -417,6 +417,9 @@ async fn only_opening_for_a_server_makes_a_database_or_brings_it_up_to_date() {
         "DROP TABLE audit_head",
         "DROP TABLE holdings",
         "DROP TABLE runtime_keys",
+        "DROP INDEX one_grant",
+        "ALTER TABLE credentials DROP COLUMN is_second",
+        "CREATE UNIQUE INDEX one_grant ON credentials (user_id, oauth_app, owner_id) WHERE oauth_app IS NOT NULL",
         "DROP INDEX credentials_due",
         "ALTER TABLE credentials DROP COLUMN due_at",
         "ALTER TABLE credentials DROP COLUMN checking_until",
@@ -430,7 +433,7 @@ async fn only_opening_for_a_server_makes_a_database_or_brings_it_up_to_date() {
         "DROP TABLE notice_settings",
         "DROP TABLE mail_settings",
         "DROP TABLE deliveries",
-        "DROP TABLE account_webhooks",
+        "DROP TABLE account_targets",
         "DROP TABLE webhooks",
         "DROP TABLE revocation_waits",
         "DROP TABLE revocations",
@@ -469,6 +472,38 @@ async fn only_opening_for_a_server_makes_a_database_or_brings_it_up_to_date() {
     ] {
         assert!(matches!(error, StoreError::Newer), "{error}");
     }
+}
+
+#[tokio::test]
+async fn what_is_to_be_delivered_outlives_the_version_that_brings_mailboxes() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("gitward.db");
+    super::create(&path).await.expect("made");
+    let writer = super::writer(&path).await.expect("opened");
+    let mut connection = writer.acquire().await.expect("a connection");
+    super::MIGRATIONS.run_direct(Some(10), &mut *connection, false).await.expect("the version before");
+    for statement in [
+        "INSERT INTO users (id, name, created_at) VALUES ('alice', 'alice', 1)",
+        "INSERT INTO accounts (id, name) VALUES ('acme', 'Acme')",
+        "INSERT INTO account_webhooks (account_id, name, target, gone_at) VALUES
+             ('acme', 'chat', zeroblob(32), NULL), ('acme', 'gone', zeroblob(32), 1)",
+        "INSERT INTO events (id, user_id, host, kind, detail, at, is_notice)
+         VALUES (1, 'alice', 'github.example', 'incident_began', '{}', 1, 1)",
+        "INSERT INTO deliveries (id, event_id, user_id, way, target, lane, made_at, due_at, attempts, state, answer)
+         VALUES (7, 1, 'alice', 'account', 'acme/chat', 'account/acme/chat', 1, 1, 2, 'waiting', 'an answer'),
+             (8, 1, 'alice', 'account', 'acme/gone', 'account/acme/gone', 1, 1, 0, 'waiting', NULL)",
+    ] {
+        sqlx::query(statement).execute(&mut *connection).await.expect("as that version writes it");
+    }
+    drop(connection);
+    writer.close().await;
+    let store = SqliteStore::open(&path).await.expect("brought up to date");
+    let means = Means { mail: true, accounts: vec!["account/acme/chat".to_owned()] };
+    let jobs = store.take_deliveries(&means, NOW, NOW.plus(MINUTE), 9).await.expect("an answer");
+    let [chat, gone] = &jobs[..] else { panic!("both: {jobs:?}") };
+    assert!(matches!(&chat.to, To::Account(account, name) if account.as_str() == "acme" && name == "chat"));
+    assert_eq!((chat.deliveries[0], chat.attempt), (DeliveryId(7), 3));
+    assert!(matches!(gone.to, To::Nobody), "its target said so before");
 }
 
 /// `cargo test --release -p server the_page -- --ignored --nocapture`
