@@ -326,8 +326,7 @@ impl Authorizer {
         Ok(deleted.is_some())
     }
 
-    /// What is to become of the credential that a runtime used before another one. Nothing if that holds the same
-    /// token.
+    /// What is to become of the credential that a runtime used before another one. Nothing if that holds the same token.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -405,9 +405,6 @@ async fn only_opening_for_a_server_makes_a_database_or_brings_it_up_to_date() {
     let propose = contract::token("t", "alice", "github");
     assert!(store.propose(&propose, &contract::runtime("acme.production"), NOW).await.expect("an answer"));
     for statement in [
-        "DROP INDEX one_grant",
-        "ALTER TABLE credentials DROP COLUMN is_second",
-        "CREATE UNIQUE INDEX one_grant ON credentials (user_id, oauth_app, owner_id) WHERE oauth_app IS NOT NULL",
         "DROP INDEX credentials_due",
         "ALTER TABLE credentials DROP COLUMN due_at",
         "ALTER TABLE credentials DROP COLUMN checking_until",
@@ -427,6 +424,9 @@ async fn only_opening_for_a_server_makes_a_database_or_brings_it_up_to_date() {
         "DROP INDEX credentials_of_owner",
         "DROP TABLE attempts_taken",
         "ALTER TABLE login_attempts DROP COLUMN revoke",
+        "DROP INDEX one_grant",
+        "ALTER TABLE credentials DROP COLUMN is_second",
+        "CREATE UNIQUE INDEX one_grant ON credentials (user_id, oauth_app, owner_id) WHERE oauth_app IS NOT NULL",
         "ALTER TABLE assignments DROP COLUMN proposed_at",
         "DELETE FROM _sqlx_migrations WHERE version > 1",
     ] {
