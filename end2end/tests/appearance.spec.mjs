@@ -1,52 +1,8 @@
 // Every state of every page: no violation that axe-core knows, nothing to scroll sideways, targets that can be hit; in
 // light and dark, at 1280 and 320 px. Pictures of all of it are in test-results/pictures.
 
-import { createRequire } from 'node:module';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { expect, field, submit, test, usual } from '../fixtures.mjs';
-
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-
-/** Where script is off timers never come, and axe-core waits for some of no length. */
-function timersWithoutScript() {
-  window.setTimeout = (run, after = 0, ...values) => {
-    if (after < 100) Promise.resolve().then(() => run(...values));
-    return 0;
-  };
-}
-
-/** Looks at the page as it stands, in all four ways. */
-async function looksGood(page, state, info) {
-  const found = [];
-  for (const width of [1280, 320]) {
-    await page.setViewportSize({ width, height: 900 });
-    for (const colorScheme of ['light', 'dark']) {
-      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-      const way = `${state} ${colorScheme} ${width}`;
-      if (!(await page.evaluate('!!window.axe'))) {
-        if (info.project.name === 'no-script') await page.evaluate(timersWithoutScript);
-        await page.evaluate(axe);
-      }
-      const { violations } = await page.evaluate(() =>
-        axe.run(document, { preload: false, resultTypes: ['violations'], rules: { 'target-size': { enabled: true } } }),
-      );
-      for (const { id, nodes } of violations) {
-        found.push(...nodes.map(({ target, failureSummary }) => `${way}: ${id} at ${target.join(' ')}: ${failureSummary.replaceAll('\n', ' ')}`));
-      }
-      const { wide, by } = await page.evaluate(() => {
-        const root = document.documentElement;
-        const out = [...document.querySelectorAll('body *')].filter((one) => one.getBoundingClientRect().right > root.clientWidth + 1);
-        return { wide: root.scrollWidth > root.clientWidth, by: out.slice(-1).map((one) => one.outerHTML.slice(0, 120))[0] };
-      });
-      if (wide) found.push(`${way}: has to be scrolled sideways, for ${by}`);
-      const name = `${way.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-')}.png`;
-      await page.screenshot({ path: join(info.project.outputDir, 'pictures', info.project.name, name), fullPage: true });
-    }
-  }
-  expect.soft(found, state).toEqual([]);
-  await page.setViewportSize({ width: 1280, height: 900 });
-}
+import { looksGood } from '../fixtures/looks.mjs';
 
 const opened = {
   async access(person, name, options) {

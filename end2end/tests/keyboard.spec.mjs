@@ -1,32 +1,7 @@
 // Everything with the keyboard alone: the focus can be seen, goes where it should, and is never caught.
 
 import { expect, field, hydrated, submit, test } from '../fixtures.mjs';
-
-/** Where the focus is, and whether a person sees it. */
-const focus = (page) =>
-  page.evaluate(() => {
-    const element = document.activeElement;
-    if (!element || element === document.body) return { nowhere: true };
-    const { outlineStyle, outlineWidth, boxShadow } = getComputedStyle(element);
-    const { top, bottom, left, right } = element.getBoundingClientRect();
-    return {
-      what: `${element.tagName} ${element.getAttribute('aria-label') ?? ''} ${element.textContent.trim().slice(0, 40)}`,
-      drawn: (outlineStyle !== 'none' && parseFloat(outlineWidth) >= 1) || boxShadow !== 'none',
-      inside: bottom > 0 && right > 0 && top < innerHeight && left < innerWidth,
-      inDialog: !!element.closest('dialog'),
-    };
-  });
-
-/** Presses Tab until the focus is there; every stop on the way must show it. */
-async function tabsTo(page, target, key = 'Tab') {
-  for (let stop = 0; stop < 80; stop += 1) {
-    if (await target.evaluate((element) => element === document.activeElement)) return;
-    await page.keyboard.press(key);
-    const { nowhere, what, drawn, inside } = await focus(page);
-    expect(nowhere || (drawn && inside), `the focus is seen on ${what}`).toBe(true);
-  }
-  await expect(target, 'the focus comes there').toBeFocused();
-}
+import { focus, tabsTo } from '../fixtures/keyboard.mjs';
 
 test.beforeEach(async ({ person }) => {
   await person.list();
