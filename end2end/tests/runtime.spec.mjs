@@ -345,6 +345,8 @@ test.describe('what runtimes have', () => {
     await person.adds('lagos', old);
     const lagos = await runtimeOf('lagos');
     await lagos.fetches();
+    // What was fetched is gathered for a second before it is written down; who asks for the users has it written now.
+    expect((await lagos.asks('/users')).users[0].fetched_at).not.toBeNull();
     const form = await person.opens('lagos', { replace: true });
     await form.getByRole('checkbox', { name: 'Also revoke the old token at GitHub' }).last().check();
     await field(form).fill(fresh.token);
