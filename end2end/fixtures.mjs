@@ -12,8 +12,9 @@ import { Forge } from './fixtures/forge.mjs';
 import { Gitward, password, runtimeId, usual } from './fixtures/gitward.mjs';
 import { Guard } from './fixtures/guard.mjs';
 import { field, hydrated, markHydrated, Person, submit, waitForHydration } from './fixtures/person.mjs';
+import { Runtime } from './fixtures/runtime.mjs';
 import { app, hosts } from './tool/hosts.mjs';
-import { redeem, setUpLink, startForge, startGitward, startMailbox } from './tool/site.mjs';
+import { redeem, runtimeKey, setUpLink, startForge, startGitward, startMailbox } from './tool/site.mjs';
 
 export { expect, field, hosts, hydrated, password, runtimeId, submit, usual };
 
@@ -96,6 +97,15 @@ export const test = base.extend({
     });
     await Promise.all(contexts.map((context) => context.close()));
   },
+
+  /** A runtime of this name, with a key that the operator made or that somebody has. */
+  runtimeOf: async ({ gitward, forge, secrets }, use) => use(async (name, key) => {
+    if (!key) {
+      key = await runtimeKey(gitward.program, runtimeId(name));
+      secrets.push(key);
+    }
+    return new Runtime({ gitward, forge, key });
+  }),
 
   context: async ({ context, gitward, guard, script, signedInAs }, use) => {
     await prepare(context, { gitward, guard, script, name: signedInAs });

@@ -105,7 +105,11 @@ try {
     9. Be told: press "Take the right to push away" on the demo's desk, "Check again" at berlin-production, and
        watch the bell; or give harbor-eu the desk's token that ends in a minute and a half, and lean back.
        Two windows side by side hear it at once. Mail and webhooks: the bell, Settings.
-   10. Switch JavaScript off and do it all again.
+   10. Be a runtime: berlin-production, "Make, rotate and revoke keys", Create key; and with the key in place of KEY
+         curl ${gitward.url}/runtime/v1/credential --header 'Authorization: Bearer KEY' \\
+           --json '{"user":"${person.name}","git_url":"${github.url}/acme/infra.git"}'
+       The list says at once that it was fetched, and the audit log (in ${person.name}'s menu) by whom.
+   11. Switch JavaScript off and do it all again.
 
   Ctrl-C ends everything. Gitward keeps its data in .demo (make clean-demo forgets them); the hosts forget
   their tokens when they end, so that next time Gitward finds them revoked.

@@ -42,8 +42,9 @@ export const app = { client_id: 'gitward-demo', client_secret: 'gitward-demo-sec
 /**
  * What `gitward.toml` says of these hosts, each with an app, and of accounts and their runtimes.
  * @param {{id: string, kind: string, name: string, url: string, api?: string}[]} providers
- * @param {{id: string, name: string, members: string[], runtimes: {name: string, provider: string, oauth?: boolean,
- *   repository?: string, scopes?: string[]}[]}[]} accounts
+ * @param {{id: string, name: string, members: (string | {user: string, role: string})[], runtimes: {name: string,
+ *   provider: string, oauth?: boolean, repository?: string, scopes?: string[]}[]}[]} accounts; whoever is a name alone is
+ *   an admin
  */
 export function declare(providers, accounts) {
   return [
@@ -53,12 +54,17 @@ export function declare(providers, accounts) {
     ]),
     ...accounts.flatMap(({ id, name, members, runtimes }) => [
       section('account', { id, name }),
-      `members = [${members.map((user) => `{ user = ${JSON.stringify(user)}, role = "admin" }`).join(', ')}]\n`,
+      `members = [${members.map(member).join(', ')}]\n`,
       ...runtimes.map(({ name, provider, oauth, repository, scopes }) => section('account.runtime', {
         name, provider, ...(oauth && { authorization: 'oauth2', oauth_app: `${provider}-app` }), repository, scopes,
       })),
     ]),
   ].join('');
+}
+
+function member(one) {
+  const { user, role } = typeof one === 'string' ? { user: one, role: 'admin' } : one;
+  return `{ user = ${JSON.stringify(user)}, role = ${JSON.stringify(role)} }`;
 }
 
 /** What JSON writes of texts and lists of them, TOML reads. */

@@ -38,6 +38,8 @@ pub struct Holdings {
 #[derive(Default)]
 struct Gathered {
     fetched: HashMap<(UserId, RuntimeId), Fetched>,
+    /// Taken from there, and not known to be written yet.
+    writing: HashMap<(UserId, RuntimeId), Fetched>,
     used: HashMap<String, Timestamp>,
     /// When each key was last noted; as many as there are keys.
     noted: HashMap<String, Timestamp>,
@@ -77,12 +79,18 @@ impl Holdings {
     /// # Errors
     /// [`StoreError`].
     pub async fn of(&self, user: &UserId) -> Result<HashMap<RuntimeId, Holding>, StoreError> {
+        // Before the store: what has been written by the time it answers is in neither, the other way round.
+        let recent: Vec<Fetched> = {
+            let gathered = self.gathered();
+            let all = gathered.writing.values().chain(gathered.fetched.values());
+            all.filter(|fetched| fetched.user == *user).cloned().collect()
+        };
         let mut holdings = self.store.holdings(user).await?;
-        for ((whose, runtime), fetched) in &self.gathered().fetched {
-            if whose == user {
-                let holding = holdings.entry(runtime.clone()).or_default();
+        for fetched in recent {
+            let holding = holdings.entry(fetched.runtime).or_default();
+            if holding.fetched_at.is_none_or(|at| at <= fetched.at) {
                 holding.fetched_at = Some(fetched.at);
-                holding.fetched_version = Some(fetched.version.clone());
+                holding.fetched_version = Some(fetched.version);
             }
         }
         Ok(holdings)
@@ -95,7 +103,9 @@ impl Holdings {
     pub async fn write(&self) -> Result<(), StoreError> {
         let (fetched, used) = {
             let mut gathered = self.gathered();
-            (std::mem::take(&mut gathered.fetched), std::mem::take(&mut gathered.used))
+            let fetched = std::mem::take(&mut gathered.fetched);
+            gathered.writing.extend(fetched.clone());
+            (fetched, std::mem::take(&mut gathered.used))
         };
         if fetched.is_empty() && used.is_empty() {
             return Ok(());
@@ -103,13 +113,17 @@ impl Holdings {
         let rows: Vec<Fetched> = fetched.values().cloned().collect();
         let keys: Vec<(String, Timestamp)> = used.iter().map(|(id, at)| (id.clone(), *at)).collect();
         let written = self.store.note_fetched(&rows, &keys).await;
-        if written.is_err() {
+        {
             let mut gathered = self.gathered();
-            for (whose, row) in fetched {
-                gathered.fetched.entry(whose).or_insert(row);
-            }
-            for (id, at) in used {
-                gathered.used.entry(id).or_insert(at);
+            // Unless somebody is writing a later one of the same.
+            gathered.writing.retain(|whose, row| fetched.get(whose) != Some(row));
+            if written.is_err() {
+                for (whose, row) in fetched {
+                    gathered.fetched.entry(whose).or_insert(row);
+                }
+                for (id, at) in used {
+                    gathered.used.entry(id).or_insert(at);
+                }
             }
         }
         if written.is_ok() {
