@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use axum::http::Method;
 use forge::Shape;
 use serde_json::{Value, json};
-use server::clock::Clock;
+use server::{clock::Clock, store::runtime::VersionAt};
 use time::format_description::well_known::Rfc3339;
 
 use crate::{
@@ -289,6 +289,28 @@ async fn a_token_that_is_fetched_while_it_is_replaced_is_not_revoked_under_the_r
     machine.post(REPORT, &report).await.assert_ok();
     site.site.revoker.round().await.unwrap();
     assert!(!works(&site.forge, old.id).await);
+}
+
+#[tokio::test]
+async fn a_token_that_is_on_its_way_to_a_runtime_while_it_is_replaced_is_waited_for() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    let [old, fresh] = [site.forge.good_token().await, site.forge.good_token().await];
+    mara.paste("acme.paste", &old.token).await.assert_ok();
+    let version = Machine::of(&site, "acme.paste").await.version("mara").await;
+    site.site.holdings.write().await.unwrap();
+    change(&site.database(), "DELETE FROM holdings").await;
+    let name = server::person::Name::parse("mara").unwrap();
+    let user = site.site.store.user_by_name(&name).await.unwrap().unwrap().id;
+    let (runtime, at) = ("acme.paste".into(), site.clock.now());
+    let on_its_way = VersionAt { user: user.clone(), runtime, version, at };
+    let leaving = site.site.holdings.leaving(on_its_way);
+    mara.paste_with("acme.paste", &fresh.token, &[("revoke", "true")]).await.assert_ok();
+    assert!(works(&site.forge, old.id).await);
+    assert_eq!(state(&mara, "acme.paste").await["Held"]["by"], json!(["paste"]));
+    assert!(site.site.holdings.of(&user).await.unwrap().is_empty(), "it has not been fetched yet");
+    drop(leaving);
+    assert!(site.site.holdings.of(&user).await.unwrap().is_empty(), "and never was");
 }
 
 #[tokio::test]
