@@ -23,13 +23,12 @@ use crate::{
     moment::moment,
     provider::{Age, Identity, Presented, Provider, ProviderError, Registry, Shape, TokenExpiry},
     random::{Entropy, NoEntropy, new_id},
-    release::version,
     renew::TokensError,
     revoke::{GIVES_UP_AFTER, HELD_FOR, Revoker},
     scope::ScopeSet,
     seal::{KeyRing, SealError},
     secret::Secret,
-    store::{Ending, NewCredential, Store, StoreError, runtime::Holding},
+    store::{Ending, NewCredential, Store, StoreError},
     watch::due,
 };
 
@@ -183,15 +182,6 @@ pub struct Authorizer {
     pub clock: Arc<dyn Clock>,
     /// Ids and nonces.
     pub entropy: Arc<dyn Entropy>,
-}
-
-/// Whether a runtime holds a secret of a credential, as far as it is known: this one, or the one before it was renewed.
-fn holds(runtime: &RuntimeId, holding: &Holding, credential: &Credential) -> bool {
-    let held = [&holding.fetched_version, &holding.used_version];
-    [credential.generation, credential.generation - 1].into_iter().any(|generation| {
-        let named = version(runtime, &Credential { generation, ..credential.clone() });
-        held.into_iter().any(|held| held.as_ref() == Some(&named))
-    })
 }
 
 /// A runtime that passed, with what the provider said about its repository.
@@ -406,15 +396,13 @@ impl Authorizer {
         let Some(ending) = self.ending(before, &access.runtime.id, revoke, now).await? else {
             return Ok(None);
         };
-        let mut held_by: Vec<RuntimeId> = self
-            .holdings
-            .of(&before.user)
-            .await?
-            .into_iter()
-            .filter(|(runtime, holding)| holds(runtime, holding, before))
-            .map(|(runtime, _)| runtime)
-            .collect();
+        // Until it is replaced, whoever it serves may fetch it: who has, is looked at after that, see `end`.
+        let mut held_by = self.holdings.holders(&before.user, &before.id, before.generation).await?;
+        let accesses = self.store.accesses(&before.user, now).await?;
+        let uses = |other: &Access| other.credential.as_ref().is_some_and(|used| used.id == before.id);
+        held_by.extend(accesses.into_iter().filter(uses).map(|other| other.runtime.id));
         held_by.sort();
+        held_by.dedup();
         Ok(Some(Ending { held_by, ..ending }))
     }
 
@@ -446,13 +434,35 @@ impl Authorizer {
         Ok(Some(Ending { credential, runtime, revoke_until, held_by: Vec::new(), held_until, at: now }))
     }
 
-    /// Now that nothing uses it any more.
+    /// Now that nothing uses it any more, and nobody can fetch it.
     async fn end(&self, user: &UserId, ending: Option<&Ending>) {
-        if let Some(Ending { credential, revoke_until: Some(_), held_by, .. }) = ending
-            && held_by.is_empty()
-        {
-            self.revoker.first_try(user, credential).await;
+        let Some(Ending { credential, revoke_until: Some(_), held_by, .. }) = ending else { return };
+        let held = match held_by.as_slice() {
+            [] => Ok(false),
+            _ => self.is_held(user, credential).await,
+        };
+        match held {
+            Ok(false) => self.revoker.first_try(user, credential).await,
+            Ok(true) => {}
+            // Then it waits for all that may hold it, and an hour at most.
+            Err(error) => tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "Which runtimes hold a token that was replaced could not be looked up"
+            ),
         }
+    }
+
+    /// Whether a runtime holds a credential that waits to be revoked; it waits for no other from now on.
+    async fn is_held(&self, user: &UserId, credential: &CredentialId) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        let all = self.store.revocations(user, now).await?;
+        let Some(waiting) = all.into_iter().find(|one| one.credential == *credential && one.ended.is_none())
+        else {
+            return Ok(false);
+        };
+        let holders = self.holdings.holders(user, credential, waiting.generation).await?;
+        self.store.only_held_by(credential, &holders, now).await?;
+        Ok(waiting.held_by.iter().any(|one| holders.contains(one)))
     }
 
     /// Answers "another person's account than before", for this runtime and those of `also`. To take it, the provider

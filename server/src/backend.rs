@@ -34,11 +34,11 @@ use crate::{
     clock::Timestamp,
     credential::{Access, Credential, Method as GivenBy},
     health::{Seen, health, needed},
+    holding::version,
     id::{CredentialId, ProviderId, RuntimeId},
     moment::moment,
     person::{ChangeError, LinkFor, PasswordProblem, RedeemError, SignInError, SignedIn},
     provider::{self, Provider},
-    release::version,
     renew::TokensError,
     revocation,
     secret::Secret,
@@ -859,15 +859,17 @@ fn as_u32(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
-/// What a runtime has of the token in use. One that says what it uses is believed; else what it fetched counts.
+/// What a runtime has of the token in use.
 fn fetched(access: &Access, holding: Option<&Holding>, now: Timestamp) -> Fetched {
     let Some((holding, at)) = holding.and_then(|holding| Some((holding, holding.fetched_at?))) else {
         return Fetched::Never;
     };
-    let current = access.credential.as_ref().map(|credential| version(&access.runtime.id, credential));
-    let holds = holding.used_version.as_ref().or(holding.fetched_version.as_ref());
+    let current = access
+        .credential
+        .as_ref()
+        .map(|credential| version(&access.runtime.id, &credential.id, credential.generation));
     let at = moment(at, now);
-    if holds == current.as_ref() { Fetched::At(at) } else { Fetched::Previous(at) }
+    if holding.is_of(current.as_deref()) { Fetched::At(at) } else { Fetched::Previous(at) }
 }
 
 fn set_cookie(cookie: &str) -> Result<(), ApiError> {

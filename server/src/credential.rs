@@ -104,6 +104,16 @@ pub struct Credential {
 }
 
 impl Credential {
+    /// When the secret itself ends, by the provider's clock; that a grant may be renewed before does not matter.
+    /// `None`: never, or unknown.
+    pub fn secret_ends_at(&self) -> Option<Timestamp> {
+        match self.method {
+            Method::Token => self.expires_at,
+            // Grants from before their end was kept: not later than that.
+            Method::Oauth2 => self.access_ends_at.or(self.renew_at).or(self.expires_at),
+        }
+    }
+
     /// As the provider is to see it.
     pub fn presented<'a>(&'a self, tokens: &'a Tokens) -> Presented<'a> {
         Presented {

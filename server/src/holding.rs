@@ -7,15 +7,17 @@ use std::{
     time::Duration,
 };
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use sha2::{Digest, Sha256};
 use tokio_util::task::TaskTracker;
 
 use crate::{
     clock::Timestamp,
     herald::{Changes, What},
-    id::{RuntimeId, UserId},
+    id::{CredentialId, RuntimeId, UserId},
     store::{
         Store, StoreError,
-        runtime::{Fetched, Holding},
+        runtime::{Holding, VersionAt},
     },
 };
 
@@ -25,6 +27,45 @@ const GATHER: Duration = Duration::from_secs(1);
 const TOLD_AGAIN: Duration = Duration::from_secs(60);
 /// When a key was last used is told to the minute.
 const KEY_USE: Duration = Duration::from_secs(60);
+
+/// Names a secret of a credential to a runtime, and says nothing about it.
+pub fn version(runtime: &RuntimeId, credential: &CredentialId, generation: i64) -> String {
+    let mut hash = Sha256::new();
+    for part in [runtime.as_str(), credential.as_str()] {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hash.update(generation.to_le_bytes());
+    URL_SAFE_NO_PAD.encode(&hash.finalize()[..12])
+}
+
+impl Holding {
+    /// Whether the runtime has the version that is handed out now, for the page. Its own word counts, that it uses
+    /// another one, but not for ever: it may have fetched this one since, and not every runtime goes on reporting.
+    pub fn is_of(&self, current: Option<&str>) -> bool {
+        let fetched_since = self.fetched_at > self.used_at && self.fetched_version.as_deref() == current;
+        fetched_since
+            || self.used_version.as_ref().or(self.fetched_version.as_ref()).map(String::as_str) == current
+    }
+
+    /// Whether the runtime may still hold a secret of a credential: the one of this generation, or the one before it
+    /// was renewed. Whatever speaks for that counts: what it holds is not to be revoked under its hands.
+    pub fn may_be_of(&self, runtime: &RuntimeId, credential: &CredentialId, generation: i64) -> bool {
+        let held = [&self.fetched_version, &self.used_version];
+        [generation, generation - 1].into_iter().any(|generation| {
+            let named = version(runtime, credential, generation);
+            held.into_iter().any(|held| held.as_ref() == Some(&named))
+        })
+    }
+
+    /// Takes in what was fetched and is not written yet, unless something later is.
+    fn take_in(&mut self, fetched: &VersionAt) {
+        if self.fetched_at.is_none_or(|at| at <= fetched.at) {
+            self.fetched_at = Some(fetched.at);
+            self.fetched_version = Some(fetched.version.clone());
+        }
+    }
+}
 
 /// Gathers what is fetched.
 pub struct Holdings {
@@ -37,16 +78,42 @@ pub struct Holdings {
 
 #[derive(Default)]
 struct Gathered {
-    fetched: HashMap<(UserId, RuntimeId), Fetched>,
-    /// Taken from there, and not known to be written yet.
-    writing: HashMap<(UserId, RuntimeId), Fetched>,
+    /// On its way out: it may still be withheld.
+    leaving: HashMap<u64, VersionAt>,
+    /// Counts them.
+    left: u64,
+    /// Until it is written.
+    fetched: HashMap<(UserId, RuntimeId), VersionAt>,
     used: HashMap<String, Timestamp>,
     /// When each key was last noted; as many as there are keys.
     noted: HashMap<String, Timestamp>,
     /// What open pages were last told; only of users whose pages are open.
-    told: HashMap<(UserId, RuntimeId), Fetched>,
+    told: HashMap<(UserId, RuntimeId), VersionAt>,
     /// Somebody will write it.
     awaited: bool,
+}
+
+/// A credential that is about to be handed out. Dropped, it was not.
+pub struct Leaving {
+    holdings: Arc<Holdings>,
+    number: u64,
+}
+
+impl Leaving {
+    /// It was handed out.
+    pub fn done(self) {
+        let mut gathered = self.holdings.gathered();
+        if let Some(fetched) = gathered.leaving.remove(&self.number) {
+            gathered.fetched.insert((fetched.user.clone(), fetched.runtime.clone()), fetched);
+            self.holdings.write_later(&mut gathered);
+        }
+    }
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.holdings.gathered().leaving.remove(&self.number);
+    }
 }
 
 impl Holdings {
@@ -55,11 +122,14 @@ impl Holdings {
         Self { store, changes, gathered: Mutex::default(), under_way }
     }
 
-    /// A credential was handed out.
-    pub fn fetched(self: &Arc<Self>, fetched: Fetched) {
+    /// A credential is about to be handed out. Whoever takes it away from now on finds that it may be held; whether it
+    /// was taken away before, has to be looked at after this.
+    pub fn leaving(self: &Arc<Self>, fetched: VersionAt) -> Leaving {
         let mut gathered = self.gathered();
-        gathered.fetched.insert((fetched.user.clone(), fetched.runtime.clone()), fetched);
-        self.write_later(&mut gathered);
+        gathered.left += 1;
+        let number = gathered.left;
+        gathered.leaving.insert(number, fetched);
+        Leaving { holdings: Arc::clone(self), number }
     }
 
     /// A key let somebody in.
@@ -79,21 +149,52 @@ impl Holdings {
     /// # Errors
     /// [`StoreError`].
     pub async fn of(&self, user: &UserId) -> Result<HashMap<RuntimeId, Holding>, StoreError> {
-        // Before the store: what has been written by the time it answers is in neither, the other way round.
-        let recent: Vec<Fetched> = {
-            let gathered = self.gathered();
-            let all = gathered.writing.values().chain(gathered.fetched.values());
-            all.filter(|fetched| fetched.user == *user).cloned().collect()
-        };
+        // Before the database is read: what is written in between is then in both, not in neither.
+        let unwritten: Vec<VersionAt> =
+            self.gathered().fetched.values().filter(|fetched| fetched.user == *user).cloned().collect();
         let mut holdings = self.store.holdings(user).await?;
-        for fetched in recent {
-            let holding = holdings.entry(fetched.runtime).or_default();
-            if holding.fetched_at.is_none_or(|at| at <= fetched.at) {
-                holding.fetched_at = Some(fetched.at);
-                holding.fetched_version = Some(fetched.version);
-            }
+        for fetched in &unwritten {
+            holdings.entry(fetched.runtime.clone()).or_default().take_in(fetched);
         }
         Ok(holdings)
+    }
+
+    /// The same for one runtime and all its users, into what the database says `holding` of one of them.
+    pub fn take_in(&self, user: &UserId, runtime: &RuntimeId, holding: &mut Holding) {
+        if let Some(fetched) = self.gathered().fetched.get(&(user.clone(), runtime.clone())) {
+            holding.take_in(fetched);
+        }
+    }
+
+    /// The runtimes that may hold a secret of a credential, by id, with those that are about to.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn holders(
+        &self,
+        user: &UserId,
+        credential: &CredentialId,
+        generation: i64,
+    ) -> Result<Vec<RuntimeId>, StoreError> {
+        // First those, for they are among the others later.
+        let leaving: Vec<VersionAt> = self.gathered().leaving.values().cloned().collect();
+        let mut holders: Vec<RuntimeId> = self
+            .of(user)
+            .await?
+            .into_iter()
+            .filter(|(runtime, holding)| holding.may_be_of(runtime, credential, generation))
+            .map(|(runtime, _)| runtime)
+            .collect();
+        for fetched in leaving.into_iter().filter(|leaving| leaving.user == *user) {
+            let mut holding = Holding::default();
+            holding.take_in(&fetched);
+            if holding.may_be_of(&fetched.runtime, credential, generation) {
+                holders.push(fetched.runtime);
+            }
+        }
+        holders.sort();
+        holders.dedup();
+        Ok(holders)
     }
 
     /// Writes what was gathered, now.
@@ -101,45 +202,41 @@ impl Holdings {
     /// # Errors
     /// [`StoreError`]; then it is kept for the next time.
     pub async fn write(&self) -> Result<(), StoreError> {
-        let (fetched, used) = {
-            let mut gathered = self.gathered();
-            let fetched = std::mem::take(&mut gathered.fetched);
-            gathered.writing.extend(fetched.clone());
-            (fetched, std::mem::take(&mut gathered.used))
+        // It stays there until it is written, for those who ask meanwhile.
+        let (rows, keys) = {
+            let gathered = self.gathered();
+            let rows: Vec<VersionAt> = gathered.fetched.values().cloned().collect();
+            let keys: Vec<(String, Timestamp)> =
+                gathered.used.iter().map(|(id, at)| (id.clone(), *at)).collect();
+            (rows, keys)
         };
-        if fetched.is_empty() && used.is_empty() {
+        if rows.is_empty() && keys.is_empty() {
             return Ok(());
         }
-        let rows: Vec<Fetched> = fetched.values().cloned().collect();
-        let keys: Vec<(String, Timestamp)> = used.iter().map(|(id, at)| (id.clone(), *at)).collect();
-        let written = self.store.note_fetched(&rows, &keys).await;
-        {
-            let mut gathered = self.gathered();
-            // Unless somebody is writing a later one of the same.
-            gathered.writing.retain(|whose, row| fetched.get(whose) != Some(row));
-            if written.is_err() {
-                for (whose, row) in fetched {
-                    gathered.fetched.entry(whose).or_insert(row);
-                }
-                for (id, at) in used {
-                    gathered.used.entry(id).or_insert(at);
-                }
+        self.store.note_fetched(&rows, &keys).await?;
+        let mut gathered = self.gathered();
+        for row in &rows {
+            let whose = (row.user.clone(), row.runtime.clone());
+            if gathered.fetched.get(&whose) == Some(row) {
+                gathered.fetched.remove(&whose);
             }
         }
-        if written.is_ok() {
-            self.tell(&rows);
+        for (id, at) in &keys {
+            if gathered.used.get(id) == Some(at) {
+                gathered.used.remove(id);
+            }
         }
-        written
+        self.tell(&mut gathered, &rows);
+        Ok(())
     }
 
     /// Lets open pages hear of another version, and of the same one once a minute: a runtime that fetches all the time
     /// must not have them look all the time.
-    fn tell(&self, rows: &[Fetched]) {
-        let mut gathered = self.gathered();
+    fn tell(&self, gathered: &mut Gathered, rows: &[VersionAt]) {
         gathered.told.retain(|(user, _), _| self.changes.is_heard_by(user));
         for row in rows.iter().filter(|row| self.changes.is_heard_by(&row.user)) {
             let whose = (row.user.clone(), row.runtime.clone());
-            let known = |told: &Fetched| {
+            let known = |told: &VersionAt| {
                 told.version == row.version && row.at >= told.at && row.at.since(told.at) < TOLD_AGAIN
             };
             if gathered.told.get(&whose).is_some_and(known) {
@@ -167,5 +264,47 @@ impl Holdings {
                 tracing::warn!(error, "What runtimes fetched could not be noted yet");
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Option<Timestamp> {
+        Some(Timestamp::from_seconds(seconds))
+    }
+
+    #[test]
+    fn the_word_of_a_runtime_counts_until_it_fetches_what_is_handed_out() {
+        let holding = |fetched: &str, fetched_at, used: &str, used_at| Holding {
+            fetched_at,
+            fetched_version: Some(fetched.to_owned()),
+            used_at,
+            used_version: Some(used.to_owned()),
+        };
+        assert!(holding("new", at(1), "new", at(2)).is_of(Some("new")));
+        assert!(
+            !holding("new", at(1), "old", at(2)).is_of(Some("new")),
+            "it said so after it had fetched it"
+        );
+        assert!(holding("new", at(2), "old", at(1)).is_of(Some("new")), "it has not said anything since");
+        assert!(!holding("other", at(2), "old", at(1)).is_of(Some("new")));
+        let silent = Holding { used_at: None, used_version: None, ..holding("new", at(1), "", None) };
+        assert!(silent.is_of(Some("new")) && !silent.is_of(Some("newer")) && !silent.is_of(None));
+    }
+
+    #[test]
+    fn a_runtime_may_hold_the_secret_before_the_renewal_as_well() {
+        let (runtime, credential) = ("acme.production".into(), "c".into());
+        let holding = |generation| Holding {
+            fetched_version: Some(version(&runtime, &credential, generation)),
+            ..Holding::default()
+        };
+        assert!(holding(3).may_be_of(&runtime, &credential, 3));
+        assert!(holding(2).may_be_of(&runtime, &credential, 3));
+        assert!(!holding(1).may_be_of(&runtime, &credential, 3), "two renewals ago");
+        assert!(!holding(3).may_be_of(&"acme.staging".into(), &credential, 3));
+        assert!(!holding(3).may_be_of(&runtime, &"d".into(), 3));
     }
 }

@@ -37,8 +37,8 @@ use tokio_util::task::TaskTracker;
 /// nobody takes over a refresh that still runs. Shorter than what is left of an access token that is to be renewed.
 const LEASE: Duration = Duration::from_secs(4 * 60);
 const _: () = assert!(LEASE.as_secs() + APART.as_secs() <= LONGEST_RENEWAL.as_secs());
-/// Tokens with less left are handed out as such.
-const SOON: Duration = Duration::from_secs(60);
+/// What has less left is too little for what takes its time: no runtime gets it.
+pub const SOON: Duration = Duration::from_secs(60);
 /// A grant that the provider has refused is tried again no sooner.
 const DEAD_REST: Duration = Duration::from_secs(30);
 /// How often somebody else's refresh is looked at, in another process.
@@ -149,10 +149,6 @@ pub struct Handed {
     pub credential: Credential,
     /// The secrets.
     pub tokens: Tokens,
-    /// Less than a minute may be left of them, as far as their end is known: too little for what takes its time.
-    pub ends_soon: bool,
-    /// They may have ended already: they were to be renewed, and the answer was lost.
-    pub unsure: bool,
 }
 
 /// Hands out tokens that work, renewing them where needed.
@@ -211,19 +207,19 @@ impl Renewer {
         self.unkept.load(Ordering::SeqCst)
     }
 
-    /// A credential with tokens that are good for now, or said not to be for long.
+    /// A credential with tokens that are good for now.
     ///
     /// # Errors
     /// As [`TokensError`] says.
     pub async fn tokens(self: &Arc<Self>, id: &CredentialId, why: Why) -> Result<Handed, TokensError> {
         let (credential, tokens) = self.open(id).await?;
         if !self.due(&credential) {
-            return Ok(self.hand(credential, tokens));
+            return Ok(Handed { credential, tokens });
         }
         let error = match rests(&credential, self.clock.now()) {
             Some(setback) if why == Why::Use => TokensError::NotRenewed(setback),
             _ => match self.on_its_own(&credential, false).await {
-                Ok((credential, tokens)) => return Ok(self.hand(credential, tokens)),
+                Ok((credential, tokens)) => return Ok(Handed { credential, tokens }),
                 Err(error) => error,
             },
         };
@@ -231,7 +227,7 @@ impl Renewer {
         if why == Why::Use && matches!(error, TokensError::NotRenewed(_) | TokensError::Store(_)) {
             let (credential, tokens) = self.open(id).await?;
             if !self.due(&credential) || self.still_works(&credential) {
-                return Ok(self.hand(credential, tokens));
+                return Ok(Handed { credential, tokens });
             }
         }
         Err(error)
@@ -241,8 +237,11 @@ impl Renewer {
     ///
     /// # Errors
     /// As [`TokensError`] says, but never [`TokensError::NotRenewed`].
-    pub async fn as_kept(&self, id: &CredentialId) -> Result<(Credential, Tokens), TokensError> {
-        self.open(id).await
+    pub async fn open(&self, id: &CredentialId) -> Result<(Credential, Tokens), TokensError> {
+        let kept = self.store.sealed(id).await?.ok_or(TokensError::Gone)?;
+        let provider = self.registry.provider(&kept.credential.provider).ok_or(TokensError::Gone)?;
+        let tokens = self.keys.unseal_tokens(&kept.credential, &provider.origin(), &kept.sealed)?;
+        Ok((kept.credential, tokens))
     }
 
     /// The same, renewed before its time if it still is of the generation that was `seen`: the provider refused its
@@ -279,28 +278,10 @@ impl Renewer {
         credential.renew_at.is_some_and(|at| at <= self.there(credential))
     }
 
-    fn hand(&self, credential: Credential, tokens: Tokens) -> Handed {
-        let soon = self.there(&credential).plus(SOON);
-        let access_ends_soon = match credential.access_ends_at {
-            Some(end) => end < soon,
-            None => self.due(&credential),
-        };
-        let ends_soon = access_ends_soon || credential.expires_at.is_some_and(|end| end < soon);
-        let unsure = credential.renewal_lost_at.is_some();
-        Handed { credential, tokens, ends_soon, unsure }
-    }
-
     /// Whether an access token that is to be renewed is still good, as far as anybody knows.
     fn still_works(&self, credential: &Credential) -> bool {
         let ends_at = credential.access_ends_at;
         !credential.standing.invalid && ends_at.is_some_and(|end| end > self.there(credential))
-    }
-
-    async fn open(&self, id: &CredentialId) -> Result<(Credential, Tokens), TokensError> {
-        let kept = self.store.sealed(id).await?.ok_or(TokensError::Gone)?;
-        let provider = self.registry.provider(&kept.credential.provider).ok_or(TokensError::Gone)?;
-        let tokens = self.keys.unseal_tokens(&kept.credential, &provider.origin(), &kept.sealed)?;
-        Ok((kept.credential, tokens))
     }
 
     fn lock(&self, id: &CredentialId) -> Arc<tokio::sync::Mutex<()>> {

@@ -4,14 +4,14 @@ use std::{
     collections::HashMap,
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use app::path;
 use ipnet::IpNet;
 use tokio::net::TcpListener;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 use url::Url;
 
 use crate::{
@@ -42,7 +42,7 @@ use crate::{
         http::{HttpError, HttpSettings, Outgoing},
     },
     random::Entropy,
-    release::Releases,
+    release::{self, Releases},
     renew::Renewer,
     revocation::Pending,
     revoke::Revoker,
@@ -312,7 +312,7 @@ impl Site {
             clock: Arc::clone(&clock),
             entropy: Arc::clone(&entropy),
         };
-        let releases = Arc::new(Releases {
+        let releases = Arc::new(Releases::new(release::Parts {
             store: Arc::clone(&store),
             registry: Arc::clone(&registry),
             renewer,
@@ -322,10 +322,7 @@ impl Site {
             changes: Arc::clone(&changes),
             clock: Arc::clone(&clock),
             under_way: under_way.clone(),
-            resting: Mutex::default(),
-            news: tokio::sync::Mutex::default(),
-            stopping: CancellationToken::new(),
-        });
+        }));
         let (delivery, courier) = deliver::put_together(deliver::Parts {
             store: Arc::clone(&store),
             keys: Arc::clone(&keys),
@@ -404,7 +401,7 @@ impl Site {
         self.courier.stop();
         self.revoker.stop();
         self.streams.close();
-        self.releases.stopping.cancel();
+        self.releases.stop();
     }
 
     /// Writes a copy of the database.

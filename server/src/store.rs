@@ -107,7 +107,8 @@ pub struct Ending {
     pub runtime: RuntimeId,
     /// Its provider is asked to end it, until then at most. `None`: that is left to its owner, and only noted.
     pub revoke_until: Option<Timestamp>,
-    /// The runtimes that hold it: its provider is asked once each of them has said that it uses another one …
+    /// The runtimes that may hold it: its provider is asked once each of them has said that it uses another one, or
+    /// turned out not to hold it …
     pub held_by: Vec<RuntimeId>,
     /// … or at this moment.
     pub held_until: Timestamp,

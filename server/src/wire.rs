@@ -1,9 +1,9 @@
-//! What runtimes and Gitward say to each other under [`BASE`], as JSON: the server writes it, `gitward credential` reads
-//! it, and the description at `/runtime/v1/openapi.json` is made of it.
+//! What runtimes and Gitward say to each other under [`BASE`], as JSON: the server writes it, `gitward credential`
+//! reads it, and the description at `/runtime/v1/openapi.json` is made of it.
 //!
 //! | | |
 //! |---|---|
-//! | `POST /runtime/v1/credential` | [`CredentialRequest`] → 200 [`CredentialAnswer`], or 204 without a body if `version` is the one that is handed out now |
+//! | `POST /runtime/v1/credential` | [`CredentialRequest`] → 200 [`CredentialAnswer`], or 204 if it is the same |
 //! | `POST /runtime/v1/credential/report` | [`Report`] → 200 [`ReportAnswer`] |
 //! | `GET /runtime/v1/users` | → 200 [`Users`] |
 //! | `GET /runtime/v1/changes?after=…&wait=…` | → 200 [`Changes`], or 204 if nothing has changed by then |
@@ -36,6 +36,53 @@ pub const DOCS: &str = "/runtime/v1/docs";
 /// The longest that [`CHANGES`] waits, in seconds.
 pub const LONGEST_WAIT_SECONDS: u32 = 30;
 
+/// Of a user's name, in letters.
+const LONGEST_USER: usize = 256;
+/// Of an address, in letters.
+const LONGEST_GIT_URL: usize = 2048;
+/// Of a version or a cursor, in letters. Ours have 16.
+const LONGEST_VERSION: usize = 128;
+
+/// What is asked, within the bounds that the description names. Who is outside is not understood.
+pub trait Bounded {
+    /// Whether it is within them.
+    fn is_within_bounds(&self) -> bool;
+}
+
+/// Whether a text has so many letters at most, and one at least.
+fn is_text(text: &str, longest: usize) -> bool {
+    !text.is_empty() && is_at_most(text, longest)
+}
+
+/// Letters as JSON Schema counts them: code points.
+fn is_at_most(text: &str, longest: usize) -> bool {
+    text.chars().nth(longest).is_none()
+}
+
+fn is_version(version: Option<&String>) -> bool {
+    version.is_none_or(|version| is_at_most(version, LONGEST_VERSION))
+}
+
+impl Bounded for CredentialRequest {
+    fn is_within_bounds(&self) -> bool {
+        is_text(&self.user, LONGEST_USER)
+            && is_text(&self.git_url, LONGEST_GIT_URL)
+            && is_version(self.version.as_ref())
+    }
+}
+
+impl Bounded for Report {
+    fn is_within_bounds(&self) -> bool {
+        is_text(&self.user, LONGEST_USER) && is_version(self.version.as_ref())
+    }
+}
+
+impl Bounded for ChangesQuery {
+    fn is_within_bounds(&self) -> bool {
+        is_version(self.after.as_ref()) && self.wait.is_none_or(|wait| wait <= LONGEST_WAIT_SECONDS)
+    }
+}
+
 /// A secret on its way out or in: never printed. The one type in the house that serialises one.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
@@ -67,8 +114,9 @@ pub struct CredentialRequest {
     /// The name that the user signs in to Gitward with.
     #[schema(example = "mara", min_length = 1, max_length = 256)]
     pub user: String,
-    /// The repository, or its host alone: `https://github.com/acme/gitops.git`. Scheme, host and port must be exactly
-    /// those of the runtime's Git provider, the path below the provider's; no user name, no password.
+    /// The repository: `https://github.com/acme/gitops.git`. Scheme, host and port must be exactly those of the
+    /// runtime's Git provider, the path below the provider's, if it has one; no user name, no password. Where the
+    /// provider has no path of its own, its host alone is enough.
     #[schema(example = "https://github.com/acme/gitops.git", min_length = 1, max_length = 2048)]
     pub git_url: String,
     /// The version that the runtime holds. If it is still the one to use, the answer is 204 without a body.
@@ -277,7 +325,7 @@ pub struct Problem {
 }
 
 macro_rules! codes {
-    ($($(#[doc = $doc:literal])* $name:ident = $status:literal $title:literal,)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident $word:literal = $status:literal $title:literal,)*) => {
         /// Why there is no answer.
         #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize, ToSchema)]
         #[serde(rename_all = "snake_case")]
@@ -297,6 +345,14 @@ macro_rules! codes {
                 match self {
                     $(Self::$name => $status,)*
                     Self::Other => 500,
+                }
+            }
+
+            /// As it is written.
+            pub const fn word(self) -> &'static str {
+                match self {
+                    $(Self::$name => $word,)*
+                    Self::Other => "other",
                 }
             }
 
@@ -320,46 +376,68 @@ macro_rules! codes {
 }
 
 codes! {
-    /// The request is not what the description says: a field is missing, unknown, or of another type.
-    Malformed = 400 "Not understood",
+    /// The request is not what the description says: a field is missing, unknown, of another type, or too long.
+    Malformed "malformed" = 400 "Not understood",
     /// No key was shown, or none that was ever made here.
-    KeyUnknown = 401 "Unknown key",
+    KeyUnknown "key_unknown" = 401 "Unknown key",
     /// The key was revoked, or a rotation replaced it. An admin of the account has the new one.
-    KeyRevoked = 401 "Revoked key",
+    KeyRevoked "key_revoked" = 401 "Revoked key",
     /// The runtime of this key is no longer declared, or its account or Git provider isn't.
-    RuntimeDisabled = 403 "Disabled runtime",
-    /// The address is not at the runtime's own Git provider: scheme, host and port must be exactly the provider's, and the path below it.
-    OtherHost = 403 "Another host",
+    RuntimeDisabled "runtime_disabled" = 403 "Disabled runtime",
+    /// The address is not at the runtime's own Git provider: scheme, host and port must be exactly the provider's, and
+    /// the path below it.
+    OtherHost "other_host" = 403 "Another host",
     /// There is nothing at this address.
-    NotFound = 404 "Nothing here",
-    /// The runtime has no such user: there is none of exactly this name, or they are disabled, or no member of its account.
-    UnknownUser = 404 "Unknown user",
+    NotFound "not_found" = 404 "Nothing here",
+    /// The runtime has no such user: there is none of exactly this name, or they are disabled, or no member of its
+    /// account.
+    UnknownUser "unknown_user" = 404 "Unknown user",
     /// The user has given no token for this runtime. They add one on their page.
-    NoToken = 404 "No token",
+    NoToken "no_token" = 404 "No token",
     /// This address takes another method.
-    WrongMethod = 405 "Another method",
+    WrongMethod "wrong_method" = 405 "Another method",
     /// The token has ended. Its user must give another one.
-    Expired = 409 "Expired token",
+    Expired "expired" = 409 "Expired token",
     /// The provider does not know the token any more. Its user must give another one.
-    Revoked = 409 "Revoked token",
+    Revoked "revoked" = 409 "Revoked token",
     /// The token has less than 60 seconds to live, and nothing renews it. Its user must give another one.
-    EndsSoon = 409 "Token about to end",
+    EndsSoon "ends_soon" = 409 "Token about to end",
+    /// The token must be renewed, and the OAuth app that it was given to is no longer declared in Gitward. Its user
+    /// must give another one.
+    AppNotDeclared "app_not_declared" = 409 "No OAuth app",
     /// The body is too large.
-    TooLarge = 413 "Too large",
+    TooLarge "too_large" = 413 "Too large",
     /// The body is not `application/json`.
-    NotJson = 415 "Not JSON",
-    /// The address can be read in two ways, or is none over HTTP: it must be plain, without a user name, capital letters in the host, or anything encoded that leads elsewhere.
-    UrlRefused = 422 "Unusable address",
+    NotJson "not_json" = 415 "Not JSON",
+    /// The address can be read in two ways, or is none over HTTP: it must be plain, without a user name, capital
+    /// letters in the host, or anything encoded that leads elsewhere.
+    UrlRefused "url_refused" = 422 "Unusable address",
     /// Too many wrong keys came from this network address.
-    TooManyWrongKeys = 429 "Too many wrong keys",
+    TooManyWrongKeys "too_many_wrong_keys" = 429 "Too many wrong keys",
+    /// This key waits for changes too many times already.
+    TooManyWaiting "too_many_waiting" = 429 "Too many waiting",
     /// A fault in Gitward. Its log says more.
-    Internal = 500 "A fault in Gitward",
+    Internal "internal" = 500 "A fault in Gitward",
     /// The token must be renewed, and the provider could not be asked or did not agree.
-    ProviderDown = 503 "Provider unreachable",
+    ProviderDown "provider_down" = 503 "Provider unreachable",
     /// The token must be renewed, and the provider limits requests.
-    ProviderLimiting = 503 "Provider limits requests",
+    ProviderLimiting "provider_limiting" = 503 "Provider limits requests",
+    /// The token was deleted, replaced or renewed while it was about to leave, or the key was revoked. Ask again.
+    Overtaken "overtaken" = 503 "Changed meanwhile",
     /// The release could not be written into the audit log, so nothing was released.
-    NotRecorded = 503 "Not recorded",
+    NotRecorded "not_recorded" = 503 "Not recorded",
     /// Gitward's database gives no answer in time.
-    Unavailable = 503 "Not available",
+    Unavailable "unavailable" = 503 "Not available",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_word_of_a_code_is_the_one_on_the_wire() {
+        for code in Code::ALL {
+            assert_eq!(serde_json::to_value(code).unwrap(), code.word());
+        }
+    }
 }

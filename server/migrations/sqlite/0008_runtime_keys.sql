@@ -15,7 +15,8 @@ CREATE TABLE runtime_keys (
 
 CREATE UNIQUE INDEX runtime_keys_of_runtime ON runtime_keys (runtime_id, number);
 
--- What each runtime holds of each user, by its own word. No reference to a credential: a version only names one.
+-- What each runtime holds of each user: what it fetched here, and what it says that it uses. No reference to a
+-- credential: a version only names one.
 CREATE TABLE holdings (
     user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     runtime_id TEXT NOT NULL REFERENCES runtimes (id),

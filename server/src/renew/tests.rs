@@ -672,9 +672,12 @@ async fn a_provider_that_begins_to_end_tokens_is_understood_with_the_first_renew
 }
 
 #[tokio::test]
-async fn what_ends_within_a_minute_is_never_handed_out_as_if_it_did_not() {
+async fn whoever_gets_a_token_is_told_when_it_ends() {
     let world = World::new().await;
-    let soon = async || world.process.renewer.tokens(&"alice".into(), Why::Use).await.unwrap().ends_soon;
+    let ends_soon = |known: &Credential| known.secret_ends_at().unwrap() < world.clock.now().plus(SOON);
+    let soon = async || {
+        ends_soon(&world.process.renewer.tokens(&"alice".into(), Why::Use).await.unwrap().credential)
+    };
     assert!(!soon().await, "not due yet");
     world.clock.advance(HOUR);
     assert!(!soon().await, "renewed for eight hours");
@@ -690,9 +693,9 @@ async fn what_ends_within_a_minute_is_never_handed_out_as_if_it_did_not() {
         world.keys.seal_tokens(&pasted.credential, &origin, &tokens, &TestEntropy::new(3)).unwrap();
     assert!(contract::keep(world.store.as_ref(), &pasted, &["zoo.main"]).await);
     let handed = async || world.process.renewer.tokens(&"t".into(), Why::Use).await.unwrap();
-    assert!(!handed().await.ends_soon);
+    assert!(!ends_soon(&handed().await.credential));
     world.clock.advance(Duration::from_secs(1));
-    assert!(handed().await.ends_soon);
+    assert!(ends_soon(&handed().await.credential));
     assert_eq!(handed().await.credential.method, Method::Token);
 }
 
@@ -1008,13 +1011,8 @@ async fn while_nothing_can_be_renewed_for_a_day_what_still_works_is_handed_out_t
                 Ok(handed) => {
                     assert!(now < end);
                     assert_eq!(handed.tokens.access.expose(), "alice-access-1");
-                    assert_eq!(
-                        handed.ends_soon,
-                        end.since(now) < SOON,
-                        "{:?} before its end",
-                        end.since(now)
-                    );
-                    assert_eq!(handed.unsure, setback == Setback::Lost);
+                    assert_eq!(handed.credential.secret_ends_at(), Some(end));
+                    assert_eq!(handed.credential.renewal_lost_at.is_some(), setback == Setback::Lost);
                     handed_out += 1;
                 }
                 Err(TokensError::NotRenewed(why)) => {
@@ -1036,7 +1034,7 @@ async fn while_nothing_can_be_renewed_for_a_day_what_still_works_is_handed_out_t
         world.clock.advance(HOUR + MINUTE * 7);
         let handed = world.process.renewer.tokens(&"alice".into(), Why::Use).await.unwrap();
         assert_eq!(handed.tokens.access.expose(), "alice-access-2");
-        assert!(!handed.unsure && !handed.ends_soon);
+        assert_eq!(handed.credential.renewal_lost_at, None);
         let kept = world.kept("alice").await;
         assert_eq!((kept.standing.invalid, kept.standing.trouble, kept.generation), (false, None, 3));
         world.assert_last_pair_is_kept("alice").await;

@@ -243,6 +243,7 @@ macro_rules! suite {
                 a_runtime_sees_its_own_users_and_what_they_authorized_for_it,
                 a_proposed_credential_is_not_what_a_runtime_gets,
                 what_was_fetched_and_used_is_kept_per_user_and_runtime,
+                a_runtime_gets_what_its_user_key_and_token_allow,
                 news_are_what_changes_what_runtimes_get,
             ],
             audit: [

@@ -50,14 +50,23 @@ pub trait RevocationStore: Send + Sync {
         twin: Option<&CredentialId>,
         now: Timestamp,
     ) -> Result<bool, StoreError>;
-    /// A runtime uses the credential that it gets for this user now: none that was replaced waits for it any longer.
-    /// Answers how many nothing waits for any more; they are due.
+    /// A runtime said that it `uses` the credential that it gets for this user, which was the one to use `now`: none
+    /// that was replaced until then waits for it any longer. What was replaced meanwhile does, and first of all that
+    /// very one. Answers how many nothing waits for any more; they are due.
     async fn end_holding(
         &self,
         user: &UserId,
         runtime: &RuntimeId,
+        uses: &CredentialId,
         now: Timestamp,
     ) -> Result<u64, StoreError>;
+    /// Of the runtimes that a credential waits for before it is revoked, only these hold it. If none does, it is due.
+    async fn only_held_by(
+        &self,
+        credential: &CredentialId,
+        runtimes: &[RuntimeId],
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
     /// What became of a user's credentials, if it goes on or ended at or after `since`; the latest first.
     async fn revocations(&self, user: &UserId, since: Timestamp) -> Result<Vec<Revocation>, StoreError>;
     /// All that go on, with their secrets, to verify them.

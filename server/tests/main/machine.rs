@@ -43,6 +43,16 @@ impl Machine {
         Self { browser: site.anonymous(), key: key.to_owned(), git_url }
     }
 
+    /// The part of its key that may be shown.
+    pub fn public_id(&self) -> &str {
+        &self.key[4..20]
+    }
+
+    /// The part of its key that may not.
+    pub fn secret_part(&self) -> &str {
+        &self.key[21..]
+    }
+
     pub fn ask(&self, method: Method, path: &str) -> Ask<'_> {
         let ask = self.browser.ask(method, path).without("sec-fetch-site").without("origin");
         ask.header("authorization", format!("Bearer {}", self.key))

@@ -5,11 +5,11 @@ use std::{path::Path, time::Duration};
 use axum::http::Method;
 use forge::Shape;
 use serde_json::{Value, json};
-use server::clock::Clock;
+use server::{clock::Clock, store::runtime::VersionAt};
 use time::format_description::well_known::Rfc3339;
 
 use crate::{
-    database::ask,
+    database::{ask, change},
     forge::Forge,
     kinds::{Kind, Scene, bitbucket, kinds},
     machine::{Machine, REPORT},
@@ -261,6 +261,57 @@ async fn a_replaced_token_that_a_runtime_holds_is_revoked_when_it_uses_the_new_o
     used(&after).await;
     assert!(!works(&site.forge, old.id).await && works(&site.forge, fresh.id).await);
     assert_eq!(state(&mara, "acme.paste").await, "HandedOver");
+}
+
+#[tokio::test]
+async fn a_token_that_is_fetched_while_it_is_replaced_is_not_revoked_under_the_runtimes_hands() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    let [old, fresh] = [site.forge.good_token().await, site.forge.good_token().await];
+    mara.paste("acme.paste", &old.token).await.assert_ok();
+    let machine = Machine::of(&site, "acme.paste").await;
+    machine.fetch("mara").await.assert_ok();
+    site.site.holdings.write().await.unwrap();
+    // As if that fetch came later: when it is written down that the token is replaced.
+    let database = site.database();
+    change(&database, "CREATE TABLE later AS SELECT * FROM holdings").await;
+    change(&database, "DELETE FROM holdings").await;
+    change(
+        &database,
+        "CREATE TRIGGER meanwhile AFTER INSERT ON audit WHEN NEW.action = 'token.replaced' \
+         BEGIN INSERT INTO holdings SELECT * FROM later; END",
+    )
+    .await;
+    mara.paste_with("acme.paste", &fresh.token, &[("revoke", "true")]).await.assert_ok();
+    assert!(works(&site.forge, old.id).await);
+    assert_eq!(state(&mara, "acme.paste").await["Held"]["by"], json!(["paste"]));
+    let after = machine.version("mara").await;
+    let report = json!({ "user": "mara", "version": after, "outcome": "used" });
+    machine.post(REPORT, &report).await.assert_ok();
+    site.site.revoker.round().await.unwrap();
+    assert!(!works(&site.forge, old.id).await);
+}
+
+#[tokio::test]
+async fn a_token_that_is_on_its_way_to_a_runtime_while_it_is_replaced_is_waited_for() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    let [old, fresh] = [site.forge.good_token().await, site.forge.good_token().await];
+    mara.paste("acme.paste", &old.token).await.assert_ok();
+    let version = Machine::of(&site, "acme.paste").await.version("mara").await;
+    site.site.holdings.write().await.unwrap();
+    change(&site.database(), "DELETE FROM holdings").await;
+    let name = server::person::Name::parse("mara").unwrap();
+    let user = site.site.store.user_by_name(&name).await.unwrap().unwrap().id;
+    let (runtime, at) = ("acme.paste".into(), site.clock.now());
+    let on_its_way = VersionAt { user: user.clone(), runtime, version, at };
+    let leaving = site.site.holdings.leaving(on_its_way);
+    mara.paste_with("acme.paste", &fresh.token, &[("revoke", "true")]).await.assert_ok();
+    assert!(works(&site.forge, old.id).await);
+    assert_eq!(state(&mara, "acme.paste").await["Held"]["by"], json!(["paste"]));
+    assert!(site.site.holdings.of(&user).await.unwrap().is_empty(), "it has not been fetched yet");
+    drop(leaving);
+    assert!(site.site.holdings.of(&user).await.unwrap().is_empty(), "and never was");
 }
 
 #[tokio::test]

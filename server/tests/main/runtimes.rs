@@ -8,6 +8,7 @@ use server::{
     audit::Actor,
     runtime_key::{KeyError, by},
 };
+use sqlx::ConnectOptions;
 
 use crate::{
     database::ask,
@@ -216,8 +217,7 @@ async fn an_address_that_is_not_the_own_providers_gets_nothing() {
         (format!("http://127.1:{port}/a"), "other_host"),
         (format!("http://[::ffff:127.0.0.1]:{port}/a"), "other_host"),
         ("git@github.com:acme/infra".to_owned(), "url_refused"),
-        (String::new(), "url_refused"),
-        ("a".repeat(4000), "url_refused"),
+        ("a".repeat(2000), "url_refused"),
     ];
     for (git_url, code) in cases {
         let answer = machine.post(CREDENTIAL, &json!({ "user": "mara", "git_url": git_url })).await;
@@ -247,7 +247,6 @@ async fn a_name_in_another_spelling_is_nobodys() {
         "%6dara",
         "mara;both",
         "mara\" OR 1=1 --",
-        "",
         ".",
         "..",
         "mara\u{200b}",
@@ -305,6 +304,8 @@ async fn what_is_no_request_is_refused_in_its_own_words() {
     let answer =
         machine.ask(Method::POST, CREDENTIAL).body("application/json", "x".repeat(3_000_000)).send().await;
     assert_problem(&answer, StatusCode::PAYLOAD_TOO_LARGE, "too_large", "a library");
+    let announced = machine.ask(Method::GET, USERS).header("content-length", "3000000").send().await;
+    assert_problem(&announced, StatusCode::PAYLOAD_TOO_LARGE, "too_large", "only announced");
     for path in [
         "/runtime/v1",
         "/runtime/v1/",
@@ -396,10 +397,10 @@ async fn a_rotation_leaves_two_valid_and_a_revocation_none() {
     second.fetch("mara").await.assert_ok();
     machine.fetch("mara").await.assert_ok();
     // The right secret is needed to learn that a key was revoked.
-    let forged = Machine::with(&site, &format!("{}{}", &first.key[..21], "0".repeat(64)));
+    let forged = Machine::with(&site, &first.key.replace(first.secret_part(), &"0".repeat(64)));
     assert_problem(&forged.fetch("mara").await, StatusCode::UNAUTHORIZED, "key_unknown", "guessed");
     for machine in [&second, &machine] {
-        let public_id = &machine.key[4..20];
+        let public_id = machine.public_id();
         let elsewhere = keys.revoke(&"acme.staging".into(), public_id, &operator).await;
         assert!(matches!(elsewhere, Err(KeyError::NoKey { .. })));
         machine.fetch("mara").await.assert_ok();
@@ -415,10 +416,10 @@ async fn a_rotation_leaves_two_valid_and_a_revocation_none() {
 async fn of_a_key_only_a_hash_is_kept() {
     let (site, _mara, machine, _) = scene().await;
     let dump = format!("{:?}", site.dump().await);
-    let secret = &machine.key[21..];
+    let secret = machine.secret_part();
     assert_eq!(secret.len(), 64);
     assert!(!dump.contains(secret) && !dump.contains(&secret.to_uppercase()));
-    assert!(dump.contains(&machine.key[4..20]), "the public part is there");
+    assert!(dump.contains(machine.public_id()), "the public part is there");
 }
 
 #[tokio::test]
@@ -509,7 +510,7 @@ async fn a_report_that_a_token_was_refused_has_the_provider_asked() {
 
 #[tokio::test]
 async fn changes_come_at_once_when_there_are_any() {
-    let (_site, mara, machine, _) = scene().await;
+    let (site, mara, machine, _) = scene().await;
     let first = machine.get(CHANGES).await.assert_ok().json();
     let version = machine.version("mara").await;
     assert_eq!(first["users"], json!([{ "user": "mara", "version": version }]));
@@ -519,14 +520,61 @@ async fn changes_come_at_once_when_there_are_any() {
     assert_eq!(machine.get(&after).await.status, StatusCode::NO_CONTENT, "a check that passed is no news");
 
     // Whoever waits is told when it happens.
-    let machine = Arc::new(machine);
-    let waiting = {
-        let (machine, after) = (Arc::clone(&machine), format!("{after}&wait=30"));
-        tokio::spawn(async move { machine.get(&after).await })
+    let (machine, after) = (Arc::new(machine), format!("{after}&wait=30"));
+    let ask = {
+        let (machine, after) = (Arc::clone(&machine), after.clone());
+        async move { machine.get(&after).await }
     };
+    let waiting = tokio::spawn(ask);
+    until_waiting(&site, 1).await;
     mara.call("token/delete", &[("runtime", "acme.production")]).await.assert_ok();
     let told = waiting.await.unwrap();
     assert_eq!(told.assert_ok().json()["users"], json!([{ "user": "mara", "version": null }]));
+    assert_eq!(site.site.releases.waiting(), 0);
+}
+
+/// Until so many wait for changes.
+async fn until_waiting(site: &TestSite, count: usize) {
+    while site.site.releases.waiting() != count {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn only_so_many_wait_with_one_key_and_nobody_when_the_server_stops() {
+    let (site, _mara, machine, _) = scene().await;
+    let other = Machine::with(&site, rotate(&site, "acme.production").await.text.expose());
+    let cursor = machine.get(CHANGES).await.assert_ok().json()["cursor"].as_str().unwrap().to_owned();
+    let after = format!("{CHANGES}?after={cursor}");
+    let machine = Arc::new(machine);
+    let waiting: Vec<_> = (0..16)
+        .map(|_| {
+            let (machine, after) = (Arc::clone(&machine), format!("{after}&wait=30"));
+            tokio::spawn(async move { machine.get(&after).await.status })
+        })
+        .collect();
+    until_waiting(&site, 16).await;
+    let answer = machine.get(&format!("{after}&wait=30")).await;
+    assert_problem(&answer, StatusCode::TOO_MANY_REQUESTS, "too_many_waiting", "the 17th");
+    assert_eq!(answer.header("retry-after"), "15");
+    assert_eq!(machine.get(&after).await.status, StatusCode::NO_CONTENT, "who does not wait is answered");
+    // An hour, so that it is not the time that ends it.
+    let caller = server::release::Caller {
+        runtime: site.site.store.runtime(&"acme.production".into()).await.unwrap().unwrap(),
+        public_id: other.public_id().to_owned(),
+        request: None,
+        address: [192, 0, 2, 1].into(),
+    };
+    let releases = Arc::clone(&site.site.releases);
+    let long = tokio::spawn(async move {
+        releases.changes_after(&caller, &cursor, Duration::from_secs(60 * 60)).await.unwrap()
+    });
+    until_waiting(&site, 17).await;
+    site.site.releases.stop();
+    assert_eq!(long.await.unwrap(), None);
+    for waiting in waiting {
+        assert_eq!(waiting.await.unwrap(), StatusCode::NO_CONTENT);
+    }
 }
 
 #[tokio::test]
@@ -570,7 +618,7 @@ async fn nobody_gets_what_is_not_theirs() {
     let globex = Machine::of(&site, "globex.paste").await;
     let revoked = Machine::of(&site, "globex.production").await;
     let operator = by(Actor::Operator);
-    site.site.runtime_keys.revoke(&"globex.production".into(), &revoked.key[4..20], &operator).await.unwrap();
+    site.site.runtime_keys.revoke(&"globex.production".into(), revoked.public_id(), &operator).await.unwrap();
     let nobody = Machine::with(&site, "");
 
     let machines = [
@@ -631,7 +679,7 @@ async fn a_key_says_when_it_was_last_used() {
     let (site, _mara, machine, _) = scene().await;
     let used_at = async || {
         site.site.holdings.write().await.unwrap();
-        site.site.store.runtime_key(&machine.key[4..20]).await.unwrap().unwrap().used_at
+        site.site.store.runtime_key(machine.public_id()).await.unwrap().unwrap().used_at
     };
     assert_eq!(used_at().await, None);
     machine.get(USERS).await.assert_ok();
@@ -657,7 +705,7 @@ async fn a_release_is_in_the_audit_log_with_who_and_whose() {
          JOIN users u ON u.id = user_id WHERE action = 'secret.released' AND outcome = 'done'",
     )
     .await;
-    assert_eq!(row, format!("runtime-key {} acme.production acme mara", &machine.key[4..20]));
+    assert_eq!(row, format!("runtime-key {} acme.production acme mara", machine.public_id()));
     let refused: String =
         ask(&database, "SELECT reason FROM audit WHERE action = 'secret.released' AND outcome = 'refused'")
             .await;
@@ -678,6 +726,216 @@ async fn a_release_that_can_not_be_recorded_does_not_happen() {
     assert!(!answer.text().contains(&token));
     crate::database::change(&site.database(), "DROP TRIGGER full").await;
     machine.fetch("mara").await.assert_ok();
+}
+
+/// What the database does at the very moment in which a release is written down.
+macro_rules! when_released {
+    ($happens:literal) => {
+        concat!(
+            "CREATE TRIGGER meanwhile AFTER INSERT ON audit
+             WHEN NEW.action = 'secret.released' AND NEW.outcome = 'done' BEGIN ",
+            $happens,
+            "; END"
+        )
+    };
+}
+
+async fn user(site: &TestSite, name: &str) -> server::id::UserId {
+    let name = server::person::Name::parse(name).unwrap();
+    site.site.store.user_by_name(&name).await.unwrap().unwrap().id
+}
+
+/// Something that happens between two steps of a request.
+async fn meanwhile(site: &TestSite, happens: &'static str) {
+    crate::database::change(&site.database(), happens).await;
+}
+
+#[tokio::test]
+async fn what_is_taken_away_while_a_release_is_written_down_does_not_leave() {
+    for (happens, status, code) in [
+        (when_released!("DELETE FROM assignments"), StatusCode::NOT_FOUND, "no_token"),
+        (when_released!("UPDATE users SET disabled_at = 1"), StatusCode::NOT_FOUND, "unknown_user"),
+        (when_released!("UPDATE members SET disabled_at = 1"), StatusCode::NOT_FOUND, "unknown_user"),
+        (
+            when_released!("UPDATE runtime_keys SET revoked_at = 1"),
+            StatusCode::SERVICE_UNAVAILABLE,
+            "overtaken",
+        ),
+        (
+            when_released!("UPDATE credentials SET standing = json_set(standing, '$.invalid', json('true'))"),
+            StatusCode::CONFLICT,
+            "revoked",
+        ),
+    ] {
+        let (site, _mara, machine, token) = scene().await;
+        meanwhile(&site, happens).await;
+        let answer = machine.fetch("mara").await;
+        assert_problem(&answer, status, code, happens);
+        assert!(!answer.text().contains(&token));
+        let overtaken: i64 = ask(
+            &site.database(),
+            "SELECT count(*) FROM audit WHERE action = 'secret.released' AND reason = 'overtaken'",
+        )
+        .await;
+        assert!(overtaken > 0, "{happens}: what was written down did not happen");
+        let held = site.site.holdings.of(&user(&site, "mara").await).await.unwrap();
+        assert!(held.is_empty(), "{happens}: nobody fetched it");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_is_replaced_at_this_very_moment_is_the_new_one() {
+    let (site, mara, machine, token) = scene().await;
+    let other = site.forge.good_token().await;
+    mara.paste("acme.staging", &other.token).await.assert_ok();
+    meanwhile(
+        &site,
+        when_released!(
+            "UPDATE assignments SET credential_id =
+             (SELECT credential_id FROM assignments WHERE runtime_id = 'acme.staging')
+             WHERE runtime_id = 'acme.production'"
+        ),
+    )
+    .await;
+    assert_eq!(machine.secret("mara").await, other.token);
+    assert_ne!(token, other.token);
+}
+
+#[tokio::test]
+async fn a_grant_that_is_replaced_while_it_is_renewed_is_no_missing_token() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    mara.authorize(&site.forge, "acme.renewed", "octocat").await;
+    let other = site.forge.good_token().await;
+    mara.paste("acme.staging", &other.token).await.assert_ok();
+    let machine = Machine::of(&site, "acme.renewed").await;
+    site.pass(Duration::from_secs(8 * 60 * 60)).await;
+    meanwhile(
+        &site,
+        "CREATE TRIGGER meanwhile AFTER UPDATE OF lease_until ON credentials WHEN NEW.lease_until IS NOT NULL \
+         BEGIN UPDATE assignments SET credential_id =
+             (SELECT credential_id FROM assignments WHERE runtime_id = 'acme.staging')
+             WHERE runtime_id = 'acme.renewed'; DELETE FROM credentials WHERE id = NEW.id; END",
+    )
+    .await;
+    assert_eq!(machine.secret("mara").await, other.token);
+}
+
+#[tokio::test]
+async fn a_grant_that_nothing_renews_any_more_serves_until_its_own_end() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    mara.authorize(&site.forge, "acme.renewed", "octocat").await;
+    let machine = Machine::of(&site, "acme.renewed").await;
+    let secret = machine.secret("mara").await;
+    // What renews it ends in half a minute, then has ended.
+    crate::database::change(
+        &site.database(),
+        "UPDATE credentials SET expires_at = access_ends_at - 8 * 60 * 60 * 1000000 + 30 * 1000000",
+    )
+    .await;
+    for _ in 0..2 {
+        assert_eq!(machine.secret("mara").await, secret);
+        let changes = machine.get(CHANGES).await.assert_ok().json();
+        assert!(changes["users"][0]["version"].is_string(), "{changes}");
+        site.minutes(1).await;
+    }
+}
+
+#[tokio::test]
+async fn a_grant_whose_app_is_no_longer_declared_is_not_the_providers_fault() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    mara.authorize(&site.forge, "acme.renewed", "octocat").await;
+    let machine = Machine::of(&site, "acme.renewed").await;
+    let secret = machine.secret("mara").await;
+    let config = crate::site::usual(&site.forge);
+    let from = config.find("[[oauth_app]]\nid = \"renewed\"").unwrap();
+    let to = config.find("[[oauth_app]]\nid = \"other-app\"").unwrap();
+    let runtime = "authorization = \"oauth2\", oauth_app = \"renewed\"";
+    let without = [&config[..from], &config[to..]].concat().replace(runtime, "repository = \"acme/infra\"");
+    let site = site.restart(&without).await;
+    let machine = Machine::with(&site, &machine.key);
+    assert_eq!(machine.secret("mara").await, secret, "it still lives");
+    site.pass(Duration::from_secs(8 * 60 * 60)).await;
+    assert_problem(&machine.fetch("mara").await, StatusCode::CONFLICT, "app_not_declared", "ended");
+}
+
+#[tokio::test]
+async fn what_was_fetched_is_known_while_it_is_written_as_well() {
+    let (site, _mara, machine, _) = scene().await;
+    machine.fetch("mara").await.assert_ok();
+    let mara = user(&site, "mara").await;
+    let held = async || site.site.holdings.of(&mara).await.unwrap().len();
+    assert_eq!(held().await, 1);
+    // Somebody else writes into the database, so that this has to wait.
+    let mut other =
+        sqlx::sqlite::SqliteConnectOptions::new().filename(site.database()).connect().await.unwrap();
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+    let mut writing = std::pin::pin!(site.site.holdings.write());
+    assert!(futures_util::poll!(&mut writing).is_pending());
+    assert_eq!(held().await, 1);
+    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
+    writing.await.unwrap();
+    assert_eq!(held().await, 1);
+}
+
+#[tokio::test]
+async fn a_request_is_within_the_bounds_that_are_described() {
+    let (site, _mara, machine, _) = scene().await;
+    let api = site.anonymous().get("/runtime/v1/openapi.json").await.assert_ok().json();
+    let good = [
+        (CREDENTIAL, json!({ "user": "mara", "git_url": machine.git_url, "version": "v" })),
+        (REPORT, json!({ "user": "mara", "version": "v", "outcome": "used" })),
+    ];
+    let mut tried = 0;
+    for ((path, good), schema) in good.into_iter().zip(["CredentialRequest", "Report"]) {
+        for (field, described) in api["components"]["schemas"][schema]["properties"].as_object().unwrap() {
+            let with = async |text: String| {
+                let mut body = good.clone();
+                body[field] = json!(text);
+                machine.post(path, &body).await
+            };
+            if let Some(longest) = described["maxLength"].as_u64().map(|longest| longest as usize) {
+                let answer = with("é".repeat(longest)).await;
+                assert!(!answer.text().contains("malformed"), "{field}: {}", answer.text());
+                let answer = with("a".repeat(longest + 1)).await;
+                assert_problem(&answer, StatusCode::BAD_REQUEST, "malformed", field);
+                tried += 1;
+            }
+            if described["minLength"] == 1 {
+                assert_problem(&with(String::new()).await, StatusCode::BAD_REQUEST, "malformed", field);
+            }
+        }
+    }
+    let parameters = api["paths"][CHANGES]["get"]["parameters"].as_array().unwrap();
+    let after = parameters.iter().find(|parameter| parameter["name"] == "after").unwrap();
+    let longest = after["schema"]["maxLength"].as_u64().unwrap() as usize;
+    let with = async |length| machine.get(&format!("{CHANGES}?after={}", "a".repeat(length))).await;
+    with(longest).await.assert_ok();
+    assert_problem(&with(longest + 1).await, StatusCode::BAD_REQUEST, "malformed", "after");
+    assert_eq!(tried, 5, "user twice, version twice, the address");
+}
+
+#[tokio::test]
+async fn an_ended_key_is_in_the_accounts_log_whatever_else_comes_from_there() {
+    let (site, mara, machine, _) = scene().await;
+    let wrong = Machine::with(&site, "gwr_0000000000000000_wrong");
+    assert_problem(&wrong.fetch("mara").await, StatusCode::UNAUTHORIZED, "key_unknown", "wrong");
+    let operator = by(Actor::Operator);
+    site.site.runtime_keys.revoke(&"acme.production".into(), machine.public_id(), &operator).await.unwrap();
+    for _ in 0..3 {
+        assert_problem(&machine.fetch("mara").await, StatusCode::UNAUTHORIZED, "key_revoked", "revoked");
+    }
+    let row: String = ask(
+        &site.database(),
+        "SELECT group_concat(actor || ' ' || actor_id || ' ' || account_id || ' ' || runtime_id) FROM audit \
+         WHERE action = 'runtime-key.refused' AND reason = 'key_revoked'",
+    )
+    .await;
+    assert_eq!(row, format!("runtime-key {} acme acme.production", machine.public_id()), "once");
+    let page = mara.get("/admin/accounts/acme/audit").await;
+    assert!(page.assert_ok().text().contains(machine.public_id()), "{}", page.text());
 }
 
 #[tokio::test]
@@ -703,6 +961,10 @@ async fn the_description_names_every_route_and_code() {
         );
         assert_eq!(operation["security"], json!([{ "key": [] }]), "{}", route.path);
         assert!(page.contains(&route.path), "{}", route.path);
+        assert_eq!(operation["tags"], json!(["runtime"]), "{}", route.path);
+        for status in ["405", "413", "503"] {
+            assert!(operation["responses"][status].is_object(), "{} {status}", route.path);
+        }
     }
     for code in server::wire::Code::ALL {
         let word = serde_json::to_value(code).unwrap();
@@ -760,7 +1022,7 @@ async fn an_admin_makes_rotates_and_revokes_keys_on_a_page() {
     let again = send(&[("what", "create")]).await;
     assert_eq!((again.status, shown_key(again.text())), (StatusCode::CONFLICT, None));
 
-    let latest = &first.key[4..20];
+    let latest = first.public_id();
     let rotated = send(&[("what", "rotate"), ("key", latest)]).await;
     let second = Machine::with(&site, &shown_key(rotated.assert_ok().text()).expect("a key"));
     let again = send(&[("what", "rotate"), ("key", latest)]).await;
@@ -790,10 +1052,10 @@ async fn members_and_admins_of_other_accounts_find_no_keys() {
         {
             let answer = browser.get(path).await;
             assert_eq!(answer.status, StatusCode::NOT_FOUND, "{name} {path}");
-            assert!(!answer.text().contains(&machine.key[4..20]), "{name} {path}");
-            let revoke = [("what", "revoke"), ("key", &machine.key[4..20])];
+            assert!(!answer.text().contains(machine.public_id()), "{name} {path}");
+            let revoke = [("what", "revoke"), ("key", machine.public_id())];
             for form in
-                [&revoke[..], &[("what", "create")], &[("what", "rotate"), ("key", &machine.key[4..20])]]
+                [&revoke[..], &[("what", "create")], &[("what", "rotate"), ("key", machine.public_id())]]
             {
                 assert_eq!(
                     browser.submit(path, path, form).await.status,
@@ -835,7 +1097,7 @@ async fn keys_are_made_and_revoked_by_the_command_line() {
     let (code, out, _) = run(&["runtime-key", "rotate", "acme.staging"]);
     assert_eq!(code, Some(0));
     let next = Machine::with(&site, out.trim());
-    let (code, _, _) = run(&["runtime-key", "revoke", "acme.staging", &staging.key[4..20]]);
+    let (code, _, _) = run(&["runtime-key", "revoke", "acme.staging", staging.public_id()]);
     assert_eq!(code, Some(0));
     assert_problem(&staging.get(USERS).await, StatusCode::UNAUTHORIZED, "key_revoked", "revoked");
     next.get(USERS).await.assert_ok();
@@ -843,9 +1105,9 @@ async fn keys_are_made_and_revoked_by_the_command_line() {
     let (code, out, _) = run(&["runtime-key", "list", "acme.staging"]);
     let lines: Vec<&str> = out.lines().collect();
     assert_eq!((code, lines.len()), (Some(0), 2));
-    assert!(lines[0].starts_with(&next.key[4..20]) && lines[0].contains("valid"), "{out}");
-    assert!(lines[1].starts_with(&staging.key[4..20]) && lines[1].contains("revoked"), "{out}");
-    assert!(!out.contains(&next.key[21..]));
+    assert!(lines[0].starts_with(next.public_id()) && lines[0].contains("valid"), "{out}");
+    assert!(lines[1].starts_with(staging.public_id()) && lines[1].contains("revoked"), "{out}");
+    assert!(!out.contains(next.secret_part()));
     let operators: i64 = ask(
         &site.database(),
         "SELECT count(*) FROM audit WHERE actor = 'operator' AND action LIKE 'runtime-key.%'",
@@ -886,6 +1148,12 @@ async fn the_page_says_what_the_runtime_holds() {
         machine.post(REPORT, &report).await.assert_ok();
         site.minutes(1).await;
     };
+    used(&version).await;
+    assert_eq!(says().await, ["still holds the previous token"]);
+    // And not for ever: it may well stop saying so.
+    machine.version("mara").await;
+    site.minutes(1).await;
+    assert_eq!(says().await, ["Last fetched"], "it fetched the new one since");
     used(&version).await;
     assert_eq!(says().await, ["still holds the previous token"]);
     used(&newer).await;

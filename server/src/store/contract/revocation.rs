@@ -149,10 +149,15 @@ pub(crate) async fn a_replaced_token_waits_for_the_runtimes_that_hold_it_but_not
     let known = &all(store, "alice").await[0];
     assert_eq!((known.due_at, &known.held_by), (Some(NOW.plus(HOUR)), &both.map(runtime).to_vec()));
     assert!(take(store).await.is_empty());
-    let end = async |user: &str, of: &str| {
-        store.end_holding(&id(user), &runtime(of), NOW).await.expect("an answer")
+    let end_of = async |user: &str, of: &str, uses: &str, at| {
+        store.end_holding(&id(user), &runtime(of), &uses.into(), at).await.expect("an answer")
     };
+    let end = async |user: &str, of: &str| end_of(user, of, "two", NOW).await;
     assert_eq!(end("bob", "acme.production").await, 0, "another user's");
+    // What it said before it was replaced came late.
+    assert_eq!(end_of("alice", "acme.production", "one", NOW).await, 0, "it uses that very one");
+    assert_eq!(end_of("alice", "acme.production", "zero", NOW.minus(MINUTE)).await, 0, "replaced since");
+    assert_eq!(all(store, "alice").await[0].held_by, both.map(runtime));
     assert_eq!(end("alice", "acme.production").await, 0, "the other one still holds it");
     assert_eq!(all(store, "alice").await[0].held_by, [runtime("acme.staging")]);
     assert!(take(store).await.is_empty());
@@ -169,8 +174,17 @@ pub(crate) async fn a_replaced_token_waits_for_the_runtimes_that_hold_it_but_not
     );
     let taken = take_at(store, NOW.plus(HOUR)).await;
     assert!(taken.iter().any(|one| one.revocation.credential == "two".into()), "nobody said anything");
+    // Some were thought to hold it and turn out not to.
+    replace("three", "four", &both).await;
+    store.only_held_by(&"three".into(), &[runtime("acme.staging")], NOW).await.expect("noted");
+    let three = async || all(store, "alice").await.into_iter().find(|one| one.credential == "three".into());
+    assert_eq!(three().await.expect("it goes on").held_by, [runtime("acme.staging")]);
+    assert_eq!(three().await.expect("it goes on").due_at, Some(NOW.plus(HOUR)));
+    store.only_held_by(&"three".into(), &[runtime("acme.production")], NOW).await.expect("noted");
+    let known = three().await.expect("it goes on");
+    assert_eq!((known.held_by, known.due_at), (vec![], Some(NOW)), "no new one holds it");
     // One that its user does not want to be revoked waits for nobody.
-    let by_hand = Ending { held_by: vec![runtime("acme.production")], ..by_hand("three", "acme.production") };
+    let by_hand = Ending { held_by: vec![runtime("acme.production")], ..by_hand("four", "acme.production") };
     delete(store, "acme.production", Some(&by_hand)).await;
     assert_eq!(all(store, "alice").await.iter().filter(|one| !one.held_by.is_empty()).count(), 1, "two");
 }

@@ -9,7 +9,7 @@ use crate::{
     notice::Hide,
     store::{
         Store,
-        runtime::{Fetched, Holding, RuntimeKey},
+        runtime::{Holding, RuntimeKey, VersionAt},
     },
 };
 
@@ -34,8 +34,8 @@ async fn valid(store: &dyn Store, of: &str) -> Vec<String> {
     keys.into_iter().filter(|key| key.revoked_at.is_none()).map(|key| key.public_id).collect()
 }
 
-fn fetched(user: &str, of: &str, version: &str, at: Timestamp) -> Fetched {
-    Fetched { user: id(user), runtime: runtime(of), version: version.to_owned(), at }
+fn fetched(user: &str, of: &str, version: &str, at: Timestamp) -> VersionAt {
+    VersionAt { user: id(user), runtime: runtime(of), version: version.to_owned(), at }
 }
 
 pub(crate) async fn a_key_is_found_by_its_public_id_alone(bench: &Bench) {
@@ -226,6 +226,42 @@ pub(crate) async fn what_was_fetched_and_used_is_kept_per_user_and_runtime(bench
     assert_eq!(alice.expect("an answer").expect("a user").holding, production);
     let key = store.runtime_key("key-1").await.expect("an answer").expect("a key");
     assert_eq!(key.used_at, Some(later));
+}
+
+pub(crate) async fn a_runtime_gets_what_its_user_key_and_token_allow(bench: &Bench) {
+    let store = &*bench.store;
+    populate(store).await;
+    assert_eq!(add(store, &key(1, "acme.production"), None).await, Some(vec![]));
+    assert_eq!(add(store, &key(2, "acme.staging"), None).await, Some(vec![]));
+    assert!(keep(store, &token("t", "alice", "github"), &["acme.production"]).await);
+    let gets = async |key: &str, of: &str, user: &str, credential: &str, generation: i64| {
+        let (of, user) = (runtime(of), id(user));
+        store.gets(key, &of, &user, &credential.into(), generation).await.expect("an answer")
+    };
+    let gets_it = async || gets("key-1", "acme.production", "alice", "t", 1).await;
+    assert!(gets_it().await);
+    assert!(!gets("key-2", "acme.production", "alice", "t", 1).await, "another runtime's key");
+    assert!(!gets("key-9", "acme.production", "alice", "t", 1).await, "no key");
+    assert!(!gets("key-2", "acme.staging", "alice", "t", 1).await, "it does not serve that one");
+    assert!(!gets("key-1", "acme.production", "bob", "t", 1).await, "another user's");
+    assert!(!gets("key-1", "acme.production", "alice", "s", 1).await, "another one");
+    assert!(!gets("key-1", "acme.production", "alice", "t", 2).await, "another generation");
+    // Dead, and well again.
+    let known = store.credential(&id("alice"), &"t".into()).await.expect("an answer").expect("kept");
+    let mut dead = known.clone();
+    dead.standing.invalid = true;
+    assert!(store.record(&dead, &known.standing).await.expect("an answer"));
+    assert!(!gets_it().await);
+    assert!(store.record(&known, &dead.standing).await.expect("an answer"));
+    assert!(gets_it().await);
+    assert!(store.revoke_runtime_key(&runtime("acme.production"), "key-1", NOW).await.expect("an answer"));
+    assert!(!gets_it().await, "the key was revoked");
+
+    let account = async |of: &str| store.account_of(&runtime(of)).await.expect("an answer");
+    assert_eq!(account("acme.production").await, Some("acme".into()));
+    assert_eq!(account("acme.nonsense").await, None);
+    store.apply(&crate::catalogue::Declaration::default(), NOW).await.expect("applied");
+    assert_eq!(account("acme.production").await, Some("acme".into()), "declared or not");
 }
 
 pub(crate) async fn news_are_what_changes_what_runtimes_get(bench: &Bench) {

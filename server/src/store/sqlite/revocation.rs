@@ -129,36 +129,60 @@ impl RevocationStore for SqliteStore {
         &self,
         user: &UserId,
         runtime: &RuntimeId,
+        uses: &CredentialId,
         now: Timestamp,
     ) -> Result<u64, StoreError> {
         const DOING: &str = "note that a runtime has let go of a token";
         let mut step = self.step(DOING).await?;
         let let_go = sqlx::query(
             "DELETE FROM revocation_waits WHERE runtime_id = $2
-             AND credential_id IN (SELECT id FROM revocations WHERE user_id = $1)
+             AND credential_id IN (SELECT id FROM revocations WHERE user_id = $1 AND id <> $3 AND asked_at <= $4)
              RETURNING credential_id",
         )
         .bind(user.as_str())
         .bind(runtime.as_str())
+        .bind(uses.as_str())
+        .bind(now.micros())
         .fetch_all(&mut *step)
         .await
         .doing(DOING)?;
         let mut due = 0;
         for row in &let_go {
             let id: CredentialId = Columns::new(row).id("revocation_waits.credential_id")?;
-            let changed = sqlx::query(
-                "UPDATE revocations SET due_at = $2 WHERE id = $1 AND outcome IS NULL AND tries = 0 AND due_at > $2
-                 AND NOT EXISTS (SELECT 1 FROM revocation_waits w WHERE w.credential_id = revocations.id)",
-            )
-            .bind(id.as_str())
-            .bind(now.micros())
-            .execute(&mut *step)
-            .await
-            .doing(DOING)?;
-            due += changed.rows_affected();
+            due += let_go_of(&mut step, &id, now).await.doing(DOING)?;
         }
         step.commit().await.doing(DOING)?;
         Ok(due)
+    }
+
+    async fn only_held_by(
+        &self,
+        credential: &CredentialId,
+        runtimes: &[RuntimeId],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        const DOING: &str = "note which runtimes hold a token";
+        let mut step = self.step(DOING).await?;
+        let waits = sqlx::query("SELECT runtime_id FROM revocation_waits WHERE credential_id = $1")
+            .bind(credential.as_str())
+            .fetch_all(&mut *step)
+            .await
+            .doing(DOING)?;
+        for row in &waits {
+            let runtime: RuntimeId = Columns::new(row).id("revocation_waits.runtime_id")?;
+            if !runtimes.contains(&runtime) {
+                sqlx::query("DELETE FROM revocation_waits WHERE credential_id = $1 AND runtime_id = $2")
+                    .bind(credential.as_str())
+                    .bind(runtime.as_str())
+                    .execute(&mut *step)
+                    .await
+                    .doing(DOING)?;
+            }
+        }
+        if !waits.is_empty() {
+            let_go_of(&mut step, credential, now).await.doing(DOING)?;
+        }
+        step.commit().await.doing(DOING)
     }
 
     async fn revocations(&self, user: &UserId, since: Timestamp) -> Result<Vec<Revocation>, StoreError> {
@@ -200,6 +224,23 @@ impl RevocationStore for SqliteStore {
         .doing("look for authorizations under way")?;
         Ok(row.is_some())
     }
+}
+
+/// A runtime less holds what is to be revoked; if that was the last one, it is due.
+async fn let_go_of(
+    step: &mut SqliteConnection,
+    id: &CredentialId,
+    now: Timestamp,
+) -> Result<u64, sqlx::Error> {
+    let changed = sqlx::query(
+        "UPDATE revocations SET due_at = $2 WHERE id = $1 AND outcome IS NULL AND tries = 0 AND due_at > $2
+         AND NOT EXISTS (SELECT 1 FROM revocation_waits w WHERE w.credential_id = revocations.id)",
+    )
+    .bind(id.as_str())
+    .bind(now.micros())
+    .execute(step)
+    .await?;
+    Ok(changed.rows_affected())
 }
 
 /// Before a credential goes that nothing uses any more: notes what is to become of it. While something uses it, only

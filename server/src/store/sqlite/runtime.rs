@@ -16,12 +16,12 @@ use super::{
 use crate::{
     catalogue::Runtime,
     clock::Timestamp,
-    id::{RuntimeId, UserId},
+    id::{AccountId, CredentialId, RuntimeId, UserId},
     person::Name,
     secret::Fingerprint,
     store::{
         StoreError,
-        runtime::{Fetched, Holding, RuntimeKey, RuntimeStore, RuntimeUser},
+        runtime::{Holding, RuntimeKey, RuntimeStore, RuntimeUser, VersionAt},
     },
 };
 
@@ -70,6 +70,15 @@ impl RuntimeStore for SqliteStore {
         .await
         .doing("find a runtime")?;
         row.as_ref().map(read_runtime).transpose()
+    }
+
+    async fn account_of(&self, id: &RuntimeId) -> Result<Option<AccountId>, StoreError> {
+        let row = sqlx::query("SELECT account_id FROM runtimes WHERE id = $1")
+            .bind(id.as_str())
+            .fetch_optional(&self.readers)
+            .await
+            .doing("find the account of a runtime")?;
+        row.as_ref().map(|row| Columns::new(row).id("runtimes.account_id")).transpose()
     }
 
     async fn administered(&self, user: &UserId) -> Result<Vec<Runtime>, StoreError> {
@@ -210,9 +219,37 @@ impl RuntimeStore for SqliteStore {
         collect(&row).map(|mut users| users.pop())
     }
 
+    async fn gets(
+        &self,
+        public_id: &str,
+        runtime: &RuntimeId,
+        user: &UserId,
+        credential: &CredentialId,
+        generation: i64,
+    ) -> Result<bool, StoreError> {
+        let row = sqlx::query(concat!(
+            "SELECT 1",
+            visible!(),
+            "JOIN runtime_keys k ON k.runtime_id = r.id AND k.revoked_at IS NULL
+             JOIN assignments s ON s.user_id = u.id AND s.runtime_id = r.id
+             JOIN credentials c ON c.id = s.credential_id AND c.user_id = u.id AND c.provider_id = r.provider_id
+             WHERE k.public_id = $1 AND r.id = $2 AND u.id = $3 AND c.id = $4 AND c.generation = $5
+             AND json_extract(c.standing, '$.invalid') IS NOT TRUE"
+        ))
+        .bind(public_id)
+        .bind(runtime.as_str())
+        .bind(user.as_str())
+        .bind(credential.as_str())
+        .bind(generation)
+        .fetch_optional(&self.readers)
+        .await
+        .doing("look whether a runtime still gets a credential")?;
+        Ok(row.is_some())
+    }
+
     async fn note_fetched(
         &self,
-        fetched: &[Fetched],
+        fetched: &[VersionAt],
         used: &[(String, Timestamp)],
     ) -> Result<(), StoreError> {
         const DOING: &str = "note what was fetched";
@@ -247,7 +284,7 @@ impl RuntimeStore for SqliteStore {
         step.commit().await.doing(DOING)
     }
 
-    async fn note_used(&self, used: &Fetched) -> Result<(), StoreError> {
+    async fn note_used(&self, used: &VersionAt) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO holdings (user_id, runtime_id, used_at, used_version)
              SELECT u.id, r.id, $3, $4 FROM users u, runtimes r WHERE u.id = $1 AND r.id = $2

@@ -2,10 +2,7 @@
 
 use std::sync::LazyLock;
 
-use axum::{
-    http::header,
-    response::{IntoResponse, Response},
-};
+use axum::response::{IntoResponse, Response};
 use utoipa::{
     IntoResponses, Modify, OpenApi,
     openapi::{
@@ -14,28 +11,26 @@ use utoipa::{
     },
 };
 
-use crate::wire::{Code, Problem};
+use crate::{
+    renew::SOON,
+    wire::{Code, LONGEST_WAIT_SECONDS, Problem},
+};
+
+// The description takes numbers, not their names.
+const _: () = assert!(LONGEST_WAIT_SECONDS == 30);
+const _: () = assert!(SOON.as_secs() == 60);
 
 /// The type of every answer that is no success (RFC 9457).
 pub const PROBLEM: &str = "application/problem+json";
-
-/// A code as it is written.
-pub fn word(code: Code) -> String {
-    let word = serde_json::to_value(code).ok();
-    word.and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
-}
 
 /// Answers to a body that is not as described.
 #[derive(IntoResponses)]
 pub enum Malformed {
     /// `malformed`
-    #[response(status = 400, content_type = "application/problem+json")]
+    #[response(status = 400, content_type = PROBLEM)]
     Malformed(Problem),
-    /// `too_large`
-    #[response(status = 413, content_type = "application/problem+json")]
-    TooLarge(Problem),
     /// `not_json`
-    #[response(status = 415, content_type = "application/problem+json")]
+    #[response(status = 415, content_type = PROBLEM)]
     NotJson(Problem),
 }
 
@@ -43,30 +38,33 @@ pub enum Malformed {
 #[derive(IntoResponses)]
 pub enum Unclear {
     /// `malformed`
-    #[response(status = 400, content_type = "application/problem+json")]
+    #[response(status = 400, content_type = PROBLEM)]
     Malformed(Problem),
 }
 
-/// Answers to who has no valid key.
+/// Answers at the door: to who has no valid key, or does not ask as one does here.
 #[derive(IntoResponses)]
 pub enum Locked {
     /// `key_unknown`, `key_revoked`
     #[response(
         status = 401,
-        content_type = "application/problem+json",
+        content_type = PROBLEM,
         headers(("WWW-Authenticate" = String, description = "`Bearer`"))
     )]
     Key(Problem),
     /// `runtime_disabled`, and where an address is asked for `other_host`
-    #[response(status = 403, content_type = "application/problem+json")]
+    #[response(status = 403, content_type = PROBLEM)]
     Forbidden(Problem),
     /// `wrong_method`
-    #[response(status = 405, content_type = "application/problem+json")]
+    #[response(status = 405, content_type = PROBLEM)]
     Method(Problem),
-    /// `too_many_wrong_keys`
+    /// `too_large`: a body, or the announcement of one
+    #[response(status = 413, content_type = PROBLEM)]
+    TooLarge(Problem),
+    /// `too_many_wrong_keys`, and where one can wait `too_many_waiting`
     #[response(
         status = 429,
-        content_type = "application/problem+json",
+        content_type = PROBLEM,
         headers(("Retry-After" = u64, description = "Seconds"))
     )]
     TooMany(Problem),
@@ -76,21 +74,21 @@ pub enum Locked {
 #[derive(IntoResponses)]
 pub enum NoUser {
     /// `unknown_user`
-    #[response(status = 404, content_type = "application/problem+json")]
+    #[response(status = 404, content_type = PROBLEM)]
     Unknown(Problem),
 }
 
 /// Answers where there is no credential to hand out.
 #[derive(IntoResponses)]
-pub enum Withheld {
+pub enum NoCredential {
     /// `unknown_user`, `no_token`
-    #[response(status = 404, content_type = "application/problem+json")]
+    #[response(status = 404, content_type = PROBLEM)]
     Nothing(Problem),
-    /// `expired`, `revoked`, `ends_soon`
-    #[response(status = 409, content_type = "application/problem+json")]
+    /// `expired`, `revoked`, `ends_soon`, `app_not_declared`
+    #[response(status = 409, content_type = PROBLEM)]
     Dead(Problem),
     /// `url_refused`
-    #[response(status = 422, content_type = "application/problem+json")]
+    #[response(status = 422, content_type = PROBLEM)]
     Url(Problem),
 }
 
@@ -98,12 +96,12 @@ pub enum Withheld {
 #[derive(IntoResponses)]
 pub enum Late {
     /// `internal`
-    #[response(status = 500, content_type = "application/problem+json")]
+    #[response(status = 500, content_type = PROBLEM)]
     Internal(Problem),
-    /// `provider_down`, `provider_limiting`, `not_recorded`, `unavailable`
+    /// `provider_down`, `provider_limiting`, `overtaken`, `not_recorded`, `unavailable`
     #[response(
         status = 503,
-        content_type = "application/problem+json",
+        content_type = PROBLEM,
         headers(("Retry-After" = u64, description = "Seconds"))
     )]
     Unavailable(Problem),
@@ -119,6 +117,7 @@ pub enum Late {
                        codes may be added: pass over what you don't know."
     ),
     paths(super::credential, super::report, super::users, super::changes),
+    tags((name = "runtime", description = "Credentials for a runtime")),
     // Those that only answers to what went wrong refer to.
     components(schemas(Problem, Code)),
     modifiers(&Key)
@@ -140,18 +139,14 @@ impl Modify for Key {
     }
 }
 
-static DOCUMENT: LazyLock<(Document, String)> = LazyLock::new(|| {
-    let document = Api::openapi();
-    let text = document.to_json().unwrap_or_default();
-    (document, text)
-});
+static DOCUMENT: LazyLock<Document> = LazyLock::new(Api::openapi);
 
 /// The description.
 pub fn document() -> &'static Document {
-    &DOCUMENT.0
+    &DOCUMENT
 }
 
 /// `GET /runtime/v1/openapi.json`
 pub async fn openapi() -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], DOCUMENT.1.as_str()).into_response()
+    axum::Json(document()).into_response()
 }

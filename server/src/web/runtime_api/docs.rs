@@ -4,7 +4,7 @@ use axum::{http::StatusCode, response::Response};
 use leptos::prelude::*;
 use serde_json::Value;
 
-use super::description::{document, word};
+use super::description::document;
 use crate::{
     web::plain,
     wire::{Code, OPENAPI},
@@ -25,9 +25,9 @@ pub fn page(css: &str) -> Response {
     let codes = Code::ALL
         .iter()
         .map(|code| {
-            let word = word(*code);
+            let word = code.word();
             view! {
-                <dt id=word.clone()><code>{word.clone()}</code>" · "{code.status()}</dt>
+                <dt id=word><code>{word}</code>" · "{code.status()}</dt>
                 <dd>{code.detail()}</dd>
             }
         })

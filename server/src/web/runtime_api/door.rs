@@ -21,39 +21,70 @@ use crate::{
     release::Caller,
     runtime_key::NotRecognised,
     site::Site,
-    store::runtime::RuntimeKey,
+    store::StoreError,
     web::session::address_of,
     wire::Code,
 };
 
 /// So many wrong keys from one address …
 const WRONG_KEYS: u32 = 20;
-/// … in so long. Nobody can guess one; this keeps the noise down. A right key is let in all the same: behind one address
-/// there may be many runtimes.
+/// … in so long. Nobody can guess one; this keeps the noise down. A right key is let in all the same: behind one
+/// address there may be many runtimes.
 const WINDOW: Duration = Duration::from_secs(60);
-/// Of more addresses than that none is remembered.
-const ADDRESSES: usize = 10_000;
+/// Of more than that none is remembered.
+const REMEMBERED: usize = 10_000;
+/// So many entries about wrong keys fit into the log in a window, whoever shows them and from wherever.
+const NOTED: u32 = 30;
 
 /// Ours have 36 letters.
 const LONGEST_REQUEST_ID: usize = 64;
 
-/// Counts wrong keys by address. In memory: a wrong key must not cost a write to the disk.
+/// What is counted.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+enum Counted {
+    /// Wrong keys from there.
+    From(IpAddr),
+    /// Uses of a key that was right once.
+    Ended(String),
+    /// Entries in the log about keys that never were.
+    Noted,
+}
+
+/// Counts wrong keys. In memory: a wrong key must not cost a write to the disk.
 #[derive(Default)]
-pub struct WrongKeys(Mutex<HashMap<IpAddr, (u32, Timestamp)>>);
+pub struct WrongKeys(Mutex<HashMap<Counted, (u32, Timestamp)>>);
 
 impl WrongKeys {
     /// Counts one more; how many there are in its window, and when that ends.
-    fn count(&self, address: IpAddr, now: Timestamp) -> (u32, Timestamp) {
+    fn count(&self, what: Counted, now: Timestamp) -> (u32, Timestamp) {
+        let what = match what {
+            Counted::From(address) => Counted::From(network(address)),
+            what => what,
+        };
+        let goes_on = |ends_at: Timestamp| ends_at > now && ends_at <= now.plus(WINDOW);
+        let fresh = (1, now.plus(WINDOW));
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if counts.len() >= ADDRESSES {
-            counts.clear();
+        if counts.len() >= REMEMBERED && !counts.contains_key(&what) {
+            counts.retain(|_, (_, ends_at)| goes_on(*ends_at));
+            // Whoever has so many addresses is not counted any more, but those before are.
+            if counts.len() >= REMEMBERED {
+                return fresh;
+            }
         }
-        let (count, ends_at) = counts.entry(network(address)).or_insert((0, now.plus(WINDOW)));
-        if *ends_at <= now || *ends_at > now.plus(WINDOW) {
-            (*count, *ends_at) = (0, now.plus(WINDOW));
+        let counted = counts.entry(what).or_insert((0, fresh.1));
+        *counted = if goes_on(counted.1) { (counted.0.saturating_add(1), counted.1) } else { fresh };
+        *counted
+    }
+
+    /// Whether this is worth an entry in the log: the first use of an ended key in its window, whatever else came from
+    /// there; the first of a key that never was from an address, as long as not the whole world does it.
+    fn is_news(&self, refused: &NotRecognised, from_there: u32, now: Timestamp) -> bool {
+        match refused {
+            NotRecognised::Unknown => from_there == 1 && self.count(Counted::Noted, now).0 <= NOTED,
+            NotRecognised::Revoked(key) | NotRecognised::Disabled(key) => {
+                self.count(Counted::Ended(key.public_id.clone()), now).0 == 1
+            }
         }
-        *count = count.saturating_add(1);
-        (*count, *ends_at)
     }
 }
 
@@ -89,9 +120,13 @@ pub async fn let_in(State(site): State<Arc<Site>>, mut request: Request, next: N
         Err(error) => return unavailable(&site, &error),
     };
     let now = site.clock.now();
-    let (count, ends_at) = site.wrong_keys.count(address, now);
-    if count == 1 {
-        site.audit.note(refusal(&refused).by_request(request_id, address)).await;
+    let (count, ends_at) = site.wrong_keys.count(Counted::From(address), now);
+    if site.wrong_keys.is_news(&refused, count, now) {
+        let entry = match refusal(&site, &refused).await {
+            Ok(entry) => entry,
+            Err(error) => return unavailable(&site, &error),
+        };
+        site.audit.note(entry.by_request(request_id, address)).await;
     }
     if count > WRONG_KEYS {
         return problem(&site, Code::TooManyWrongKeys, Some(ends_at.since(now)));
@@ -104,20 +139,20 @@ pub async fn let_in(State(site): State<Arc<Site>>, mut request: Request, next: N
     problem(&site, code, None)
 }
 
-/// Once per address and window, so that nobody fills the log.
-fn refusal(refused: &NotRecognised) -> Entry {
-    let with = |key: &RuntimeKey, reason| {
-        let actor = Actor::RuntimeKey { public_id: key.public_id.clone() };
-        let entry = Entry::new(actor, Action::RuntimeKeyRefused).refused(reason);
-        Entry { runtime: Some(key.runtime.clone()), ..entry }
-    };
-    match refused {
+/// What stands in the log. Of a key that was right once, its account's admins find it.
+async fn refusal(site: &Site, refused: &NotRecognised) -> Result<Entry, StoreError> {
+    let (key, code) = match refused {
         NotRecognised::Unknown => {
-            Entry::new(Actor::Stranger, Action::RuntimeKeyRefused).refused("key_unknown")
+            let entry = Entry::new(Actor::Stranger, Action::RuntimeKeyRefused);
+            return Ok(entry.refused(Code::KeyUnknown.word()));
         }
-        NotRecognised::Revoked(key) => with(key, "key_revoked"),
-        NotRecognised::Disabled(key) => with(key, "runtime_disabled"),
-    }
+        NotRecognised::Revoked(key) => (key, Code::KeyRevoked),
+        NotRecognised::Disabled(key) => (key, Code::RuntimeDisabled),
+    };
+    let actor = Actor::RuntimeKey { public_id: key.public_id.clone() };
+    let entry = Entry::new(actor, Action::RuntimeKeyRefused).refused(code.word());
+    let account = site.store.account_of(&key.runtime).await?;
+    Ok(Entry { account, runtime: Some(key.runtime.clone()), ..entry })
 }
 
 /// What stands after `Bearer` (RFC 6750 §2.1), in the one such header.
@@ -132,25 +167,50 @@ fn key(headers: &HeaderMap) -> Option<&str> {
 mod tests {
     use super::*;
 
+    fn from(address: &str) -> Counted {
+        Counted::From(address.parse().unwrap())
+    }
+
     #[test]
     fn wrong_keys_are_counted_by_address_and_window() {
         let wrong = WrongKeys::default();
         let now = Timestamp::from_seconds(1_000_000);
-        let (one, other): (IpAddr, IpAddr) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
-        assert_eq!(wrong.count(one, now), (1, now.plus(WINDOW)));
-        assert_eq!(wrong.count(one, now.plus(WINDOW / 2)), (2, now.plus(WINDOW)));
-        assert_eq!(wrong.count(other, now).0, 1);
-        assert_eq!(wrong.count(one, now.plus(WINDOW)).0, 1, "a new window");
-        assert_eq!(wrong.count(one, now.minus(WINDOW * 100)).0, 1, "the clock was set back");
+        let (one, other) = (|| from("192.0.2.1"), || from("192.0.2.2"));
+        assert_eq!(wrong.count(one(), now), (1, now.plus(WINDOW)));
+        assert_eq!(wrong.count(one(), now.plus(WINDOW / 2)), (2, now.plus(WINDOW)));
+        assert_eq!(wrong.count(other(), now).0, 1);
+        assert_eq!(wrong.count(one(), now.plus(WINDOW)).0, 1, "a new window");
+        assert_eq!(wrong.count(one(), now.minus(WINDOW * 100)).0, 1, "the clock was set back");
     }
 
     #[test]
     fn a_network_of_ipv6_counts_as_one() {
         let wrong = WrongKeys::default();
         let now = Timestamp::from_seconds(1_000_000);
-        assert_eq!(wrong.count("2001:db8::1".parse().unwrap(), now).0, 1);
-        assert_eq!(wrong.count("2001:db8::2".parse().unwrap(), now).0, 2);
-        assert_eq!(wrong.count("2001:db8:0:1::2".parse().unwrap(), now).0, 1);
+        assert_eq!(wrong.count(from("2001:db8::1"), now).0, 1);
+        assert_eq!(wrong.count(from("2001:db8::2"), now).0, 2);
+        assert_eq!(wrong.count(from("2001:db8:0:1::2"), now).0, 1);
+    }
+
+    #[test]
+    fn who_comes_from_everywhere_fills_neither_the_memory_nor_the_log() {
+        let wrong = WrongKeys::default();
+        let now = Timestamp::from_seconds(1_000_000);
+        wrong.count(from("192.0.2.1"), now);
+        let news = (0..2 * REMEMBERED as u128)
+            .filter(|at| {
+                let address = Ipv6Addr::from((0x2001_0db8_u128 << 96) | (at << 64));
+                let (count, _) = wrong.count(Counted::From(address.into()), now);
+                wrong.is_news(&NotRecognised::Unknown, count, now)
+            })
+            .count();
+        assert_eq!(news, NOTED as usize);
+        assert!(wrong.0.lock().unwrap().len() <= REMEMBERED);
+        assert_eq!(wrong.count(from("192.0.2.1"), now).0, 2, "those before are still known");
+        let later = now.plus(WINDOW);
+        assert_eq!(wrong.count(from("192.0.2.9"), later), (1, later.plus(WINDOW)));
+        assert!(wrong.is_news(&NotRecognised::Unknown, 1, later), "in the next window");
+        assert!(wrong.0.lock().unwrap().len() < 10, "what is over is forgotten");
     }
 
     #[test]
