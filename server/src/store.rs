@@ -81,6 +81,19 @@ pub struct Applied {
     pub changed: Vec<String>,
 }
 
+/// A credential that was proposed, and that nobody decided about in time.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Undecided {
+    /// Whose.
+    pub user: UserId,
+    /// For which runtime.
+    pub runtime: RuntimeId,
+    /// Of which account.
+    pub account: AccountId,
+    /// Which credential.
+    pub credential: CredentialId,
+}
+
 /// A credential with its sealed secrets, about to be kept.
 #[derive(Clone, Debug)]
 pub struct NewCredential {
@@ -203,13 +216,14 @@ pub trait PersonStore: Send + Sync {
     /// Ends one session.
     async fn end_session(&self, id: &Fingerprint) -> Result<(), StoreError>;
     /// Forgets what is over: sessions, links, attempts, refusals, counters, what was proposed [`UNDECIDED`] ago or
-    /// earlier, with its secrets, and what became of tokens [`REVOCATIONS_KEPT`] ago or earlier.
+    /// earlier, with its secrets, and what became of tokens [`REVOCATIONS_KEPT`] ago or earlier. Answers what was
+    /// proposed and is forgotten.
     async fn sweep(
         &self,
         now: Timestamp,
         idle_since: Timestamp,
         started_since: Timestamp,
-    ) -> Result<(), StoreError>;
+    ) -> Result<Vec<Undecided>, StoreError>;
 }
 
 /// What became of the wish to refresh a credential.

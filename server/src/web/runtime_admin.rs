@@ -15,14 +15,14 @@ use serde::Deserialize;
 
 use super::{
     plain,
-    session::{Signed, address_of},
+    session::{Signed, address_of, request_id},
 };
 use crate::{
-    audit::{Actor, Entry},
+    audit::{Actor, By},
     catalogue::Runtime,
     id::RuntimeId,
     moment::moment,
-    runtime_key::{KeyError, NewKey, by},
+    runtime_key::{KeyError, NewKey},
     site::Site,
     store::runtime::RuntimeKey,
 };
@@ -90,7 +90,7 @@ async fn change(
         Ok(None) => return page.nothing(),
         Err(broken) => return broken,
     };
-    let actor = page.actor(&signed, &request);
+    let by = page.by(&signed, &request);
     let form = <Form<Wish> as axum::extract::FromRequest<Page>>::from_request(request, &page).await;
     let Ok(Form(wish)) = form else {
         let failed =
@@ -100,9 +100,9 @@ async fn change(
     let keys = &page.site.runtime_keys;
     let id = &runtime.id;
     let did = match wish.what.as_str() {
-        "create" => keys.create(id, &actor).await.map(Did::Made),
-        "rotate" => keys.rotate(id, Some(&wish.key), &actor).await.map(Did::Made),
-        "revoke" => keys.revoke(id, &wish.key, &actor).await.map(|()| Did::Revoked(wish.key)),
+        "create" => keys.create(id, &by).await.map(Did::Made),
+        "rotate" => keys.rotate(id, Some(&wish.key), &by).await.map(Did::Made),
+        "revoke" => keys.revoke(id, &wish.key, &by).await.map(|()| Did::Revoked(wish.key)),
         _ => Ok(Did::Failed(StatusCode::BAD_REQUEST, "This form was not understood. Nothing was changed.")),
     };
     page.show(&runtime, did.unwrap_or_else(failed)).await
@@ -136,22 +136,22 @@ impl Page {
     /// The runtime, if the visitor is an admin of its account. To everybody else it is not there.
     async fn administered(&self, signed: &Signed, runtime: &str) -> Result<Option<Runtime>, Response> {
         let runtimes = self.site.store.administered(&signed.user.id).await;
-        let runtimes = runtimes.map_err(|error| self.broken(&error))?;
+        let runtimes = runtimes.map_err(|error| self.broken(&error, ().into_any()))?;
         let id = RuntimeId::from(runtime);
         Ok(runtimes.into_iter().find(|known| known.id == id))
     }
 
-    fn actor(&self, signed: &Signed, request: &Request) -> Entry {
-        let id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok());
-        let (user, name) = (signed.user.id.clone(), signed.user.name.clone());
-        let entry = by(Actor::User { id: user, name });
-        entry.by_request(id.map(str::to_owned), address_of(&self.site, request))
+    fn by(&self, signed: &Signed, request: &Request) -> By {
+        let actor = Actor::User { id: signed.user.id.clone(), name: signed.user.name.clone() };
+        let address = address_of(&self.site, request);
+        By { actor, request: request_id(request.headers()), address: Some(address) }
     }
 
-    fn broken(&self, error: &dyn std::error::Error) -> Response {
+    /// Something could not be read. What was done before is said all the same: a new key is shown this one time.
+    fn broken(&self, error: &dyn std::error::Error, said: AnyView) -> Response {
         tracing::error!(%error, "The keys of a runtime could not be read");
         let sentence = "Gitward can't reach its database at the moment. Try again in a minute.";
-        let body = view! { <div class="narrow"><h1>"Not at the moment"</h1><p>{sentence}</p></div> };
+        let body = view! { <div class="narrow"><h1>"Not at the moment"</h1>{said}<p>{sentence}</p></div> };
         plain::page(StatusCode::SERVICE_UNAVAILABLE, &self.css, "Runtime keys", body)
     }
 
@@ -169,7 +169,7 @@ impl Page {
     async fn show(&self, runtime: &Runtime, did: Did) -> Response {
         let keys = match self.site.store.runtime_keys(&runtime.id).await {
             Ok(keys) => keys,
-            Err(error) => return self.broken(&error),
+            Err(error) => return self.broken(&error, said(did)),
         };
         // When they were last used, the last second included, matters little: whoever looks looks again.
         let status = if let Did::Failed(status, _) = &did { *status } else { StatusCode::OK };

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 use server::{
-    audit::Actor,
-    runtime_key::{KeyError, by},
+    audit::{Actor, By},
+    runtime_key::KeyError,
 };
 
 use crate::{
@@ -382,7 +382,7 @@ async fn only_a_valid_key_of_the_right_runtime_opens() {
 async fn a_rotation_leaves_two_valid_and_a_revocation_none() {
     let (site, _mara, first, _) = scene().await;
     let keys = &site.site.runtime_keys;
-    let operator = by(Actor::Operator);
+    let operator = By::new(Actor::Operator);
     assert!(matches!(keys.create(&"acme.production".into(), &operator).await, Err(KeyError::HasOne(_))));
     assert!(matches!(keys.create(&"acme.nonsense".into(), &operator).await, Err(KeyError::NoRuntime(_))));
     assert!(matches!(keys.rotate(&"acme.staging".into(), None, &operator).await, Err(KeyError::HasNone(_))));
@@ -569,7 +569,7 @@ async fn nobody_gets_what_is_not_theirs() {
     let paste = Machine::of(&site, "acme.paste").await;
     let globex = Machine::of(&site, "globex.paste").await;
     let revoked = Machine::of(&site, "globex.production").await;
-    let operator = by(Actor::Operator);
+    let operator = By::new(Actor::Operator);
     site.site.runtime_keys.revoke(&"globex.production".into(), &revoked.key[4..20], &operator).await.unwrap();
     let nobody = Machine::with(&site, "");
 
