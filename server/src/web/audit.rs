@@ -272,6 +272,11 @@ fn form(asked: &Asked, page: &str, file: &str) -> impl IntoView + use<> {
                     "Download as CSV"
                 </button>
             </div>
+            <small>
+                "The files hold what fits, the latest first. Only what the operator exports, with "
+                <code>"gitward audit export"</code>
+                ", can be verified."
+            </small>
         </form>
     }
 }

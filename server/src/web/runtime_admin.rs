@@ -8,7 +8,7 @@ use axum::{
     extract::{Form, Path, Request, State},
     http::StatusCode,
     response::{IntoResponse, Redirect, Response},
-    routing::get,
+    routing::{get, post},
 };
 use leptos::prelude::*;
 use serde::Deserialize;
@@ -22,7 +22,7 @@ use crate::{
     catalogue::Runtime,
     id::RuntimeId,
     moment::moment,
-    runtime_key::{KeyError, NewKey},
+    runtime_key::{KeyError, NewKey, PREFIX},
     site::Site,
     store::runtime::RuntimeKey,
 };
@@ -33,7 +33,7 @@ pub const ADDRESS: &str = "/admin/runtimes/{runtime}";
 /// The page, and what its forms lead to.
 pub fn router(site: &Arc<Site>, css: &str) -> Router {
     let page = Page { site: Arc::clone(site), css: css.into() };
-    Router::new().route(ADDRESS, get(look).post(change)).with_state(page)
+    Router::new().route(ADDRESS, get(look)).route(ADDRESS, post(change)).with_state(page)
 }
 
 /// What the page is made of.
@@ -67,7 +67,7 @@ async fn look(
     signed: Option<Extension<Signed>>,
 ) -> Response {
     let Some(Extension(signed)) = signed else {
-        return Redirect::to(&path::sign_in_then(&address(&runtime))).into_response();
+        return Redirect::to(&path::sign_in_then(&path::runtime_keys(&runtime))).into_response();
     };
     match page.administered(&signed, &runtime).await {
         Ok(Some(runtime)) => page.show(&runtime, Did::Nothing).await,
@@ -83,7 +83,7 @@ async fn change(
     request: Request,
 ) -> Response {
     let Some(Extension(signed)) = signed else {
-        return Redirect::to(&path::sign_in_then(&address(&runtime))).into_response();
+        return Redirect::to(&path::sign_in_then(&path::runtime_keys(&runtime))).into_response();
     };
     let runtime = match page.administered(&signed, &runtime).await {
         Ok(Some(runtime)) => runtime,
@@ -125,11 +125,6 @@ fn failed(error: KeyError) -> Did {
         }
     };
     Did::Failed(status, sentence)
-}
-
-/// Its id may hold anything where it comes from an address.
-fn address(runtime: &str) -> String {
-    ADDRESS.replace("{runtime}", &path::encode(runtime).replace('/', "%2F"))
 }
 
 impl Page {
@@ -174,7 +169,7 @@ impl Page {
         // When they were last used, the last second included, matters little: whoever looks looks again.
         let status = if let Did::Failed(status, _) = &did { *status } else { StatusCode::OK };
         let latest = keys.iter().find(|key| key.revoked_at.is_none()).map(|key| key.public_id.clone());
-        let action = address(runtime.id.as_str());
+        let action = path::runtime_keys(runtime.id.as_str());
         let rows = keys.iter().map(|key| self.row(key, &action)).collect_view();
         let form = match latest {
             None => view! {
@@ -243,7 +238,7 @@ impl Page {
         view! {
             <li class="sheet padded">
                 <p>
-                    <code>{["gwr_", &key.public_id, "_…"].concat()}</code>
+                    <code>{[PREFIX, &key.public_id, "_…"].concat()}</code>
                     <br/>
                     {[state.as_str(), " · made ", &made.relative, " · ", &used].concat()}
                 </p>

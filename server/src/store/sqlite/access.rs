@@ -69,7 +69,8 @@ macro_rules! access_row {
 }
 pub(super) use access_row;
 
-/// From [`visible`] runtimes to that row. `$2`: attempts begun later are pending; `$3`: denials later than this show. `$4`: now.
+/// From [`visible`] runtimes to that row. `$2`: attempts begun later are pending; `$3`: denials later than this show;
+/// `$4`: now.
 macro_rules! access_joins {
     () => {
         "LEFT JOIN assignments s ON s.user_id = u.id AND s.runtime_id = r.id
