@@ -562,10 +562,10 @@ impl Authorizer {
         judge_push(provider.may_push(presented, repository).await, identity, repository).map(Some)
     }
 
-    /// Uses a credential that serves the runtime of `access` for those of the ticked runtimes that it can serve as well:
-    /// the user's own, at the same provider, without a token or with the one that was replaced. Each repository is
-    /// probed once, a few at a time, and not for ever: what has no answer in time is left out. Then `ending`, what is to
-    /// become of the one that was replaced, begins.
+    /// Uses a credential that serves the runtime of `access` for those of the ticked runtimes that it can serve as
+    /// well: the user's own, at the same provider, without a token or with the one that was replaced. Each repository
+    /// is probed once, a few at a time, and not for ever: what has no answer in time is left out. Then `ending`, what
+    /// is to become of the one that was replaced, begins.
     pub(crate) async fn further(
         &self,
         access: &Access,

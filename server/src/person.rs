@@ -590,8 +590,9 @@ impl People {
         self.start(user).await?.ok_or(RedeemError::Spent)
     }
 
-    /// Forgets what is over: sessions, links, counters, old events. Not if the clock was set since the last time: one that
-    /// was wrong for a while must not have thrown away what nobody has read. Answers the tokens that nobody decided about.
+    /// Forgets what is over: sessions, links, counters, old events. Not if the clock was set since the last time: one
+    /// that was wrong for a while must not have thrown away what nobody has read. Answers the tokens that nobody
+    /// decided about.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -14,8 +14,8 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// So many entries in all in that time: the addresses that somebody has may be as many as they like.
 const MOST: usize = 100;
 
-/// Remembers for whom there is an entry in the audit log already. In memory: who is turned away must not cost a write to
-/// the disk each time.
+/// Remembers for whom there is an entry in the audit log already. In memory: who is turned away must not cost a write
+/// to the disk each time.
 #[derive(Default)]
 pub struct TurnedAway(Mutex<HashMap<(String, &'static str), Timestamp>>);
 

@@ -23,7 +23,8 @@ pub(super) enum AuditCommand {
     ///
     /// Prints the last record's number and hash: note them elsewhere, and a later `--noted` tells whether the log still
     /// goes on from there. The server's own log has them too, at every start and stop. Nothing else can notice that the
-    /// log was put back to an earlier end, as in a backup. Exits with 1 if something is wrong, also while a server runs.
+    /// log was put back to an earlier end, as in a backup. Exits with 1 if something is wrong, also while a server
+    /// runs.
     #[command(after_help = "\
 Examples:
   gitward audit verify
