@@ -12,7 +12,7 @@ use futures_util::StreamExt;
 use time::{Date, format_description::BorrowedFormatItem, macros::format_description};
 
 use crate::{
-    audit::{Action, Audit, AuditError, Entry},
+    audit::{Action, Audit, AuditError, By, Entry},
     check::{Asked, CheckError, Checker},
     clock::{Clock, Timestamp},
     credential::{Access, Credential, Method, Push, Standing, Tokens},
@@ -199,7 +199,7 @@ impl Authorizer {
         runtime: &RuntimeId,
         pasted: &Pasted<'_>,
         also: &[RuntimeId],
-        by: &Entry,
+        by: &By,
     ) -> Result<Authorized, AccessError> {
         let now = self.clock.now();
         let access = self.store.access(user, runtime, now).await?.ok_or(AccessError::NotFound)?;
@@ -260,19 +260,18 @@ impl Authorizer {
         let tokens = Tokens { access: token, refresh: None };
         let new = self.seal(credential, provider, &tokens)?;
         if let Some(before) = another_account(&access, &identity) {
-            if !self.store.propose(&new, runtime, now).await? {
-                return Err(AccessError::Conflict);
-            }
+            self.propose(&access, &new, by, "pasted", now).await?;
             return Err(AccessError::Refused(Refusal::AnotherAccount { before, now: identity.owner.login }));
         }
         failpoint::reached("give.sealed");
         let first = (runtime.clone(), push);
         let before = self.before(&access, &new.credential, &tokens.access, Some(pasted.revoke), now).await?;
-        let entry = self.record(by, &access, &new.credential, "pasted").await?;
-        if self.store.keep(&new, std::slice::from_ref(&first), before.as_ref(), now).await?.is_none() {
-            self.overtaken(entry).await;
+        let entry = taking(by, &access, &new.credential, "pasted");
+        let kept = self.store.keep(&new, std::slice::from_ref(&first), before.as_ref(), now);
+        let Some(_) = self.audit.before::<_, _, AccessError>(entry, kept).await? else {
             return Err(AccessError::Conflict);
-        }
+        };
+        let also = Also { runtimes: also, by, how: "pasted" };
         self.further(&access, &new.credential, &identity, &tokens, also, before.as_ref()).await
     }
 
@@ -287,7 +286,7 @@ impl Authorizer {
         credential: &CredentialId,
         also: &[RuntimeId],
         revoke: bool,
-        by: &Entry,
+        by: &By,
     ) -> Result<Authorized, AccessError> {
         let now = self.clock.now();
         let access = self.store.access(user, runtime, now).await?.ok_or(AccessError::NotFound)?;
@@ -304,20 +303,17 @@ impl Authorizer {
             // The row of a proposal is written anew, so the secrets are sealed anew.
             let next = Credential { generation: known.generation + 1, ..known };
             let new = self.seal(next, provider, &tokens)?;
-            if !self.store.propose(&new, runtime, now).await? {
-                return Err(AccessError::Conflict);
-            }
+            self.propose(&access, &new, by, "reused", now).await?;
             return Err(AccessError::Refused(Refusal::AnotherAccount { before, now: identity.owner.login }));
         }
         let first = (runtime.clone(), push);
         let before = self.before(&access, &known, &tokens.access, Some(revoke), now).await?;
-        let entry = self.record(by, &access, &known, "reused").await?;
-        let taken =
-            self.store.assign(user, credential, std::slice::from_ref(&first), before.as_ref(), now).await?;
-        if taken.is_none() {
-            self.overtaken(entry).await;
+        let entry = taking(by, &access, &known, "reused");
+        let taken = self.store.assign(user, credential, std::slice::from_ref(&first), before.as_ref(), now);
+        let Some(_) = self.audit.before::<_, _, AccessError>(entry, taken).await? else {
             return Err(AccessError::Gone);
-        }
+        };
+        let also = Also { runtimes: also, by, how: "reused" };
         self.further(&access, &known, &identity, &tokens, also, before.as_ref()).await
     }
 
@@ -330,7 +326,7 @@ impl Authorizer {
         user: &UserId,
         runtime: &RuntimeId,
         revoke: bool,
-        by: &Entry,
+        by: &By,
     ) -> Result<bool, AccessError> {
         let now = self.clock.now();
         let Some(access) = self.store.access(user, runtime, now).await? else { return Ok(false) };
@@ -341,7 +337,7 @@ impl Authorizer {
         if self.store.delete(user, runtime, ending.as_ref(), now).await?.is_none() {
             return Ok(false);
         }
-        let entry = Entry { action: Action::TokenDeleted, ..by.clone() }.at(&access.account.id, runtime);
+        let entry = by.did(Action::TokenDeleted).at(&access.account.id, runtime);
         let entry = if revoke { entry.detail("to be revoked at the provider") } else { entry };
         let entry = match access.credential.as_ref().or(access.proposed.as_ref()) {
             Some(gone) => entry.object(gone.id.to_string()),
@@ -352,26 +348,24 @@ impl Authorizer {
         Ok(true)
     }
 
-    /// Writes down that a runtime is about to use a credential.
-    pub(crate) async fn record(
+    /// Keeps a credential of another account than before aside, until its user decides.
+    ///
+    /// # Errors
+    /// [`AccessError::Conflict`], [`AccessError::Store`], [`AccessError::Audit`]; then nothing was kept.
+    pub(crate) async fn propose(
         &self,
-        by: &Entry,
         access: &Access,
-        new: &Credential,
+        new: &NewCredential,
+        by: &By,
         how: &str,
-    ) -> Result<Entry, AuditError> {
-        let replaces = access.credential.is_some();
-        let action = if replaces { Action::TokenReplaced } else { Action::TokenAdded };
-        let entry = Entry { action, ..by.clone() }.at(&access.account.id, &access.runtime.id);
-        let detail = format!("{how}, account {} at {}", new.owner.login, new.provider);
-        let entry = entry.object(new.id.to_string()).detail(detail);
-        self.audit.record(entry.clone()).await?;
-        Ok(entry)
-    }
-
-    /// What was written down did not happen: somebody was faster.
-    pub(crate) async fn overtaken(&self, entry: Entry) {
-        self.audit.note(entry.refused("overtaken")).await;
+        now: Timestamp,
+    ) -> Result<(), AccessError> {
+        let entry = about(by.did(Action::TokenProposed), access, &new.credential, how);
+        let proposed = async {
+            let proposed = self.store.propose(new, &access.runtime.id, now).await?;
+            Ok::<_, StoreError>(proposed.then_some(()))
+        };
+        self.audit.before::<_, _, AccessError>(entry, proposed).await?.ok_or(AccessError::Conflict)
     }
 
     /// What is to become of the credential that a runtime used before another one: where runtimes hold it, they get
@@ -476,39 +470,29 @@ impl Authorizer {
         runtime: &RuntimeId,
         take: bool,
         also: &[RuntimeId],
-        by: &Entry,
+        by: &By,
     ) -> Result<(), AccessError> {
         let now = self.clock.now();
         let access = self.store.access(user, runtime, now).await?.ok_or(AccessError::NotFound)?;
-        let taken = if take {
-            let proposed = access.proposed.clone().ok_or(AccessError::Gone)?;
-            Some(self.ask_again(&access, self.provider(&access)?, proposed).await?)
-        } else {
-            None
-        };
+        let proposed = access.proposed.clone().ok_or(AccessError::Gone)?;
+        let entry =
+            about(by.did(Action::TokenSettled), &access, &proposed, if take { "taken" } else { "dropped" });
+        let taken =
+            if take { Some(self.ask_again(&access, self.provider(&access)?, proposed).await?) } else { None };
         let before = match &taken {
             Some((proposed, tokens, ..)) => self.before(&access, proposed, &tokens.access, None, now).await?,
             None => None,
         };
-        let mut entry = None;
-        if let Some(proposed) = &access.proposed {
-            let settled = Entry { action: Action::TokenSettled, ..by.clone() }
-                .at(&access.account.id, runtime)
-                .object(proposed.id.to_string());
-            let settled = settled.detail(if take { "taken" } else { "dropped" });
-            self.audit.record(settled.clone()).await?;
-            entry = Some(settled);
-        }
-        if !self.store.settle(user, runtime, take, before.as_ref(), now).await? {
-            if let Some(entry) = entry {
-                self.overtaken(entry).await;
-            }
-            return Err(AccessError::Gone);
-        }
+        let settled = async {
+            let settled = self.store.settle(user, runtime, take, before.as_ref(), now).await?;
+            Ok::<_, StoreError>(settled.then_some(()))
+        };
+        self.audit.before::<_, _, AccessError>(entry, settled).await?.ok_or(AccessError::Gone)?;
         if let Some((proposed, tokens, identity, push)) = taken {
             if let Some(push) = push {
                 self.store.record_push(&proposed.id, runtime, &push).await?;
             }
+            let also = Also { runtimes: also, by, how: "taken" };
             self.further(&access, &proposed, &identity, &tokens, also, before.as_ref()).await?;
         }
         Ok(())
@@ -525,7 +509,7 @@ impl Authorizer {
         if !self.checker.may_ask_again(&known).await? {
             return Err(AccessError::Refused(Refusal::RateLimited { until: None }));
         }
-        let Asked { credential: known, tokens, outcome, .. } = match self.checker.examine(&known).await {
+        let asked = match self.checker.examine(&known).await {
             Err(CheckError::NothingThere | CheckError::Tokens(TokensError::Gone)) => {
                 return Err(AccessError::Gone);
             }
@@ -542,6 +526,8 @@ impl Authorizer {
             Err(CheckError::Store(error)) => return Err(error.into()),
             Ok(asked) => asked,
         };
+        self.checker.tell(&asked, &HashMap::new()).await;
+        let Asked { credential: known, tokens, outcome, .. } = asked;
         let identity = match outcome {
             Ok(identity) => identity,
             Err(error) => return Err(AccessError::Refused(refusal(error, access, provider, now))),
@@ -596,7 +582,7 @@ impl Authorizer {
         credential: &Credential,
         identity: &Identity,
         tokens: &Tokens,
-        also: &[RuntimeId],
+        also: Also<'_>,
         ending: Option<&Ending>,
     ) -> Result<Authorized, AccessError> {
         let authorized = self.share(access, credential, identity, tokens, also, ending).await;
@@ -610,7 +596,7 @@ impl Authorizer {
         credential: &Credential,
         identity: &Identity,
         tokens: &Tokens,
-        also: &[RuntimeId],
+        also: Also<'_>,
         ending: Option<&Ending>,
     ) -> Result<Authorized, AccessError> {
         let mut authorized = Authorized {
@@ -618,7 +604,7 @@ impl Authorizer {
             runtimes: vec![access.runtime.name.clone()],
             left_out: Vec::new(),
         };
-        let wanted: HashSet<&RuntimeId> = also.iter().collect();
+        let wanted: HashSet<&RuntimeId> = also.runtimes.iter().collect();
         if wanted.is_empty() {
             return Ok(authorized);
         }
@@ -640,6 +626,7 @@ impl Authorizer {
         let pushes = probe(provider, &credential.presented(tokens), repositories).await;
         let mut passed: Vec<Passed> = Vec::new();
         let mut names = HashMap::new();
+        let mut entries = Vec::new();
         for other in ticked {
             let answer =
                 other.runtime.repository.as_ref().map(|repository| (repository, pushes.get(repository)));
@@ -653,6 +640,7 @@ impl Authorizer {
             };
             match push {
                 Ok(push) => {
+                    entries.push(taking(also.by, &other, credential, also.how));
                     passed.push((other.runtime.id.clone(), push));
                     names.insert(other.runtime.id, other.runtime.name);
                 }
@@ -661,10 +649,13 @@ impl Authorizer {
         }
         if !passed.is_empty() {
             // None if the credential was deleted or replaced meanwhile; the first runtime's row says how it stands.
-            let taken = self
-                .store
-                .share(&credential.user, &credential.id, &passed, before, ending, self.clock.now())
-                .await?;
+            let now = self.clock.now();
+            let sharing = self.store.share(&credential.user, &credential.id, &passed, before, ending, now);
+            let is_taken = |taken: &Option<Vec<RuntimeId>>, entry: &Entry| {
+                let runtime = entry.runtime.as_ref();
+                taken.iter().flatten().any(|taken| Some(taken) == runtime)
+            };
+            let taken = self.audit.before_each::<_, _, AccessError>(entries, sharing, is_taken).await?;
             let taken = taken.unwrap_or_default();
             for (id, _) in passed {
                 let Some(name) = names.remove(&id) else { continue };
@@ -677,6 +668,31 @@ impl Authorizer {
         }
         Ok(authorized)
     }
+}
+
+/// The further runtimes that were ticked.
+#[derive(Clone, Copy)]
+pub(crate) struct Also<'a> {
+    /// Which.
+    pub runtimes: &'a [RuntimeId],
+    /// By whom.
+    pub by: &'a By,
+    /// How the token came, in the words of the log.
+    pub how: &'a str,
+}
+
+/// What stands in the log where a runtime is about to use a credential.
+pub(crate) fn taking(by: &By, access: &Access, new: &Credential, how: &str) -> Entry {
+    let replaces = access.credential.is_some();
+    let action = if replaces { Action::TokenReplaced } else { Action::TokenAdded };
+    about(by.did(action), access, new, how)
+}
+
+/// An entry about a credential at a runtime.
+fn about(entry: Entry, access: &Access, credential: &Credential, how: &str) -> Entry {
+    let Credential { id, owner, provider, .. } = credential;
+    let detail = format!("{how}, account {} at {provider}", owner.login);
+    entry.at(&access.account.id, &access.runtime.id).object(id.to_string()).detail(detail)
 }
 
 /// Asks whether a token may push to each of these repositories.

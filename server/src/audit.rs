@@ -5,26 +5,28 @@
 //! written, the next one gathers.
 //!
 //! Each entry holds the SHA-256 of itself and the hash before it (see [`chain`]), so that no entry can be changed,
-//! moved or removed without all later hashes. The end of the chain is sealed by a data key, so that neither the end nor a chain that was
-//! computed anew can be put in its place by whoever only has the database. What can't be noticed from the database
-//! alone: that all of it was put back to an earlier moment, as from a backup. Against that, an earlier end that was
-//! noted elsewhere can be looked for ([`verify`]).
+//! moved or removed without all later hashes. The end of the chain is sealed by a data key, so that neither the end nor
+//! a chain that was computed anew can be put in its place by whoever only has the database. What can't be noticed from
+//! the database alone: that the log was put back to an earlier end, as it is in any backup. Against that, the end is
+//! told in the server's log at every start and stop, and an end that was noted elsewhere can be looked for
+//! ([`verify`]).
 //!
 //! What takes something away (sign-out, deleting, disabling, revoking) happens first and is recorded afterwards: a log
 //! that can't be written must not keep a thief signed in.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
+use futures_util::future::{join_all, try_join_all};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     clock::{Clock, Timestamp},
-    credential::{Access, Credential, Evidence},
+    credential::{Credential, Evidence},
     id::{AccountId, RuntimeId, UserId},
     person::Name,
     random::Entropy,
     seal::{KeyRing, SealError},
-    store::{AuditStore, StoreError},
+    store::{AuditStore, Store, StoreError},
 };
 
 pub mod chain;
@@ -96,6 +98,8 @@ actions! {
     TokenAdded = "token.added",
     /// A token or grant replaced another.
     TokenReplaced = "token.replaced",
+    /// A token of another account at the provider than before was kept aside until its user decides, or not.
+    TokenProposed = "token.proposed",
     /// A token was deleted.
     TokenDeleted = "token.deleted",
     /// Another person's account than before was confirmed or dropped.
@@ -108,6 +112,9 @@ actions! {
     NoticesChanged = "notices.changed",
     /// What the provider said changed what is believed of a credential.
     VerdictChanged = "verdict.changed",
+    /// The provider was asked about a credential, or was not for the reason that is given; what is believed of it is
+    /// what it was.
+    VerdictKept = "verdict.kept",
     /// A user's secret left for a runtime, or was refused to it.
     SecretReleased = "secret.released",
     /// A runtime said what became of a secret.
@@ -132,6 +139,19 @@ actions! {
     ServerStarted = "server.started",
 }
 
+impl Action {
+    /// What members of an account do, or is done to them, before they name a runtime: of no account, and of concern to
+    /// the admins of each of theirs.
+    pub const OF_MEMBERS: [Self; 6] = [
+        Self::SessionBegun,
+        Self::SessionEnded,
+        Self::PasswordChanged,
+        Self::PasswordLinkMade,
+        Self::UserAdded,
+        Self::UserDisabled,
+    ];
+}
+
 impl std::str::FromStr for Action {
     type Err = ();
 
@@ -140,12 +160,17 @@ impl std::str::FromStr for Action {
     }
 }
 
+/// [`Outcome::Done`], as the log has it.
+pub const DONE: &str = "done";
+/// [`Outcome::Refused`], as the log has it.
+pub const REFUSED: &str = "refused";
+
 /// How it ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Outcome {
     /// It was done, or is done right after this is written.
     Done,
-    /// It was not, for this reason: a word of ours, as in `wrong-password`.
+    /// It was not, for this reason: a word of ours, as in `wrong_password`.
     Refused(&'static str),
 }
 
@@ -174,6 +199,30 @@ pub struct Entry {
     pub request: Option<String>,
     /// Where it came from.
     pub address: Option<IpAddr>,
+}
+
+/// Who is about to do something, by which request, from where.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct By {
+    /// Who.
+    pub actor: Actor,
+    /// The request's id, as the server's log has it.
+    pub request: Option<String>,
+    /// Where it came from.
+    pub address: Option<IpAddr>,
+}
+
+impl By {
+    /// Somebody, without a request.
+    pub fn new(actor: Actor) -> Self {
+        Self { actor, request: None, address: None }
+    }
+
+    /// What they did.
+    pub fn did(&self, action: Action) -> Entry {
+        let Self { actor, request, address } = self.clone();
+        Entry { request, address, ..Entry::new(actor, action) }
+    }
 }
 
 impl Entry {
@@ -265,7 +314,7 @@ pub struct Record {
     pub actor_name: Option<String>,
     /// A word of [`Action`], maybe of a later version.
     pub action: String,
-    /// `done`, `refused`.
+    /// [`DONE`] or [`REFUSED`].
     pub outcome: String,
     /// Why it was refused.
     pub reason: Option<String>,
@@ -299,7 +348,7 @@ pub enum AuditError {
     /// The end of the log is not what Gitward left there.
     #[error("the end of the audit log was changed by somebody else: `gitward audit verify` says where")]
     Broken,
-    /// The rest of a batch failed; its first one has the reason.
+    /// What was to be written together with others could not be, for this reason.
     #[error("the audit log can't be written: {0}")]
     Batch(Arc<AuditError>),
     /// The disk did not answer in time, or too many wait for it.
@@ -359,12 +408,57 @@ impl Audit {
         tokio::time::timeout(self.longest, recorded).await.map_err(|_| AuditError::Late)?
     }
 
-    /// The same as [`Audit::note`], for each of a user's runtimes that use a credential.
-    pub async fn note_for_each(&self, entry: Entry, accesses: &[Access], credential: &Credential) {
-        let uses = |access: &&Access| access.credential.as_ref().is_some_and(|used| used.id == credential.id);
-        for access in accesses.iter().filter(uses) {
-            self.note(entry.clone().at(&access.account.id, &access.runtime.id)).await;
-        }
+    /// Writes entries, then does what they say. Where that does not come to pass, further entries say so: `overtaken`
+    /// of those that were not `done`, `failed` of all if nobody knows what was done.
+    ///
+    /// # Errors
+    /// [`AuditError`], then nothing was done; and those of `doing`.
+    pub async fn before_each<T, X, E: From<AuditError> + From<X>>(
+        &self,
+        entries: Vec<Entry>,
+        doing: impl Future<Output = Result<T, X>>,
+        done: impl Fn(&T, &Entry) -> bool,
+    ) -> Result<T, E> {
+        try_join_all(entries.iter().map(|entry| self.record(entry.clone()))).await?;
+        let did = doing.await;
+        let undone = entries.into_iter().filter_map(|entry| match &did {
+            Ok(did) => (!done(did, &entry)).then(|| entry.refused("overtaken")),
+            Err(_) => Some(entry.refused("failed")),
+        });
+        join_all(undone.map(|entry| self.note(entry))).await;
+        Ok(did?)
+    }
+
+    /// The same for one, where `None` says that somebody was faster.
+    ///
+    /// # Errors
+    /// See there.
+    pub async fn before<T, X, E: From<AuditError> + From<X>>(
+        &self,
+        entry: Entry,
+        doing: impl Future<Output = Result<Option<T>, X>>,
+    ) -> Result<Option<T>, E> {
+        self.before_each(vec![entry], doing, |did, _| did.is_some()).await
+    }
+
+    /// The same as [`Audit::note`], for each of the runtimes that use a credential.
+    pub async fn note_for_each(
+        &self,
+        store: &dyn Store,
+        entry: Entry,
+        credential: &Credential,
+        now: Timestamp,
+    ) {
+        let accesses = match store.accesses(&credential.user, now).await {
+            Ok(accesses) => accesses,
+            Err(error) => return not_told(&entry, &error),
+        };
+        let noted = accesses.iter().filter(|access| access.uses(credential)).map(|access| {
+            let entry = entry.clone().at(&access.account.id, &access.runtime.id);
+            self.note(entry)
+        });
+        // Together, so that they share one transaction.
+        join_all(noted).await;
     }
 
     /// Writes an entry about something that has happened and that nobody should be kept from. Says so in the server's
@@ -372,11 +466,16 @@ impl Audit {
     pub async fn note(&self, entry: Entry) {
         let action = entry.action.as_str();
         if let Err(error) = self.record(entry).await {
-            tracing::error!(
-                action,
-                error = &error as &dyn std::error::Error,
-                "Something happened that could not be written into the audit log"
-            );
+            say_not_told(action, &error);
         }
     }
+}
+
+/// It was not even found out whose business it is.
+pub(crate) fn not_told(entry: &Entry, error: &StoreError) {
+    say_not_told(entry.action.as_str(), error);
+}
+
+fn say_not_told(action: &str, error: &(dyn std::error::Error + 'static)) {
+    tracing::error!(action, error, "Something happened that could not be written into the audit log");
 }

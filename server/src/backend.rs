@@ -51,6 +51,7 @@ use crate::{
 };
 
 mod recorded;
+pub mod turned_away;
 
 /// Rows on a page of the list.
 const ROWS_PER_PAGE: usize = 50;
@@ -361,8 +362,12 @@ impl Backend for Visit {
 
     async fn sign_in(&self, name: String, password: String) -> Result<(), ApiError> {
         let signed_in = self.site.people.sign_in(&name, &Secret::new(password), self.address()).await;
-        if matches!(signed_in, Err(SignInError::Wrong)) {
-            self.note_stranger(&name, "wrong_name_or_password").await;
+        match &signed_in {
+            Err(SignInError::Wrong) => self.note_stranger(&name, "wrong_name_or_password").await,
+            Err(SignInError::Throttled { .. }) => self.note_turned_away(&name, "too_many_tries").await,
+            Err(SignInError::Busy) => self.note_turned_away(&name, "busy").await,
+            Err(SignInError::Fault(_)) => self.note_turned_away(&name, "failed").await,
+            Ok(_) => {}
         }
         let signed_in = signed_in.map_err(|error| match error {
             SignInError::Wrong => ApiError::WrongNameOrPassword,
@@ -388,11 +393,12 @@ impl Backend for Visit {
     async fn change_password(&self, current: String, new: String) -> Result<(), ApiError> {
         let Signed { session, user, .. } = self.signed()?;
         let (current, new) = (Secret::new(current), Secret::new(new));
-        let changed = self.site.people.change_password(user, session, &current, &new, self.address()).await;
-        if matches!(changed, Err(ChangeError::Wrong)) {
+        let people = &self.site.people;
+        let may = people.may_change_password(user, session, &current, &new, self.address()).await;
+        if matches!(may, Err(ChangeError::Wrong)) {
             self.note_refused(user, Action::PasswordChanged, "wrong_password").await;
         }
-        let signed_in = changed.map_err(|error| match error {
+        let refused = |error| match error {
             ChangeError::Wrong => ApiError::WrongPassword,
             ChangeError::Throttled { retry_after_seconds } => {
                 ApiError::TooManyAttempts { retry_after_seconds }
@@ -400,10 +406,12 @@ impl Backend for Visit {
             ChangeError::Password(problem) => ApiError::Password(password_problem(problem)),
             ChangeError::Busy => BUSY,
             other => internal("change a password", &other),
-        })?;
+        };
+        let changing = people.change_password(may.map_err(refused)?);
+        let changed =
+            self.before(user, &[Action::PasswordChanged], changing, "record a new password").await?;
         self.site.streams.session_ended();
-        self.record_of(user, Action::PasswordChanged).await?;
-        self.begin(&signed_in)
+        self.begin(&changed.map_err(refused)?)
     }
 
     async fn one_time_link(&self, secret: String) -> Result<LinkPurpose, ApiError> {
@@ -416,19 +424,28 @@ impl Backend for Visit {
     }
 
     async fn redeem_link(&self, secret: String, name: String, password: String) -> Result<(), ApiError> {
-        let signed_in =
-            self.site.people.redeem(&Secret::new(secret), &name, &Secret::new(password)).await.map_err(
-                |error| match error {
-                    RedeemError::Spent => ApiError::LinkSpent,
-                    RedeemError::Password(problem) => ApiError::Password(password_problem(problem)),
-                    RedeemError::NameUnusable | RedeemError::NameTaken => ApiError::NameUnusable,
-                    RedeemError::Busy => BUSY,
-                    other => internal("redeem a one-time link", &other),
-                },
-            )?;
+        let people = &self.site.people;
+        let refused = |error| match error {
+            RedeemError::Spent => ApiError::LinkSpent,
+            RedeemError::Password(problem) => ApiError::Password(password_problem(problem)),
+            RedeemError::NameUnusable | RedeemError::NameTaken => ApiError::NameUnusable,
+            RedeemError::Busy => BUSY,
+            other => internal("redeem a one-time link", &other),
+        };
+        let may = people.may_redeem(&Secret::new(secret), &name, &Secret::new(password)).await;
+        if matches!(may, Err(RedeemError::Spent)) {
+            self.note_spent_link().await;
+        }
+        let redemption = may.map_err(refused)?;
+        let user = redemption.user().clone();
+        let actions: &[Action] = match redemption.is_first() {
+            true => &[Action::UserAdded, Action::PasswordChanged, Action::SessionBegun],
+            false => &[Action::PasswordChanged, Action::SessionBegun],
+        };
+        let redeemed =
+            self.before(&user, actions, people.redeem(redemption), "record a new password").await?;
+        let signed_in = redeemed.map_err(refused)?;
         self.end_before().await?;
-        self.record_of(&signed_in.user, Action::PasswordChanged).await?;
-        self.record_of(&signed_in.user, Action::SessionBegun).await?;
         self.begin(&signed_in)
     }
 

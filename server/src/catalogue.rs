@@ -26,6 +26,16 @@ pub enum Role {
     Admin,
 }
 
+impl Role {
+    /// As it is declared and kept.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Member => "member",
+            Self::Admin => "admin",
+        }
+    }
+}
+
 /// A person in an account, by the name to sign in with: members may be declared before they exist.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Member {

@@ -1,12 +1,18 @@
 //! The provider is asked again about a credential that is kept. What it says becomes a verdict only by the rules
 //! here: a fault is never a refusal, and one refusal is not yet a verdict.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures_util::future::join_all;
 
 use crate::{
-    audit::{Audit, Entry},
+    audit::{Action, Audit, Entry, not_told},
     clock::{Clock, Timestamp},
-    credential::{Credential, Evidence, Push, Standing, Tokens, Trouble},
+    credential::{Access, Credential, Evidence, Push, Standing, Tokens, Trouble},
     guard::{Answer, Guard},
     herald::Changes,
     id::{RuntimeId, UserId},
@@ -153,6 +159,8 @@ pub struct Asked {
     /// Not if the credential was replaced meanwhile: then the answer is about one that is gone. Nor if another answer was
     /// noted meanwhile: that one is newer.
     pub noted: bool,
+    /// Whether what is believed of it is something else now, which stands in the audit log already.
+    pub changed: bool,
 }
 
 /// What a runtime's row names as its repository.
@@ -193,6 +201,7 @@ impl Checker {
             && until > now
         {
             // The provider said when to come back, and the row says it.
+            self.not_asked(&credential, "rate_limited").await;
             return Ok(());
         }
         let provider = self.registry.provider(&credential.provider).ok_or(CheckError::NothingThere)?;
@@ -204,9 +213,11 @@ impl Checker {
                 Standing { checked_at: seen.checked_at, ..troubled(&seen, limited, &seen.evidence, now) };
             credential.due_at = due::next(&credential, now, self.entropy.as_ref());
             self.store.record(&credential, &seen).await?;
+            self.not_asked(&credential, "rate_limited").await;
             return Ok(());
         }
         if !self.may_ask_again(&credential).await? {
+            self.not_asked(&credential, "asked_too_often").await;
             return Ok(());
         }
         self.hosts.spend(&provider.host(), 1);
@@ -240,14 +251,36 @@ impl Checker {
             false => Vec::new(),
         };
         let _until_it_is_noted = self.changes.asking(&known.user, &known.id, rows);
-        let Asked { credential, tokens, outcome, noted } = match self.examine(known).await {
+        let asked = match self.examine(known).await {
             // What stood in the way of renewing is noted there; the page shows it.
-            Err(CheckError::Tokens(TokensError::NotRenewed(_))) => return Ok(()),
+            Err(CheckError::Tokens(TokensError::NotRenewed(setback))) => {
+                // What was refused is another verdict, which is written down there as well.
+                if setback != Setback::Refused {
+                    self.not_asked(known, "not_renewed").await;
+                }
+                return Ok(());
+            }
             asked => asked?,
         };
-        if !noted || outcome.is_err() {
-            return Ok(());
-        }
+        let mut answers = HashMap::new();
+        let probed = match asked.noted && asked.outcome.is_ok() {
+            true => self.probe(&asked, provider, repositories, &mut answers).await,
+            false => Ok(()),
+        };
+        // Also if the rest of them could not be kept.
+        self.tell(&asked, &answers).await;
+        Ok(probed?)
+    }
+
+    /// Asks whether a credential that passed may push to these repositories, and keeps the answers.
+    async fn probe(
+        &self,
+        asked: &Asked,
+        provider: &dyn Provider,
+        repositories: &[Repository],
+        answers: &mut HashMap<RuntimeId, Push>,
+    ) -> Result<(), StoreError> {
+        let Asked { credential, tokens, .. } = asked;
         // A repository is asked about once, however many runtimes commit there.
         let mut pushes: HashMap<&str, Push> = HashMap::new();
         let mut unanswered = 0;
@@ -259,12 +292,13 @@ impl Checker {
                 Some(push) => push.clone(),
                 None => {
                     self.hosts.spend(&provider.host(), 1);
-                    let push = provider.may_push(&credential.presented(&tokens), repository).await;
+                    let push = provider.may_push(&credential.presented(tokens), repository).await;
                     pushes.insert(repository, push.clone());
                     unanswered = if push == Push::Unknown { unanswered + 1 } else { 0 };
                     push
                 }
             };
+            answers.insert(runtime.clone(), push.clone());
             // An answer that tells nothing does not wipe out one that told something.
             if push != Push::Unknown {
                 self.store.record_push(&credential.id, runtime, &push).await?;
@@ -314,8 +348,8 @@ impl Checker {
         };
         let state = self.hosts.weigh(&host, &credential.id, signal, asked_at).await?;
         let outcome = answer.into_outcome();
-        let noted = self.note(&mut credential, provider, &outcome, &state).await?;
-        Ok(Asked { credential, tokens, outcome, noted })
+        let (noted, changed) = self.note(&mut credential, provider, &outcome, &state).await?;
+        Ok(Asked { credential, tokens, outcome, noted, changed })
     }
 
     /// What a renewal brought. If it did not succeed, the host learns of it.
@@ -348,15 +382,15 @@ impl Checker {
         Ok(Signal::Limited { until, own })
     }
 
-    /// `false` if the credential was replaced meanwhile, so that the answer is about one that is gone, or another answer
-    /// was noted meanwhile.
+    /// Whether it was noted, and whether what is believed is something else now. Not noted if the credential was
+    /// replaced meanwhile, so that the answer is about one that is gone, or another answer was noted meanwhile.
     async fn note(
         &self,
         credential: &mut Credential,
         provider: &dyn Provider,
         outcome: &Result<Identity, ProviderError>,
         host: &Host,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<(bool, bool), StoreError> {
         let now = self.clock.now();
         let mut witness = Witness {
             another_passed: false,
@@ -385,9 +419,9 @@ impl Checker {
         }
         credential.due_at = due::next(credential, now, self.entropy.as_ref());
         let noted = self.store.record(credential, &seen).await?;
-        if noted && believed != (credential.standing.invalid, credential.scopes.clone()) {
-            let accesses = self.store.accesses(&credential.user, now).await?;
-            self.audit.note_for_each(Entry::verdict(credential), &accesses, credential).await;
+        let changed = noted && believed != (credential.standing.invalid, credential.scopes.clone());
+        if changed {
+            self.audit.note_for_each(self.store.as_ref(), Entry::verdict(credential), credential, now).await;
         }
         if !noted {
             tracing::info!(
@@ -395,7 +429,77 @@ impl Checker {
                 "A check came too late: the credential was replaced, or another check noted, meanwhile"
             );
         }
-        Ok(noted)
+        Ok((noted, changed))
+    }
+
+    /// Writes down what came of a check: of the credential, unless that is written down as another verdict, and of the
+    /// repositories.
+    pub(crate) async fn tell(&self, asked: &Asked, pushes: &HashMap<RuntimeId, Push>) {
+        let Asked { credential, outcome, noted, changed, .. } = asked;
+        if *changed && pushes.is_empty() {
+            return;
+        }
+        let Evidence { request, answer } = &credential.standing.evidence;
+        let entry = Entry::by_gitward(credential, Action::VerdictKept).detail(format!("{request}: {answer}"));
+        let entry = match outcome {
+            _ if !noted => entry.refused("overtaken"),
+            Ok(_) => entry,
+            Err(ProviderError::Rejected(_)) => entry.refused("token_refused"),
+            Err(ProviderError::Insufficient { .. }) => entry.refused("too_little"),
+            Err(ProviderError::Blocked { .. }) => entry.refused("blocked"),
+            Err(ProviderError::RateLimited { .. }) => entry.refused("rate_limited"),
+            Err(ProviderError::Unreachable(_)) => entry.refused("unreachable"),
+        };
+        self.tell_accounts(entry, credential, pushes).await;
+    }
+
+    /// Writes down that the provider was not asked, and why.
+    async fn not_asked(&self, credential: &Credential, why: &'static str) {
+        let entry = Entry::by_gitward(credential, Action::VerdictKept).refused(why);
+        self.tell_accounts(entry, credential, &HashMap::new()).await;
+    }
+
+    /// Once for each account whose runtimes use a credential, not once for each of these: that would be most of the
+    /// log. Each account reads of its own repositories.
+    async fn tell_accounts(&self, entry: Entry, credential: &Credential, pushes: &HashMap<RuntimeId, Push>) {
+        let accesses = match self.store.accesses(&credential.user, self.clock.now()).await {
+            Ok(accesses) => accesses,
+            Err(error) => return not_told(&entry, &error),
+        };
+        let mut accounts: BTreeMap<&str, Vec<&Access>> = BTreeMap::new();
+        for access in accesses.iter().filter(|access| access.uses(credential)) {
+            accounts.entry(access.account.id.as_str()).or_default().push(access);
+        }
+        if accounts.is_empty() {
+            // Its user is asked about it, and it serves nobody yet.
+            return self.audit.note(entry).await;
+        }
+        let entries = accounts.into_values().map(|served| {
+            let mut entry = Entry { account: Some(served[0].account.id.clone()), ..entry.clone() };
+            if let [only] = served.as_slice() {
+                entry.runtime = Some(only.runtime.id.clone());
+            }
+            for access in served {
+                if let Some(push) = pushes.get(&access.runtime.id) {
+                    let said = format!("push of {} {}", access.runtime.name, in_a_word(push));
+                    entry.detail =
+                        Some(entry.detail.take().map_or(said.clone(), |all| format!("{all}; {said}")));
+                }
+            }
+            self.audit.note(entry)
+        });
+        join_all(entries).await;
+    }
+}
+
+/// As the log has it.
+fn in_a_word(push: &Push) -> &'static str {
+    match push {
+        Push::Allowed => "allowed",
+        Push::Denied => "denied",
+        Push::Hidden => "hidden",
+        Push::NeedsSso { .. } => "needs single sign-on",
+        Push::Unknown => "unknown",
     }
 }
 

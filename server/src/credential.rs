@@ -254,3 +254,10 @@ pub struct Access {
     /// How the last authorization went.
     pub attempt: Option<Attempt>,
 }
+
+impl Access {
+    /// Whether the runtime uses this credential.
+    pub fn uses(&self, credential: &Credential) -> bool {
+        self.credential.as_ref().is_some_and(|used| used.id == credential.id)
+    }
+}

@@ -14,8 +14,8 @@ use oauth2::{
 use url::Url;
 
 use crate::{
-    access::{AccessError, Authorizer, another_account},
-    audit::Entry,
+    access::{AccessError, Also, Authorizer, another_account, taking},
+    audit::By,
     clock::Timestamp,
     credential::{Access, Credential, Method, Push, Standing, Tokens},
     health::needed,
@@ -227,7 +227,7 @@ impl Logins {
         session: &Fingerprint,
         provider: &ProviderId,
         callback: Callback,
-        by: &Entry,
+        by: &By,
     ) -> Result<Finished, Failed> {
         let nobodys = |problem| Failed { problem, runtime: None };
         let state = callback.state.as_ref().ok_or_else(|| nobodys(OauthProblem::NotYours))?;
@@ -259,7 +259,7 @@ impl Logins {
         &self,
         attempt: &LoginAttempt,
         callback: Callback,
-        by: &Entry,
+        by: &By,
     ) -> Result<Outcome, OauthProblem> {
         let Authorizer { registry, keys, clock, .. } = self.authorizer.as_ref();
         if clock.now().since(attempt.begun_at) >= ATTEMPT_LIVES {
@@ -331,7 +331,7 @@ impl Logins {
         grant: &Grant,
         identity: &Identity,
         sent_at: Timestamp,
-        by: &Entry,
+        by: &By,
     ) -> Result<Outcome, AccessError> {
         let Authorizer { store, clock, entropy, .. } = self.authorizer.as_ref();
         let now = clock.now();
@@ -386,8 +386,8 @@ impl Logins {
         let tokens = Tokens { access: grant.access.clone(), refresh: grant.refresh.clone() };
         let new = self.authorizer.seal(credential, provider, &tokens)?;
         if another_account(&access, identity).is_some() {
-            let proposed = store.propose(&new, &attempt.runtime, now).await?;
-            return if proposed { Ok(Outcome::AnotherAccount) } else { Err(AccessError::Conflict) };
+            self.authorizer.propose(&access, &new, by, "oauth2", now).await?;
+            return Ok(Outcome::AnotherAccount);
         }
         let (lacking, push) = match passes {
             Ok(push) => (false, push),
@@ -400,12 +400,12 @@ impl Logins {
             .authorizer
             .before(&access, &new.credential, &tokens.access, Some(attempt.revoke), now)
             .await?;
-        let entry = self.authorizer.record(by, &access, &new.credential, "oauth2").await?;
-        if store.keep(&new, std::slice::from_ref(&first), ending.as_ref(), now).await?.is_none() {
-            self.authorizer.overtaken(entry).await;
+        let entry = taking(by, &access, &new.credential, "oauth2");
+        let kept = store.keep(&new, std::slice::from_ref(&first), ending.as_ref(), now);
+        let Some(_) = self.authorizer.audit.before::<_, _, AccessError>(entry, kept).await? else {
             return Err(AccessError::Conflict);
-        }
-        let also = if lacking { &[][..] } else { &attempt.also };
+        };
+        let also = Also { runtimes: if lacking { &[] } else { &attempt.also }, by, how: "oauth2" };
         let further =
             self.authorizer.further(&access, &new.credential, identity, &tokens, also, ending.as_ref());
         let authorized = further.await?;

@@ -36,7 +36,7 @@ use crate::{
     id::UserId,
     random::{Entropy, NoEntropy, new_id, new_secret},
     secret::{Fingerprint, Secret},
-    store::{PersonStore, Redeemed, StoreError},
+    store::{PersonStore, Redeemed, StoreError, Undecided},
 };
 
 mod password;
@@ -300,6 +300,34 @@ pub enum PersonError {
     Fault(#[from] Fault),
 }
 
+/// A change of password that its person may make, and has yet to.
+pub struct PasswordChange {
+    user: User,
+    /// Of the new one.
+    hash: String,
+}
+
+/// The use of a one-time link that has yet to happen.
+pub struct Redemption {
+    link: Fingerprint,
+    user: User,
+    /// Of the password that was chosen.
+    hash: String,
+    is_first: bool,
+}
+
+impl Redemption {
+    /// Whose password it sets.
+    pub fn user(&self) -> &User {
+        &self.user
+    }
+
+    /// Whether it makes the first person.
+    pub fn is_first(&self) -> bool {
+        self.is_first
+    }
+}
+
 /// Signs people in and out. Cheap to clone; clones share the limit on hashes at once.
 #[derive(Clone)]
 pub struct People {
@@ -396,21 +424,21 @@ impl People {
         self.store.end_session(&secret.fingerprint()).await
     }
 
-    /// Changes the password of somebody who knows the current one, ends all sessions and starts a new one. Wrong
-    /// guesses at the current password are counted in a bucket of their own, so that strangers who guess at the
-    /// sign-in can't keep anybody from changing it.
+    /// Whether somebody may change their password: they know the current one. Changes nothing yet. Wrong guesses at the
+    /// current password are counted in a bucket of their own, so that strangers who guess at the sign-in can't keep
+    /// anybody from changing it.
     ///
     /// # Errors
     /// [`ChangeError::Password`] before anything else, [`ChangeError::Wrong`] also if the session is another
     /// person's, [`ChangeError::Throttled`], [`ChangeError::Busy`], [`ChangeError::Fault`].
-    pub async fn change_password(
+    pub async fn may_change_password(
         &self,
         user: &User,
         session: &Session,
         current: &Secret,
         new: &Secret,
         address: IpAddr,
-    ) -> Result<SignedIn, ChangeError> {
+    ) -> Result<PasswordChange, ChangeError> {
         check_password(new, &user.name)?;
         if session.user != user.id {
             return Err(ChangeError::Wrong);
@@ -435,8 +463,17 @@ impl People {
             HashError::Argon2(problem) => ChangeError::Fault(Fault::Hash(problem)),
             HashError::NoEntropy(error) => ChangeError::Fault(Fault::NoEntropy(error)),
         })?;
+        Ok(PasswordChange { user: found, hash })
+    }
+
+    /// Changes the password, ends all sessions and starts a new one.
+    ///
+    /// # Errors
+    /// [`ChangeError::Wrong`] if it was changed meanwhile, or the person disabled; [`ChangeError::Fault`].
+    pub async fn change_password(&self, change: PasswordChange) -> Result<SignedIn, ChangeError> {
+        let PasswordChange { user, hash } = change;
         self.store.set_password(&user.id, &hash, None).await.map_err(Fault::Store)?;
-        self.start(User { password: Some(hash), ..found }).await?.ok_or(ChangeError::Wrong)
+        self.start(User { password: Some(hash), ..user }).await?.ok_or(ChangeError::Wrong)
     }
 
     /// A link that makes the first person, good for an hour, and the only one: earlier ones end. `None` once anybody
@@ -499,17 +536,17 @@ impl People {
         }))
     }
 
-    /// Uses a one-time link: makes the first person, who gets this name, or sets its person's password, where `name`
-    /// does not matter. Ends that person's other sessions and starts a new one. Once only, whoever else tries.
+    /// What using a one-time link would do: make the first person, who gets this name, or set its person's password,
+    /// where `name` does not matter. Changes nothing yet.
     ///
     /// # Errors
     /// [`RedeemError`]; the link stays good for all but [`RedeemError::Spent`].
-    pub async fn redeem(
+    pub async fn may_redeem(
         &self,
         secret: &Secret,
         name: &str,
         password: &Secret,
-    ) -> Result<SignedIn, RedeemError> {
+    ) -> Result<Redemption, RedeemError> {
         let open = self.open_link(secret).await.map_err(Fault::Store)?.ok_or(RedeemError::Spent)?;
         let name = match &open {
             OpenLink::SetUp => Name::parse(name).ok_or(RedeemError::NameUnusable)?,
@@ -521,36 +558,48 @@ impl People {
             HashError::Argon2(problem) => RedeemError::Fault(Fault::Hash(problem)),
             HashError::NoEntropy(error) => RedeemError::Fault(Fault::NoEntropy(error)),
         })?;
-        let (link, now) = (secret.fingerprint(), self.clock.now());
+        let is_first = matches!(open, OpenLink::SetUp);
         let user = match open {
-            OpenLink::SetUp => {
-                let user = self.new_user(name, Some(hash)).map_err(Fault::NoEntropy)?;
-                match self.store.redeem_setup(&link, &user, now).await.map_err(Fault::Store)? {
-                    Redeemed::Yes => user,
-                    Redeemed::Spent => return Err(RedeemError::Spent),
-                    Redeemed::NameTaken => return Err(RedeemError::NameTaken),
-                }
+            OpenLink::SetUp => self.new_user(name, None).map_err(Fault::NoEntropy)?,
+            OpenLink::Password(user) => user,
+        };
+        Ok(Redemption { link: secret.fingerprint(), user, hash, is_first })
+    }
+
+    /// Uses a one-time link, ends that person's other sessions and starts a new one. Once only, whoever else tries.
+    ///
+    /// # Errors
+    /// [`RedeemError::Spent`], [`RedeemError::NameTaken`], [`RedeemError::Fault`].
+    pub async fn redeem(&self, redemption: Redemption) -> Result<SignedIn, RedeemError> {
+        let Redemption { link, user, hash, is_first } = redemption;
+        let now = self.clock.now();
+        let user = if is_first {
+            let user = User { password: Some(hash), ..user };
+            match self.store.redeem_setup(&link, &user, now).await.map_err(Fault::Store)? {
+                Redeemed::Yes => user,
+                Redeemed::Spent => return Err(RedeemError::Spent),
+                Redeemed::NameTaken => return Err(RedeemError::NameTaken),
             }
-            OpenLink::Password(user) => {
-                let redeemed = self.store.redeem_password(&link, &hash, now).await.map_err(Fault::Store)?;
-                let id = redeemed.ok_or(RedeemError::Spent)?;
-                // They have shown who they are, so what others guessed no longer keeps them out.
-                self.store.forgive(&account_bucket(user.name.as_str())).await.map_err(Fault::Store)?;
-                User { id, password: Some(hash), ..user }
-            }
+        } else {
+            let redeemed = self.store.redeem_password(&link, &hash, now).await.map_err(Fault::Store)?;
+            let id = redeemed.ok_or(RedeemError::Spent)?;
+            // They have shown who they are, so what others guessed no longer keeps them out.
+            self.store.forgive(&account_bucket(user.name.as_str())).await.map_err(Fault::Store)?;
+            User { id, password: Some(hash), ..user }
         };
         self.start(user).await?.ok_or(RedeemError::Spent)
     }
 
-    /// Forgets what is over: sessions, links, counters, old events. Not if the clock was set since the last time: one that
-    /// was wrong for a while must not have thrown away what nobody has read.
+    /// Forgets what is over: sessions, links, counters, old events. Not if the clock was set since the last time: one
+    /// that was wrong for a while must not have thrown away what nobody has read. Answers the tokens that nobody
+    /// decided about.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn sweep(&self) -> Result<(), StoreError> {
+    pub async fn sweep(&self) -> Result<Vec<Undecided>, StoreError> {
         if self.leaps.lock().unwrap_or_else(PoisonError::into_inner).was_set(self.clock.as_ref()) {
             tracing::warn!("This machine's clock was set; nothing is forgotten by age this time");
-            return Ok(());
+            return Ok(Vec::new());
         }
         let now = self.clock.now();
         self.store.sweep(now, now.minus(self.settings.idle), now.minus(self.settings.absolute)).await
@@ -726,7 +775,7 @@ fn account_bucket(name: &str) -> String {
 }
 
 /// The bucket of an address. Whoever has one IPv6 address has the /64 around it.
-fn address_bucket(address: IpAddr) -> String {
+pub(crate) fn address_bucket(address: IpAddr) -> String {
     match address.to_canonical() {
         IpAddr::V4(address) => format!("address {address}"),
         IpAddr::V6(address) => {

@@ -537,14 +537,7 @@ impl Renewer {
 
     /// Writes into the audit log what has happened to a credential. It has: what can't be written changes nothing.
     async fn tell(&self, entry: Entry, credential: &Credential) {
-        match self.store.accesses(&credential.user, self.clock.now()).await {
-            Ok(accesses) => self.audit.note_for_each(entry, &accesses, credential).await,
-            Err(error) => tracing::error!(
-                error = &error as &dyn std::error::Error,
-                action = entry.action.as_str(),
-                "What happened to a credential could not be written into the audit log"
-            ),
-        }
+        self.audit.note_for_each(self.store.as_ref(), entry, credential, self.clock.now()).await;
     }
 }
 

@@ -254,8 +254,10 @@ impl Revoker {
         let entry = match outcome {
             Outcome::Revoked => entry,
             // It is on its way there, which is all that anybody can say.
-            Outcome::HandedOver => entry.detail(outcome.as_str()),
-            Outcome::InUse | Outcome::ByHand | Outcome::GivenUp => entry.refused(outcome.as_str()),
+            Outcome::HandedOver => entry.detail("handed over"),
+            Outcome::InUse => entry.refused("in_use"),
+            Outcome::ByHand => entry.refused("by_hand"),
+            Outcome::GivenUp => entry.refused("given_up"),
         };
         let entry = match self.store.runtime(runtime).await {
             Ok(Some(declared)) => entry.at(&declared.account, runtime),

@@ -1,7 +1,7 @@
 //! The keys that runtimes show: `gwr_<public id>_<secret>`. Shown once when they are made; kept as a hash.
 //!
-//! A runtime has one valid key, or two while one replaces the other: rotating adds the next one, leaves the latest valid
-//! and revokes those before it. The old one ends when it is revoked, or at the next rotation.
+//! A runtime has one valid key, or two while one replaces the other: rotating adds the next one, leaves the latest
+//! valid and revokes those before it. The old one ends when it is revoked, or at the next rotation.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::{
-    audit::{Action, Actor, Audit, AuditError, Entry},
+    audit::{Action, Audit, AuditError, By, Entry},
     catalogue::Runtime,
     clock::Clock,
     id::RuntimeId,
@@ -98,10 +98,10 @@ impl RuntimeKeys {
     ///
     /// # Errors
     /// As [`KeyError`] says; then there is no new key.
-    pub async fn create(&self, runtime: &RuntimeId, actor: &Entry) -> Result<NewKey, KeyError> {
+    pub async fn create(&self, runtime: &RuntimeId, by: &By) -> Result<NewKey, KeyError> {
         match self.latest(runtime).await? {
             (_, Some(_)) => Err(KeyError::HasOne(runtime.clone())),
-            (declared, None) => self.make(&declared, None, Action::RuntimeKeyCreated, actor).await,
+            (declared, None) => self.make(&declared, None, Action::RuntimeKeyCreated, by).await,
         }
     }
 
@@ -110,30 +110,26 @@ impl RuntimeKeys {
     ///
     /// # Errors
     /// As [`KeyError`] says; then there is no new key.
-    pub async fn rotate(
-        &self,
-        runtime: &RuntimeId,
-        seen: Option<&str>,
-        actor: &Entry,
-    ) -> Result<NewKey, KeyError> {
+    pub async fn rotate(&self, runtime: &RuntimeId, seen: Option<&str>, by: &By) -> Result<NewKey, KeyError> {
         let (declared, latest) = self.latest(runtime).await?;
         let latest = latest.ok_or_else(|| KeyError::HasNone(runtime.clone()))?;
         if seen.is_some_and(|seen| seen != latest) {
             return Err(KeyError::Moved(runtime.clone()));
         }
-        self.make(&declared, Some(&latest), Action::RuntimeKeyRotated, actor).await
+        self.make(&declared, Some(&latest), Action::RuntimeKeyRotated, by).await
     }
 
     /// Revokes a key: it opens nothing from now on.
     ///
     /// # Errors
     /// As [`KeyError`] says.
-    pub async fn revoke(&self, runtime: &RuntimeId, public_id: &str, actor: &Entry) -> Result<(), KeyError> {
+    pub async fn revoke(&self, runtime: &RuntimeId, public_id: &str, by: &By) -> Result<(), KeyError> {
+        // Before anything is done, so that nothing can come between that and its entry.
+        let declared = self.store.runtime(runtime).await?;
         if !self.store.revoke_runtime_key(runtime, public_id, self.clock.now()).await? {
             return Err(KeyError::NoKey { runtime: runtime.clone(), public_id: public_id.to_owned() });
         }
-        let declared = self.store.runtime(runtime).await?;
-        let entry = Entry { action: Action::RuntimeKeyRevoked, ..actor.clone() }.object(public_id);
+        let entry = by.did(Action::RuntimeKeyRevoked).object(public_id);
         let entry = match declared {
             Some(declared) => entry.at(&declared.account, runtime),
             None => Entry { runtime: Some(runtime.clone()), ..entry },
@@ -180,7 +176,7 @@ impl RuntimeKeys {
         runtime: &Runtime,
         after: Option<&str>,
         action: Action,
-        actor: &Entry,
+        by: &By,
     ) -> Result<NewKey, KeyError> {
         let public_id = hex(&*random::<PUBLIC_BYTES>(self.entropy.as_ref())?);
         let secret = Secret::new(hex(&*random::<SECRET_BYTES>(self.entropy.as_ref())?));
@@ -192,21 +188,20 @@ impl RuntimeKeys {
             used_at: None,
             revoked_at: None,
         };
-        let entry = Entry { action, ..actor.clone() }.at(&runtime.account, &runtime.id).object(&public_id);
-        self.audit.record(entry).await?;
-        let revoked = self.store.add_runtime_key(&key, after).await?;
+        let entry = by.did(action).at(&runtime.account, &runtime.id).object(&public_id);
+        let adding = self.store.add_runtime_key(&key, after);
+        let revoked = self.audit.before::<_, _, KeyError>(entry, adding).await?;
         let revoked = revoked.ok_or_else(|| KeyError::Moved(runtime.id.clone()))?;
+        for ended in &revoked {
+            let entry = by.did(Action::RuntimeKeyRevoked).at(&runtime.account, &runtime.id).object(ended);
+            self.audit.note(entry.detail(format!("rotated out by {public_id}"))).await;
+        }
         let mut text = String::with_capacity(LENGTH);
         for part in [PREFIX, &public_id, "_", secret.expose()] {
             text.push_str(part);
         }
         Ok(NewKey { text: Secret::new(text), public_id, revoked })
     }
-}
-
-/// What stands in the log for whoever works on keys; action and object are filled in.
-pub fn by(actor: Actor) -> Entry {
-    Entry::new(actor, Action::RuntimeKeyCreated)
 }
 
 const LENGTH: usize = PREFIX.len() + 2 * PUBLIC_BYTES + 1 + 2 * SECRET_BYTES;

@@ -1,7 +1,7 @@
 //! The composition root: the only place that names engines and kinds of providers, and that reads the configuration.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
@@ -9,6 +9,7 @@ use std::{
 };
 
 use app::path;
+use futures_util::future::join_all;
 use ipnet::IpNet;
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
@@ -16,7 +17,8 @@ use url::Url;
 
 use crate::{
     access::Authorizer,
-    audit::{Action, Actor, Audit, Entry},
+    audit::{Action, Actor, Audit, Entry, chain::Head, verify::Point},
+    backend::turned_away::TurnedAway,
     check::Checker,
     clock::{Clock, Timestamp},
     config::{Config, ProviderKind, ProviderSettings},
@@ -29,7 +31,7 @@ use crate::{
     guard::Guard,
     herald::{Changes, Herald},
     holding::Holdings,
-    id::ProviderId,
+    id::{AccountId, ProviderId},
     login::Logins,
     person::{self, People},
     provider::{
@@ -48,7 +50,7 @@ use crate::{
     revoke::Revoker,
     runtime_key::RuntimeKeys,
     seal::{KeyError, KeyRing, RootKey, Whose},
-    store::{Applied, NewCredential, Store, StoreError, sqlite::SqliteStore},
+    store::{Applied, NewCredential, Store, StoreError, Undecided, sqlite::SqliteStore},
     watch::{Watch, host::Pace, hosts::Hosts},
     web::{self, asset, runtime_api::door::WrongKeys, stream::Streams},
 };
@@ -85,6 +87,8 @@ pub struct Site {
     pub runtime_keys: RuntimeKeys,
     /// Counts those that it did not let in.
     pub wrong_keys: WrongKeys,
+    /// Who was turned away at the sign-in.
+    pub turned_away: TurnedAway,
     /// Hands out credentials to runtimes.
     pub releases: Arc<Releases>,
     /// What runtimes hold.
@@ -242,6 +246,7 @@ impl Site {
             Arc::clone(&clock),
             Arc::clone(&entropy),
         );
+        say_where_the_audit_log_ends(store.as_ref(), "before this start").await;
         let declaration = config.declaration(|id| origin(&registry, id));
         let applied = store.apply(&declaration, clock.now()).await?;
         note_start(&audit, &applied).await;
@@ -364,6 +369,7 @@ impl Site {
             logins,
             runtime_keys,
             wrong_keys: WrongKeys::default(),
+            turned_away: TurnedAway::default(),
             releases,
             holdings,
             delivery,
@@ -404,6 +410,23 @@ impl Site {
         self.releases.stop();
     }
 
+    /// Forgets what is over, and writes down whose tokens that were.
+    pub async fn sweep(&self) {
+        let undecided = match self.people.sweep().await {
+            Ok(undecided) => undecided,
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                return tracing::error!(error, "What is over could not be forgotten");
+            }
+        };
+        let dropped = undecided.into_iter().map(|Undecided { user, runtime, account, credential }| {
+            let entry = Entry::new(Actor::Gitward, Action::TokenSettled).about(&user);
+            let entry = entry.at(&account, &runtime).object(credential.to_string());
+            self.audit.note(entry.detail("dropped, for nobody had decided in time"))
+        });
+        join_all(dropped).await;
+    }
+
     /// Writes a copy of the database.
     ///
     /// # Errors
@@ -428,9 +451,43 @@ async fn note_start(audit: &Audit, applied: &Applied) {
     audit.note(Entry::new(Actor::Operator, Action::ServerStarted).detail(version)).await;
     let Applied { enabled, disabled, changed } = applied;
     for (what, ids) in [("enabled", enabled), ("disabled", disabled), ("changed", changed)] {
-        for some in ids.chunks(IDS_PER_ENTRY) {
-            let detail = format!("{what}: {}", some.join(", "));
-            audit.note(Entry::new(Actor::Operator, Action::ConfigurationApplied).detail(detail)).await;
+        let mut by_account: BTreeMap<Option<&str>, Vec<&str>> = BTreeMap::new();
+        for id in ids {
+            by_account.entry(account_of(id)).or_default().push(id);
+        }
+        for (account, ids) in by_account {
+            for some in ids.chunks(IDS_PER_ENTRY) {
+                let detail = format!("{what}: {}", some.join(", "));
+                let entry = Entry::new(Actor::Operator, Action::ConfigurationApplied).detail(detail);
+                audit.note(Entry { account: account.map(AccountId::from), ..entry }).await;
+            }
+        }
+    }
+}
+
+/// The account that a declared thing is of: its admins may read what became of it. `None` of a provider.
+fn account_of(declared: &str) -> Option<&str> {
+    let (kind, id) = declared.split_once(' ')?;
+    match kind {
+        "account" => Some(id),
+        "member" => id.split_once('/').map(|(account, _)| account),
+        "runtime" => id.split_once('.').map(|(account, _)| account),
+        _ => None,
+    }
+}
+
+/// Tells the server's log, which is collected elsewhere as a rule, where the audit log ends: an earlier end that was
+/// put back into the database is noticed by comparing, or by `gitward audit verify --noted`.
+async fn say_where_the_audit_log_ends(store: &dyn Store, when: &'static str) {
+    match store.audit_head().await {
+        Ok(head) => {
+            if let Some(Head { sequence, hash, .. }) = head {
+                tracing::info!(end = %Point { sequence, hash }, when, "The audit log ends here");
+            }
+        }
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, when, "Where the audit log ends could not be read");
         }
     }
 }
@@ -526,6 +583,7 @@ impl Bound {
                 "Something was still under way; what a provider may have answered is lost"
             );
         }
+        say_where_the_audit_log_ends(self.site.store.as_ref(), "at this stop").await;
         self.site.store.close().await;
         served.map_err(SiteError::Serve)
     }
@@ -612,9 +670,7 @@ fn origin(registry: &Registry, id: &ProviderId) -> String {
 async fn sweep(site: Arc<Site>) {
     loop {
         tokio::time::sleep(SWEEP_EVERY).await;
-        if let Err(error) = site.people.sweep().await {
-            tracing::error!(error = &error as &dyn std::error::Error, "What is over could not be forgotten");
-        }
+        site.sweep().await;
     }
 }
 

@@ -9,10 +9,6 @@ use async_trait::async_trait;
 
 use self::runtime::RuntimeStore;
 use crate::{
-    audit::{
-        Record,
-        chain::{Hash, Head},
-    },
     catalogue::Declaration,
     clock::Timestamp,
     credential::{Access, Credential, Push, Standing},
@@ -24,12 +20,14 @@ use crate::{
     watch::host::{Host, Incident},
 };
 
+mod audit;
 mod delivery;
 mod notice;
 mod revocation;
 pub mod runtime;
 pub mod sqlite;
 
+pub use audit::{AuditFilter, AuditStore};
 pub use delivery::DeliveryStore;
 pub use notice::NoticeStore;
 pub use revocation::{LONGEST_REVOCATION, LONGEST_WAIT, REVOCATIONS_KEPT, RevocationStore};
@@ -79,6 +77,19 @@ pub struct Applied {
     pub disabled: Vec<String>,
     /// Ids whose details changed, as `kind id`.
     pub changed: Vec<String>,
+}
+
+/// A credential that was proposed, and that nobody decided about in time.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Undecided {
+    /// Whose.
+    pub user: UserId,
+    /// For which runtime.
+    pub runtime: RuntimeId,
+    /// Of which account.
+    pub account: AccountId,
+    /// Which credential.
+    pub credential: CredentialId,
 }
 
 /// A credential with its sealed secrets, about to be kept.
@@ -204,13 +215,14 @@ pub trait PersonStore: Send + Sync {
     /// Ends one session.
     async fn end_session(&self, id: &Fingerprint) -> Result<(), StoreError>;
     /// Forgets what is over: sessions, links, attempts, refusals, counters, what was proposed [`UNDECIDED`] ago or
-    /// earlier, with its secrets, and what became of tokens [`REVOCATIONS_KEPT`] ago or earlier.
+    /// earlier, with its secrets, and what became of tokens [`REVOCATIONS_KEPT`] ago or earlier. Answers what was
+    /// proposed and is forgotten.
     async fn sweep(
         &self,
         now: Timestamp,
         idle_since: Timestamp,
         started_since: Timestamp,
-    ) -> Result<(), StoreError>;
+    ) -> Result<Vec<Undecided>, StoreError>;
 }
 
 /// What became of the wish to refresh a credential.
@@ -496,49 +508,6 @@ pub trait KeyStore: Send + Sync {
     async fn data_keys(&self) -> Result<Vec<DataKeyRow>, StoreError>;
     /// Adds the first ones, each unless its purpose has one already; `false` if none was added.
     async fn add_first_data_keys(&self, keys: &[DataKeyRow]) -> Result<bool, StoreError>;
-}
-
-/// Which records of the audit log.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct AuditFilter {
-    /// About things of this user.
-    pub user: Option<UserId>,
-    /// About this account, and about how its members signed in.
-    pub account: Option<AccountId>,
-    /// About this runtime.
-    pub runtime: Option<RuntimeId>,
-    /// What was done, as a word of the log or the first part of one: `token` for all that was done to tokens.
-    pub action: Option<String>,
-    /// At or after.
-    pub since: Option<Timestamp>,
-    /// Before.
-    pub until: Option<Timestamp>,
-    /// Only what was refused.
-    pub refused: bool,
-    /// Only before this record.
-    pub before: Option<i64>,
-}
-
-/// The audit log. Only ever grows.
-#[async_trait]
-pub trait AuditStore: Send + Sync {
-    /// Where it ends. `None` if it is empty.
-    async fn audit_head(&self) -> Result<Option<Head>, StoreError>;
-    /// Adds records and moves the end, all on the disk before it answers. `false`, and nothing has changed, if the log
-    /// does not end at record `after` with that hash (0 and any hash: it is empty).
-    async fn append_audit(
-        &self,
-        after: i64,
-        hash: &Hash,
-        records: &[Record],
-        head: &Head,
-    ) -> Result<bool, StoreError>;
-    /// Up to `most` records after the one with this number, in order.
-    async fn audit_after(&self, sequence: i64, most: u32) -> Result<Vec<Record>, StoreError>;
-    /// Up to `most` records, the latest first.
-    async fn audit_records(&self, filter: &AuditFilter, most: u32) -> Result<Vec<Record>, StoreError>;
-    /// The account's name, if the user is an admin of it and neither is disabled.
-    async fn administers(&self, user: &UserId, account: &AccountId) -> Result<Option<String>, StoreError>;
 }
 
 /// Everything that is kept.

@@ -35,11 +35,13 @@ impl Machine {
         machine
     }
 
-    fn serve(&self) {
+    /// What it said before it found that out.
+    fn serve(&self) -> String {
         let output = self.gitward_with("serve", &[("GITWARD_LISTEN", "192.0.2.1:9")]);
         assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
         assert!(stderr(&output).contains("can't listen on 192.0.2.1:9"), "{}", stderr(&output));
         assert!(self.bytes()[1].is_empty(), "closed");
+        stderr(&output).to_owned()
     }
 
     /// A server has run and lost its power: its log is not copied into the database.
@@ -604,4 +606,34 @@ async fn a_key_that_does_not_fit_exits_with_78_and_leaves_the_database_alone() {
             }
         }
     }
+}
+
+#[test]
+fn a_start_says_where_the_audit_log_ended_as_verifying_does() {
+    let machine = Machine::served(FULL);
+    let verified = machine.gitward("audit verify");
+    assert_eq!(verified.status.code(), Some(0), "{}", stderr(&verified));
+    let end = stdout(&verified).trim().to_owned();
+    assert!(machine.serve().contains(&end));
+    assert!(!machine.serve().contains(&end), "it has gone on since");
+    let noted = machine.gitward(&format!("audit verify --noted {end}"));
+    assert_eq!(noted.status.code(), Some(0), "{}", stderr(&noted));
+}
+
+#[test]
+fn a_part_of_the_audit_log_is_verified_with_the_record_before_it_and_says_so_without() {
+    let machine = Machine::served(FULL);
+    let end = stdout(&machine.gitward("audit verify")).trim().to_owned();
+    let (number, _) = end.split_once(':').unwrap();
+    machine.serve();
+    let part = machine.gitward(&format!("audit export --after {number}"));
+    std::fs::write(machine.path().join("part.jsonl"), part.stdout).unwrap();
+    let alone = machine.gitward("audit verify --file part.jsonl");
+    assert_eq!(alone.status.code(), Some(1));
+    assert!(stderr(&alone).contains("a part of the log can't be verified by itself"), "{}", stderr(&alone));
+    let after = machine.gitward(&format!("audit verify --file part.jsonl --after {end}"));
+    assert_eq!(after.status.code(), Some(0), "{}", stderr(&after));
+    let wrong = format!("{number}:{}", "0".repeat(64));
+    let after = machine.gitward(&format!("audit verify --file part.jsonl --after {wrong}"));
+    assert_eq!(after.status.code(), Some(1), "it does not follow that one");
 }

@@ -3,7 +3,7 @@
 -- No reference to other tables: what happened stays so when its user, runtime or token is gone.
 CREATE TABLE audit (
     -- 1, 2, 3, …: a gap is a row that is missing.
-    sequence INTEGER NOT NULL PRIMARY KEY,
+    sequence INTEGER NOT NULL PRIMARY KEY CHECK (sequence > 0),
     at INTEGER NOT NULL,
     actor TEXT NOT NULL CHECK (actor IN ('user', 'runtime-key', 'operator', 'stranger', 'gitward')),
     actor_id TEXT,
@@ -26,7 +26,8 @@ CREATE TABLE audit (
 CREATE INDEX audit_of_user ON audit (user_id, sequence) WHERE user_id IS NOT NULL;
 CREATE INDEX audit_of_account ON audit (account_id, sequence) WHERE account_id IS NOT NULL;
 
--- Where the log ends, sealed by a key that is not in here in the clear: who removes the last rows can't seal another end.
+-- Where the log ends, sealed by a key that is not in here in the clear: who removes the last rows can't seal another
+-- end.
 CREATE TABLE audit_head (
     one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
     sequence INTEGER NOT NULL,

@@ -12,7 +12,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::{Actor, Entry, Outcome, Record};
+use super::{Actor, DONE, Entry, Outcome, REFUSED, Record};
 use crate::{
     clock::Timestamp,
     random::Entropy,
@@ -78,8 +78,8 @@ impl Record {
             Actor::Gitward => ("gitward", None, None),
         };
         let (outcome, reason) = match entry.outcome {
-            Outcome::Done => ("done", None),
-            Outcome::Refused(reason) => ("refused", Some(reason.to_owned())),
+            Outcome::Done => (DONE, None),
+            Outcome::Refused(reason) => (REFUSED, Some(reason.to_owned())),
         };
         let mut record = Self {
             sequence,

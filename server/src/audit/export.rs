@@ -10,22 +10,19 @@ use super::{
 use crate::clock::Timestamp;
 
 /// How records are written.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
 pub enum Format {
-    /// A JSON document per line (<https://jsonlines.org>).
+    /// A JSON document per line, with all that the hashes are made of (see jsonlines.org)
+    #[value(name = "jsonl")]
     JsonLines,
-    /// RFC 4180, each field in quotes.
+    /// For spreadsheets (RFC 4180), each field in quotes
     Csv,
 }
 
 impl Format {
     /// By its word.
     pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "jsonl" => Some(Self::JsonLines),
-            "csv" => Some(Self::Csv),
-            _ => None,
-        }
+        clap::ValueEnum::from_str(text, false).ok()
     }
 
     /// How a file of it ends.
@@ -53,12 +50,14 @@ impl Format {
     }
 
     /// One record.
-    pub fn line(self, record: &Record) -> String {
+    ///
+    /// # Errors
+    /// Texts and numbers always make JSON; if they ever don't, no line is left out silently.
+    pub fn line(self, record: &Record) -> Result<String, serde_json::Error> {
         let line = Line::from(record);
         match self {
-            // Texts and numbers always make JSON.
-            Self::JsonLines => serde_json::to_string(&line).unwrap_or_default() + "\n",
-            Self::Csv => line.csv(),
+            Self::JsonLines => Ok(serde_json::to_string(&line)? + "\n"),
+            Self::Csv => Ok(line.csv()),
         }
     }
 }
@@ -87,7 +86,7 @@ const COLUMNS: [&str; 16] = [
 #[serde(deny_unknown_fields)]
 struct Line {
     sequence: i64,
-    /// RFC 3339 in UTC, with microseconds.
+    /// RFC 3339 in UTC, with microseconds; these alone, since 1970, of a moment that no calendar has.
     at: String,
     actor: String,
     actor_id: Option<String>,
@@ -166,7 +165,14 @@ fn field(text: &str) -> String {
 
 fn moment(at: Timestamp) -> String {
     let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
-    at.calendar().and_then(|at| at.format(format).ok()).unwrap_or_default()
+    at.calendar().and_then(|at| at.format(format).ok()).unwrap_or_else(|| at.micros().to_string())
+}
+
+fn read_moment(text: &str) -> Option<Timestamp> {
+    match OffsetDateTime::parse(text, &Rfc3339) {
+        Ok(at) => Some(at.into()),
+        Err(_) => text.parse().ok().map(Timestamp::from_micros),
+    }
 }
 
 /// A line of an export in JSON Lines, read back. `None` if it is none.
@@ -174,7 +180,7 @@ pub fn read(line: &str) -> Option<Record> {
     let line: Line = serde_json::from_str(line).ok()?;
     Some(Record {
         sequence: line.sequence,
-        at: OffsetDateTime::parse(&line.at, &Rfc3339).ok()?.into(),
+        at: read_moment(&line.at)?,
         actor: line.actor,
         actor_id: line.actor_id,
         actor_name: line.actor_name,
@@ -195,6 +201,15 @@ pub fn read(line: &str) -> Option<Record> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_moment_that_no_calendar_has_is_read_back() {
+        for micros in [i64::MIN, -1, 0, 1_795_348_800_000_001, i64::MAX] {
+            let at = Timestamp::from_micros(micros);
+            assert_eq!(read_moment(&moment(at)), Some(at), "{}", moment(at));
+        }
+        assert_eq!(read_moment(""), None);
+    }
 
     #[test]
     fn no_field_of_a_spreadsheet_is_a_formula() {

@@ -118,17 +118,21 @@ pub struct Follower {
 impl Follower {
     /// Before the first record. `noted` must come by.
     pub fn new(noted: Option<Point>) -> Self {
-        Self { last: Point { sequence: 0, hash: BEGINNING }, noted, flaws: Vec::new() }
+        Self::after(Point { sequence: 0, hash: BEGINNING }, noted)
     }
 
     /// In the middle, where this was the last one.
-    #[cfg(test)]
-    pub(super) fn at(last: Point) -> Self {
-        Self { last, noted: None, flaws: Vec::new() }
+    pub fn after(last: Point, noted: Option<Point>) -> Self {
+        Self { last, noted, flaws: Vec::new() }
     }
 
     /// The next record.
     pub fn follow(&mut self, record: &Record) {
+        if record.sequence < 1 {
+            // Gitward writes none: it was put there to be seen.
+            self.flaw(Flaw::Changed(record.sequence));
+            return;
+        }
         let expected = self.last.sequence + 1;
         if record.sequence > expected {
             self.flaw(Flaw::Missing { after: self.last.sequence, before: record.sequence });
@@ -180,10 +184,12 @@ pub async fn verify(
     noted: Option<Point>,
 ) -> Result<Verified, StoreError> {
     let mut follower = Follower::new(noted);
+    let mut after = i64::MIN;
     let head = loop {
-        let page = store.audit_after(follower.last.sequence, PAGE).await?;
+        let page = store.audit_after(after, PAGE).await?;
         for record in &page {
             follower.follow(record);
+            after = record.sequence;
         }
         if !page.is_empty() {
             continue;

@@ -7,30 +7,25 @@ use app::error::ApiError;
 
 use super::{Visit, internal};
 use crate::{
-    audit::{Action, Actor, Entry},
+    audit::{Action, Actor, AuditError, By, Entry},
     credential::Access,
     person::{Name, User},
+    web::session::request_id,
 };
 
-/// Whoever asks may have chosen it.
-const LONGEST_REQUEST_ID: usize = 64;
-
 impl Visit {
-    /// An entry about this request.
-    fn entry(&self, actor: Actor, action: Action) -> Entry {
-        let id = self.parts.headers.get("x-request-id").and_then(|id| id.to_str().ok());
-        let id = id.filter(|id| id.len() <= LONGEST_REQUEST_ID).map(str::to_owned);
-        Entry::new(actor, action).by_request(id, self.address())
+    /// This request, as somebody's.
+    fn request_of(&self, actor: Actor) -> By {
+        By { actor, request: request_id(&self.parts.headers), address: Some(self.address()) }
+    }
+
+    /// This request, as that of a user.
+    pub fn by(&self, user: &User) -> By {
+        self.request_of(Actor::User { id: user.id.clone(), name: user.name.clone() })
     }
 
     fn entry_of(&self, user: &User, action: Action) -> Entry {
-        let actor = Actor::User { id: user.id.clone(), name: user.name.clone() };
-        self.entry(actor, action)
-    }
-
-    /// A request of somebody's, for those who write down what they do for it.
-    pub fn by(&self, user: &User) -> Entry {
-        self.entry_of(user, Action::TokenAdded)
+        self.by(user).did(action)
     }
 
     async fn record(&self, entry: Entry) -> Result<(), ApiError> {
@@ -43,9 +38,43 @@ impl Visit {
         self.record(self.entry_of(user, action)).await
     }
 
+    /// Somebody is about to change something: it is recorded, then done. What was not done after all is recorded too.
+    pub(super) async fn before<T, E>(
+        &self,
+        user: &User,
+        actions: &[Action],
+        doing: impl Future<Output = Result<T, E>>,
+        doing_what: &'static str,
+    ) -> Result<Result<T, E>, ApiError> {
+        let by = self.by(user);
+        let entries = actions.iter().map(|action| by.did(*action)).collect();
+        let done: Result<_, AuditError> = self
+            .site
+            .audit
+            .before_each(entries, async { Ok::<_, AuditError>(doing.await) }, |done, _| done.is_ok())
+            .await;
+        done.map_err(|error| internal(doing_what, &error))
+    }
+
     /// Somebody ended something of theirs.
     pub(super) async fn note_of(&self, user: &User, action: Action) {
         self.site.audit.note(self.entry_of(user, action)).await;
+    }
+
+    /// Somebody was turned away before anything was looked at. Once in a while, so that nobody fills the log.
+    pub(super) async fn note_turned_away(&self, name: &str, reason: &'static str) {
+        if self.site.turned_away.is_first(self.address(), reason, self.site.clock.now()) {
+            self.note_stranger(name, reason).await;
+        }
+    }
+
+    /// Somebody came with a one-time link that is none, or no longer one.
+    pub(super) async fn note_spent_link(&self) {
+        const SPENT: &str = "link_spent";
+        if self.site.turned_away.is_first(self.address(), SPENT, self.site.clock.now()) {
+            let entry = self.request_of(Actor::Stranger).did(Action::PasswordChanged);
+            self.site.audit.note(entry.refused(SPENT)).await;
+        }
     }
 
     /// Somebody who is signed in was refused.
@@ -59,7 +88,7 @@ impl Visit {
             Some(name) => self.site.store.user_by_name(&name).await.ok().flatten(),
             None => None,
         };
-        let entry = self.entry(Actor::Stranger, Action::SessionBegun).refused(reason);
+        let entry = self.request_of(Actor::Stranger).did(Action::SessionBegun).refused(reason);
         let entry = match known {
             Some(user) => entry.about(&user.id).object(user.name.to_string()),
             None => entry,

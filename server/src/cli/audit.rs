@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 
 use super::{Failure, answer, load_quietly, tell};
 use crate::{
@@ -22,8 +22,9 @@ pub(super) enum AuditCommand {
     /// Say whether somebody changed, moved or removed a record
     ///
     /// Prints the last record's number and hash: note them elsewhere, and a later `--noted` tells whether the log still
-    /// goes on from there. Nothing else can notice that the whole database was put back to an earlier moment. Exits with
-    /// 1 if something is wrong, also while a server runs.
+    /// goes on from there. The server's own log has them too, at every start and stop. Nothing else can notice that the
+    /// log was put back to an earlier end, as in a backup. Exits with 1 if something is wrong, also while a server
+    /// runs.
     #[command(after_help = "\
 Examples:
   gitward audit verify
@@ -33,9 +34,13 @@ Examples:
         /// A last record as this command printed it at an earlier time
         #[arg(long, value_name = "NUMBER:HASH")]
         noted: Option<Point>,
-        /// An export in JSON Lines, instead of the database; needs no key, and can't tell whether its end is the log's
+        /// An export in JSON Lines, instead of the database; needs no key, and can't tell whether its end is the log's.
+        /// Not what pages export: that is what fits a filter
         #[arg(long, value_name = "FILE")]
         file: Option<PathBuf>,
+        /// The record before the first one of the file, as this command printed it when the export before was verified
+        #[arg(long, value_name = "NUMBER:HASH", requires = "file")]
+        after: Option<Point>,
     },
     /// Print all records, the oldest first
     #[command(after_help = "\
@@ -43,36 +48,24 @@ Example:
   gitward audit export --format csv > audit.csv")]
     Export {
         /// How
-        #[arg(long, value_enum, default_value_t = Written::Jsonl)]
-        format: Written,
-        /// Only those after the record with this number
+        #[arg(long, value_enum, default_value_t = Format::JsonLines)]
+        format: Format,
+        /// Only those after the record with this number; to verify that file, `verify` needs that record as well
         #[arg(long, value_name = "NUMBER", default_value_t = 0)]
         after: i64,
     },
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum Written {
-    /// A JSON document per line, with all that the hashes are made of
-    Jsonl,
-    /// For spreadsheets
-    Csv,
-}
-
 impl AuditCommand {
     pub(super) async fn run(self, path: &Path) -> Result<(), Failure> {
         match self {
-            Self::Verify { noted, file: Some(file) } => report(&read_file(&file, noted)?),
-            Self::Verify { noted, file: None } => {
+            Self::Verify { noted, file: Some(file), after } => report(&read_file(&file, noted, after)?),
+            Self::Verify { noted, file: None, .. } => {
                 let config = load_quietly(path)?;
                 report(&records::verify_audit(&config, noted, &SystemEntropy).await?)
             }
             Self::Export { format, after } => {
                 let config = load_quietly(path)?;
-                let format = match format {
-                    Written::Jsonl => Format::JsonLines,
-                    Written::Csv => Format::Csv,
-                };
                 let mut stdout = std::io::BufWriter::new(std::io::stdout().lock());
                 records::export_audit(&config, format, after, &mut stdout, &SystemEntropy)
                     .await?
@@ -93,15 +86,24 @@ fn report(verified: &Verified) -> Result<(), Failure> {
     Err(Failure::because("The audit log is not as it was written; stdout says where."))
 }
 
-fn read_file(path: &Path, noted: Option<Point>) -> Result<Verified, Failure> {
+fn read_file(path: &Path, noted: Option<Point>, after: Option<Point>) -> Result<Verified, Failure> {
     let unreadable = |error| Failure::because(format!("{}: {error}", path.display()));
     let file = std::fs::File::open(path).map_err(unreadable)?;
-    let mut follower = Follower::new(noted);
+    let mut follower = after.map_or_else(|| Follower::new(noted), |after| Follower::after(after, noted));
+    let first = after.map_or(1, |after| after.sequence.saturating_add(1));
     for (at, line) in BufReader::new(file).lines().enumerate() {
         let line = line.map_err(unreadable)?;
         let record = export::read(&line).ok_or_else(|| {
             Failure::because(format!("{}: line {} is no record of an audit log", path.display(), at + 1))
         })?;
+        if at == 0 && record.sequence != first {
+            return Err(Failure::because(format!(
+                "{} begins with record {}, not with record {first}: a part of the log can't be verified by itself. \
+                 Verify all that `gitward audit export` prints, or say with --after which record came before.",
+                path.display(),
+                record.sequence
+            )));
+        }
         follower.follow(&record);
     }
     Ok(follower.finish())

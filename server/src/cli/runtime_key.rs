@@ -6,11 +6,11 @@ use clap::Subcommand;
 
 use super::{Failure, answer, clock, load_quietly, tell};
 use crate::{
-    audit::Actor,
+    audit::{Actor, By},
     clock::Timestamp,
     id::RuntimeId,
     random::SystemEntropy,
-    runtime_key::{KeyError, NewKey, RuntimeKeys, by},
+    runtime_key::{KeyError, NewKey, RuntimeKeys},
     site::records,
 };
 
@@ -59,7 +59,7 @@ impl RuntimeKeyCommand {
     }
 
     async fn act(self, keys: &RuntimeKeys) -> Result<(), Failure> {
-        let operator = by(Actor::Operator);
+        let operator = By::new(Actor::Operator);
         match self {
             Self::Create { runtime } => {
                 let new = keys.create(&RuntimeId(runtime), &operator).await.map_err(failed)?;

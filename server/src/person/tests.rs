@@ -49,11 +49,31 @@ async fn world_with(settings: Settings) -> World {
     World { people, store, clock, entropy, _folder: folder }
 }
 
+async fn redeem(
+    people: &People,
+    link: &Secret,
+    name: &str,
+    password: &Secret,
+) -> Result<SignedIn, RedeemError> {
+    people.redeem(people.may_redeem(link, name, password).await?).await
+}
+
+async fn change(
+    people: &People,
+    user: &User,
+    session: &Session,
+    current: &Secret,
+    new: &Secret,
+    address: IpAddr,
+) -> Result<SignedIn, ChangeError> {
+    people.change_password(people.may_change_password(user, session, current, new, address).await?).await
+}
+
 impl World {
     /// A person with the password `GOOD`, signed in.
     async fn person(&self, name: &str) -> SignedIn {
         let (_, link) = self.people.add_user(name).await.unwrap();
-        self.people.redeem(&link, "", &Secret::new(GOOD)).await.unwrap()
+        redeem(&self.people, &link, "", &Secret::new(GOOD)).await.unwrap()
     }
 
     async fn try_as(&self, name: &str, password: &str) -> Result<SignedIn, SignInError> {
@@ -154,7 +174,7 @@ async fn disabling_ends_sessions_and_links_and_keeps_out() {
     assert!(!world.is_alive(&ada).await);
     assert!(is_wrong(world.try_as("ada", GOOD).await));
     assert_eq!(world.people.link(&link).await.unwrap(), None);
-    let redeemed = world.people.redeem(&link, "", &Secret::new(OTHER)).await;
+    let redeemed = redeem(&world.people, &link, "", &Secret::new(OTHER)).await;
     assert!(matches!(redeemed, Err(RedeemError::Spent)));
     assert!(matches!(world.people.reset_link("ada").await.err(), Some(PersonError::Disabled)));
     assert!(matches!(world.people.disable("bob").await, Err(PersonError::Unknown)));
@@ -177,7 +197,7 @@ async fn a_new_password_ends_all_sessions_and_begins_a_new_one() {
     let here = world.person("ada").await;
     let elsewhere = world.try_as("ada", GOOD).await.unwrap();
     let (current, new) = (Secret::new(GOOD), Secret::new(OTHER));
-    let after = world.people.change_password(&here.user, &here.session, &current, &new, HERE).await.unwrap();
+    let after = change(&world.people, &here.user, &here.session, &current, &new, HERE).await.unwrap();
     assert_ne!(after.session.id, here.session.id);
     assert!(world.is_alive(&after).await);
     assert!(!world.is_alive(&here).await && !world.is_alive(&elsewhere).await);
@@ -192,7 +212,7 @@ async fn changing_needs_the_current_password_and_guesses_at_it_are_few() {
     let eve = world.person("eve").await;
     let (wrong, right, new) = (Secret::new("not this one"), Secret::new(GOOD), Secret::new(OTHER));
     let change = async |session: &Session, current: &Secret, new: &Secret| {
-        world.people.change_password(&ada.user, session, current, new, HERE).await.err()
+        change(&world.people, &ada.user, session, current, new, HERE).await.err()
     };
     assert!(matches!(change(&eve.session, &right, &new).await, Some(ChangeError::Wrong)));
     let short = Secret::new("short");
@@ -470,7 +490,7 @@ async fn the_set_up_link_makes_the_first_person_and_nobody_else() {
     assert_eq!(world.people.link(&second).await.unwrap(), Some(LinkFor::SetUp));
 
     let redeem =
-        async |name: &str, password: &str| world.people.redeem(&second, name, &Secret::new(password)).await;
+        async |name: &str, password: &str| redeem(&world.people, &second, name, &Secret::new(password)).await;
     assert!(matches!(redeem("not a name!", GOOD).await, Err(RedeemError::NameUnusable)));
     let problem = redeem("ada", "short").await;
     assert!(matches!(problem, Err(RedeemError::Password(PasswordProblem::TooShort))));
@@ -488,7 +508,7 @@ async fn a_set_up_link_is_of_no_use_once_anybody_exists() {
     let link = world.people.setup_link().await.unwrap().unwrap();
     world.people.add_user("ada").await.unwrap();
     assert_eq!(world.people.link(&link).await.unwrap(), None);
-    let eve = world.people.redeem(&link, "eve", &Secret::new(GOOD)).await;
+    let eve = redeem(&world.people, &link, "eve", &Secret::new(GOOD)).await;
     assert!(matches!(eve, Err(RedeemError::Spent)));
 }
 
@@ -500,14 +520,14 @@ async fn links_end_by_the_clock() {
     assert!(world.people.link(&setup).await.unwrap().is_some());
     world.clock.advance(MINUTE);
     assert_eq!(world.people.link(&setup).await.unwrap(), None);
-    let late = world.people.redeem(&setup, "eve", &Secret::new(GOOD)).await;
+    let late = redeem(&world.people, &setup, "eve", &Secret::new(GOOD)).await;
     assert!(matches!(late, Err(RedeemError::Spent)));
 
     let (ada, link) = world.people.add_user("ada").await.unwrap();
     assert_eq!(world.people.link(&link).await.unwrap(), Some(LinkFor::Password { name: ada.name }));
     world.clock.advance(24 * 60 * MINUTE);
     assert_eq!(world.people.link(&link).await.unwrap(), None);
-    let late = world.people.redeem(&link, "", &Secret::new(GOOD)).await;
+    let late = redeem(&world.people, &link, "", &Secret::new(GOOD)).await;
     assert!(matches!(late, Err(RedeemError::Spent)));
 }
 
@@ -518,8 +538,9 @@ async fn of_a_hundred_that_set_up_at_once_one_succeeds() {
     let mut attempts = JoinSet::new();
     for attempt in 0..100 {
         let (people, link) = (world.people.clone(), link.clone());
-        attempts
-            .spawn(async move { people.redeem(&link, &format!("name{attempt}"), &Secret::new(GOOD)).await });
+        attempts.spawn(
+            async move { redeem(&people, &link, &format!("name{attempt}"), &Secret::new(GOOD)).await },
+        );
     }
     let (made, refused): (Vec<_>, Vec<_>) = attempts.join_all().await.into_iter().partition(Result::is_ok);
     assert_eq!(made.len(), 1);
@@ -540,7 +561,8 @@ async fn of_twenty_that_use_one_link_at_once_one_sets_the_password() {
     for attempt in 0..20 {
         let (people, link) = (world.people.clone(), link.clone());
         let password = Secret::new(format!("my password is {attempt}"));
-        attempts.spawn(async move { people.redeem(&link, "", &password).await.is_ok().then_some(password) });
+        attempts
+            .spawn(async move { redeem(&people, &link, "", &password).await.is_ok().then_some(password) });
     }
     let set: Vec<_> = attempts.join_all().await.into_iter().flatten().collect();
     assert_eq!(set.len(), 1);
@@ -558,7 +580,7 @@ async fn a_reset_ends_sessions_and_waiting_but_only_when_it_is_used() {
     }
     assert!(wait(world.try_as("ada", GOOD).await).is_some());
 
-    let again = world.people.redeem(&link, "somebody else", &Secret::new(OTHER)).await.unwrap();
+    let again = redeem(&world.people, &link, "somebody else", &Secret::new(OTHER)).await.unwrap();
     assert_eq!(again.user.name.as_str(), "ada");
     assert!(world.is_alive(&again).await && !world.is_alive(&ada).await);
     assert!(world.try_as("ada", OTHER).await.is_ok());
@@ -626,7 +648,7 @@ fn every_line_of_the_list_is_found_and_nothing_next_to_it() {
 async fn a_password_is_the_same_from_every_keyboard() {
     let world = world().await;
     let (_, link) = world.people.add_user("ada").await.unwrap();
-    world.people.redeem(&link, "", &Secret::new("Café au\u{a0}lait")).await.unwrap();
+    redeem(&world.people, &link, "", &Secret::new("Café au\u{a0}lait")).await.unwrap();
     assert!(world.try_as("ada", "Cafe\u{301} au lait").await.is_ok());
     assert!(is_wrong(world.try_as("ada", "café au lait").await));
     assert!(is_wrong(world.try_as("ada", "Café au lait ").await));
@@ -688,13 +710,13 @@ async fn a_password_of_megabytes_costs_one_hash_and_is_counted() {
 
     let (right, long) = (Secret::new(GOOD), Secret::new(flood()));
     let change = async |current: &Secret, new: &Secret| {
-        world.people.change_password(&ada.user, &ada.session, current, new, HERE).await.err()
+        change(&world.people, &ada.user, &ada.session, current, new, HERE).await.err()
     };
     let too_long = |problem| matches!(problem, Some(ChangeError::Password(PasswordProblem::TooLong)));
     assert!(too_long(change(&right, &long).await));
     assert!(matches!(change(&long, &Secret::new(OTHER)).await, Some(ChangeError::Wrong)));
     let link = world.people.reset_link("ada").await.unwrap();
-    let redeemed = world.people.redeem(&link, "", &long).await.err();
+    let redeemed = redeem(&world.people, &link, "", &long).await.err();
     assert!(matches!(redeemed, Some(RedeemError::Password(PasswordProblem::TooLong))));
 }
 

@@ -165,7 +165,8 @@ pub async fn export_audit(
         let Some(last) = page.last() else { break Ok(()) };
         after = last.sequence;
         for record in &page {
-            written = written.and_then(|()| to.write_all(format.line(record).as_bytes()));
+            let line = format.line(record).map_err(std::io::Error::from);
+            written = written.and_then(|()| to.write_all(line?.as_bytes()));
         }
     };
     store.close().await;

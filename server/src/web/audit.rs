@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use app::path;
 use axum::{
-    Extension, Router,
+    BoxError, Extension, Router,
     body::{Body, Bytes},
     extract::{Path, Query, State},
     http::{HeaderValue, StatusCode, header},
@@ -18,7 +18,7 @@ use time::{Date, macros::format_description};
 
 use super::{plain, session::Signed};
 use crate::{
-    audit::{Action, Record, export::Format},
+    audit::{Action, DONE, REFUSED, Record, export::Format},
     clock::Timestamp,
     id::{AccountId, RuntimeId},
     moment::moment,
@@ -279,16 +279,21 @@ fn form(asked: &Asked, page: &str, file: &str) -> impl IntoView + use<> {
                     "Download as CSV"
                 </button>
             </div>
+            <small>
+                "The files hold what fits, the latest first. Only what the operator exports, with "
+                <code>"gitward audit export"</code>
+                ", can be verified."
+            </small>
         </form>
     }
 }
 
 fn entry(record: &Record, now: Timestamp) -> impl IntoView + use<> {
     let at = moment(record.at, now);
-    let refused = record.outcome == "refused";
+    let refused = record.outcome == REFUSED;
     let details: Vec<String> = [
         record.runtime.as_ref().map(|runtime| format!("runtime {runtime}")),
-        record.reason.as_ref().map(|reason| reason.replace(['_', '-'], " ")),
+        record.reason.as_ref().map(|reason| reason.replace('_', " ")),
         record.object.as_ref().map(|object| format!("object {object}")),
         record.detail.clone(),
         record.address.as_ref().map(|address| format!("from {address}")),
@@ -298,7 +303,7 @@ fn entry(record: &Record, now: Timestamp) -> impl IntoView + use<> {
     .flatten()
     .collect();
     let verb = verb(&record.action, refused);
-    let state = if refused { "refused" } else { "done" };
+    let state = if refused { REFUSED } else { DONE };
     view! {
         <li data-outcome=state>
             <time datetime=at.iso>{at.full}</time>
@@ -335,6 +340,10 @@ fn verb(word: &str, refused: bool) -> String {
         }
         Action::NoticesChanged => ("decided what to be told, and where", "could not decide what to be told"),
         Action::VerdictChanged => ("came to another verdict about a token", "came to no verdict"),
+        Action::VerdictKept => ("checked a token", "checked a token without a new verdict"),
+        Action::TokenProposed => {
+            ("brought a token of another account", "could not bring a token of another account")
+        }
         Action::SecretReleased => ("fetched a token", "was refused a token"),
         Action::SecretReported => ("reported what became of a token", "could not report about a token"),
         Action::RuntimeKeyCreated => ("made a runtime key", "could not make a runtime key"),
@@ -373,9 +382,9 @@ async fn export(pages: Pages, asked: &Asked, filter: AuditFilter, name: &str) ->
             };
             filter.before = Some(last.sequence);
             for record in &records {
-                text.push_str(&format.line(record));
+                text.push_str(&format.line(record)?);
             }
-            Ok::<_, StoreError>(Some((Bytes::from(text), (pages, filter, None, String::new()))))
+            Ok::<_, BoxError>(Some((Bytes::from(text), (pages, filter, None, String::new()))))
         });
     let mut response = Body::from_stream(pieces).into_response();
     let headers = response.headers_mut();

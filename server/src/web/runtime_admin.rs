@@ -8,21 +8,21 @@ use axum::{
     extract::{Form, Path, Request, State},
     http::StatusCode,
     response::{IntoResponse, Redirect, Response},
-    routing::get,
+    routing::{get, post},
 };
 use leptos::prelude::*;
 use serde::Deserialize;
 
 use super::{
     plain,
-    session::{Signed, address_of},
+    session::{Signed, address_of, request_id},
 };
 use crate::{
-    audit::{Actor, Entry},
+    audit::{Actor, By},
     catalogue::Runtime,
     id::RuntimeId,
     moment::moment,
-    runtime_key::{KeyError, NewKey, by},
+    runtime_key::{KeyError, NewKey, PREFIX},
     site::Site,
     store::runtime::RuntimeKey,
 };
@@ -33,7 +33,7 @@ pub const ADDRESS: &str = "/admin/runtimes/{runtime}";
 /// The page, and what its forms lead to.
 pub fn router(site: &Arc<Site>, css: &str) -> Router {
     let page = Page { site: Arc::clone(site), css: css.into() };
-    Router::new().route(ADDRESS, get(look).post(change)).with_state(page)
+    Router::new().route(ADDRESS, get(look)).route(ADDRESS, post(change)).with_state(page)
 }
 
 /// What the page is made of.
@@ -67,7 +67,7 @@ async fn look(
     signed: Option<Extension<Signed>>,
 ) -> Response {
     let Some(Extension(signed)) = signed else {
-        return Redirect::to(&path::sign_in_then(&address(&runtime))).into_response();
+        return Redirect::to(&path::sign_in_then(&path::runtime_keys(&runtime))).into_response();
     };
     match page.administered(&signed, &runtime).await {
         Ok(Some(runtime)) => page.show(&runtime, Did::Nothing).await,
@@ -83,14 +83,14 @@ async fn change(
     request: Request,
 ) -> Response {
     let Some(Extension(signed)) = signed else {
-        return Redirect::to(&path::sign_in_then(&address(&runtime))).into_response();
+        return Redirect::to(&path::sign_in_then(&path::runtime_keys(&runtime))).into_response();
     };
     let runtime = match page.administered(&signed, &runtime).await {
         Ok(Some(runtime)) => runtime,
         Ok(None) => return page.nothing(),
         Err(broken) => return broken,
     };
-    let actor = page.actor(&signed, &request);
+    let by = page.by(&signed, &request);
     let form = <Form<Wish> as axum::extract::FromRequest<Page>>::from_request(request, &page).await;
     let Ok(Form(wish)) = form else {
         let failed =
@@ -100,9 +100,9 @@ async fn change(
     let keys = &page.site.runtime_keys;
     let id = &runtime.id;
     let did = match wish.what.as_str() {
-        "create" => keys.create(id, &actor).await.map(Did::Made),
-        "rotate" => keys.rotate(id, Some(&wish.key), &actor).await.map(Did::Made),
-        "revoke" => keys.revoke(id, &wish.key, &actor).await.map(|()| Did::Revoked(wish.key)),
+        "create" => keys.create(id, &by).await.map(Did::Made),
+        "rotate" => keys.rotate(id, Some(&wish.key), &by).await.map(Did::Made),
+        "revoke" => keys.revoke(id, &wish.key, &by).await.map(|()| Did::Revoked(wish.key)),
         _ => Ok(Did::Failed(StatusCode::BAD_REQUEST, "This form was not understood. Nothing was changed.")),
     };
     page.show(&runtime, did.unwrap_or_else(failed)).await
@@ -127,32 +127,28 @@ fn failed(error: KeyError) -> Did {
     Did::Failed(status, sentence)
 }
 
-/// Its id may hold anything where it comes from an address.
-fn address(runtime: &str) -> String {
-    ADDRESS.replace("{runtime}", &path::encode(runtime).replace('/', "%2F"))
-}
-
 impl Page {
     /// The runtime, if the visitor is an admin of its account. To everybody else it is not there.
     async fn administered(&self, signed: &Signed, runtime: &str) -> Result<Option<Runtime>, Response> {
         let runtimes = self.site.store.administered(&signed.user.id).await;
-        let runtimes = runtimes.map_err(|error| self.broken(&error))?;
+        let runtimes = runtimes.map_err(|error| self.broken(&error, ().into_any()))?;
         let id = RuntimeId::from(runtime);
         Ok(runtimes.into_iter().find(|known| known.id == id))
     }
 
-    fn actor(&self, signed: &Signed, request: &Request) -> Entry {
-        let id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok());
-        let (user, name) = (signed.user.id.clone(), signed.user.name.clone());
-        let entry = by(Actor::User { id: user, name });
-        entry.by_request(id.map(str::to_owned), address_of(&self.site, request))
+    fn by(&self, signed: &Signed, request: &Request) -> By {
+        let actor = Actor::User { id: signed.user.id.clone(), name: signed.user.name.clone() };
+        let address = address_of(&self.site, request);
+        By { actor, request: request_id(request.headers()), address: Some(address) }
     }
 
-    fn broken(&self, error: &dyn std::error::Error) -> Response {
+    /// Something could not be read. What was done before is said all the same: a new key is shown this one time.
+    fn broken(&self, error: &dyn std::error::Error, said: AnyView) -> Response {
         tracing::error!(%error, "The keys of a runtime could not be read");
         let sentence = "Gitward can't reach its database at the moment. Try again in a minute.";
-        let body =
-            view! { <div class="narrow"><h1>"Not at the moment"</h1><p class="lead">{sentence}</p></div> };
+        let body = view! {
+            <div class="narrow"><h1>"Not at the moment"</h1>{said}<p class="lead">{sentence}</p></div>
+        };
         plain::page(StatusCode::SERVICE_UNAVAILABLE, &self.css, "Runtime keys", body)
     }
 
@@ -170,12 +166,12 @@ impl Page {
     async fn show(&self, runtime: &Runtime, did: Did) -> Response {
         let keys = match self.site.store.runtime_keys(&runtime.id).await {
             Ok(keys) => keys,
-            Err(error) => return self.broken(&error),
+            Err(error) => return self.broken(&error, said(did)),
         };
         // When they were last used, the last second included, matters little: whoever looks looks again.
         let status = if let Did::Failed(status, _) = &did { *status } else { StatusCode::OK };
         let latest = keys.iter().find(|key| key.revoked_at.is_none()).map(|key| key.public_id.clone());
-        let action = address(runtime.id.as_str());
+        let action = path::runtime_keys(runtime.id.as_str());
         let rows = keys.iter().map(|key| self.row(key, &action)).collect_view();
         let form = match latest {
             None => view! {
@@ -244,7 +240,7 @@ impl Page {
         view! {
             <li class="sheet padded">
                 <p>
-                    <code>{["gwr_", &key.public_id, "_…"].concat()}</code>
+                    <code>{[PREFIX, &key.public_id, "_…"].concat()}</code>
                     <br/>
                     {[state.as_str(), " · made ", &made.relative, " · ", &used].concat()}
                 </p>

@@ -68,6 +68,15 @@ pub fn cookie_secret(site: &Site, headers: &HeaderMap) -> Option<Secret> {
     jar.get(cookie_name(&site.public_url)).map(|cookie| Secret::new(cookie.value()))
 }
 
+/// Ours have 36 letters; whoever asks may have chosen a longer one.
+const LONGEST_REQUEST_ID: usize = 64;
+
+/// The request's id, as the server's log has it, if it is fit for the audit log.
+pub fn request_id(headers: &HeaderMap) -> Option<String> {
+    let id = headers.get("x-request-id").and_then(|id| id.to_str().ok());
+    id.filter(|id| id.len() <= LONGEST_REQUEST_ID).map(str::to_owned)
+}
+
 /// Finds out who makes the request, once, for all that follows.
 pub async fn recognise(State(site): State<Arc<Site>>, mut request: Request, next: Next) -> Response {
     let address = address_of(&site, &request);

@@ -3,10 +3,11 @@
 
 use axum::http::{Method, StatusCode};
 use serde_json::Value;
+use server::audit::{Actor, By};
 
 use crate::{
     database::{ask, change},
-    machine::Machine,
+    machine::{Machine, assert_problem},
     site::{Browser, PASSWORD, TestSite},
 };
 
@@ -115,7 +116,9 @@ async fn an_admin_sees_the_account_and_nobody_else_does() {
     sign_in(&site.anonymous(), "jonas", PASSWORD).await.assert_ok();
 
     let entries = of_account(&mara).await;
-    assert_eq!(words(&entries), ["session.begun done", "token.added done", "token.added done"]);
+    let expected =
+        ["session.begun done", "token.added done", "token.added done", "configuration.applied done"];
+    assert_eq!(words(&entries), expected);
     assert_eq!(entries[0]["actor_name"], "both", "jonas is no member");
     assert!(entries.iter().all(|entry| entry["account"] == "acme" || entry["account"].is_null()));
     let page = mara.get("/admin/accounts/acme/audit").await;
@@ -210,7 +213,7 @@ async fn nobody_gets_anything_that_can_not_be_written_down() {
     change(&database, FULL).await;
     for _ in 0..20 {
         let answer = machine.fetch("mara").await;
-        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_problem(&answer, StatusCode::SERVICE_UNAVAILABLE, "not_recorded", "the disk is full");
         assert!(!answer.text().contains(&made.token));
     }
     let stranger = site.anonymous();
@@ -300,6 +303,7 @@ async fn a_renewal_a_revocation_and_what_somebody_wants_to_be_told_are_written_d
         "notices.changed done",
         "token.revoked done",
         "token.deleted done",
+        "verdict.kept done",
         "token.renewed done",
         "session.begun done",
         "token.added done",
@@ -308,9 +312,9 @@ async fn a_renewal_a_revocation_and_what_somebody_wants_to_be_told_are_written_d
     assert_eq!((&entries[0]["detail"], &entries[0]["runtime"]), (&"hidden".into(), &"acme.staging".into()));
     assert_eq!(entries[1]["detail"], "webhook set");
     assert!(!serde_json::to_string(&entries).unwrap().contains("s3cret"));
-    for one in [&entries[3], &entries[5]] {
+    for one in [&entries[3], &entries[5], &entries[6]] {
         assert_eq!((&one["actor"], &one["account"]), (&"gitward".into(), &"acme".into()));
-        assert_eq!((&one["runtime"], &one["object"]), (&"acme.renewed".into(), &entries[7]["object"]));
+        assert_eq!((&one["runtime"], &one["object"]), (&"acme.renewed".into(), &entries[8]["object"]));
     }
     let seen = words(&of_account(&mara).await);
     assert!(
@@ -327,7 +331,7 @@ async fn a_token_that_was_handed_to_its_provider_to_be_revoked_is_written_down_a
     mara.call("token/delete", &[("runtime", "acme.staging"), ("revoke", "true")]).await.assert_ok();
     let entries = own(&mara).await;
     assert_eq!(words(&entries)[..2], ["token.revoked done", "token.deleted done"]);
-    assert_eq!(entries[0]["detail"], "handed-over");
+    assert_eq!(entries[0]["detail"], "handed over");
 }
 
 #[tokio::test]
@@ -376,4 +380,183 @@ async fn a_token_that_can_not_be_written_down_is_not_taken() {
     change(&site.database(), "DROP TRIGGER full").await;
     mara.paste("acme.staging", &new.token).await.assert_ok();
     assert_ne!(credential().await, before);
+}
+
+#[tokio::test]
+async fn a_token_for_several_runtimes_is_in_the_log_of_each() {
+    let site = TestSite::start().await;
+    let both = site.person("both").await;
+    let token = site.forge.good_token().await;
+    let form = [
+        ("runtime", "acme.paste"),
+        ("token", &token.token),
+        ("also[]", "acme.staging"),
+        ("also[]", "globex.paste"),
+    ];
+    both.call("token/add", &form).await.assert_ok();
+    let mut runtimes: Vec<String> = own(&both)
+        .await
+        .iter()
+        .map(|entry| format!("{} {} {}", entry["action"], entry["account"], entry["runtime"]))
+        .collect();
+    runtimes.sort();
+    let added = |account: &str, runtime: &str| format!("\"token.added\" \"{account}\" \"{runtime}\"");
+    assert_eq!(
+        runtimes,
+        [added("acme", "acme.paste"), added("acme", "acme.staging"), added("globex", "globex.paste")]
+    );
+}
+
+#[tokio::test]
+async fn a_token_of_another_account_is_written_down_when_it_comes_and_when_nobody_decides() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    let (first, other) = (site.forge.good_token().await, site.forge.token_of("hubot").await);
+    mara.paste("acme.staging", &first.token).await.assert_ok();
+    change(&site.database(), FULL).await;
+    assert_eq!(mara.paste("acme.staging", &other.token).await.status, StatusCode::INTERNAL_SERVER_ERROR);
+    let kept = async || -> i64 { ask(&site.database(), "SELECT count(*) FROM credentials").await };
+    assert_eq!(kept().await, 1, "what can't be written down is not kept aside either");
+    change(&site.database(), "DROP TRIGGER full").await;
+    assert_eq!(mara.paste("acme.staging", &other.token).await.error(), "Refused");
+    assert_eq!(kept().await, 2);
+    let entries = own(&mara).await;
+    assert_eq!(words(&entries), ["token.proposed done", "token.added done"]);
+    assert_eq!(entries[0]["detail"], "pasted, account hubot at forge");
+
+    site.clock.advance(server::store::UNDECIDED);
+    site.site.sweep().await;
+    sign_in(&mara, "mara", PASSWORD).await.assert_ok();
+    let entries = own(&mara).await;
+    assert_eq!(words(&entries)[..2], ["session.begun done", "token.settled done"]);
+    let settled = &entries[1];
+    assert_eq!((&settled["actor"], &settled["runtime"]), (&"gitward".into(), &"acme.staging".into()));
+    assert_eq!(settled["detail"], "dropped, for nobody had decided in time");
+    assert_eq!(settled["object"], entries[2]["object"], "the one that was proposed");
+    assert_eq!(kept().await, 1);
+}
+
+#[tokio::test]
+async fn a_password_that_can_not_be_written_down_is_not_changed() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    let link = site.site.people.reset_link("mara").await.unwrap();
+    let stored = async || -> String { ask(&site.database(), "SELECT password FROM users").await };
+    let before = stored().await;
+    change(&site.database(), FULL).await;
+    let new = "another staple entirely";
+    let changed = mara.call("person/change-password", &[("current", PASSWORD), ("new", new)]).await;
+    assert_eq!(changed.status, StatusCode::INTERNAL_SERVER_ERROR);
+    let stranger = site.anonymous();
+    let redeem = async || {
+        let form = [("secret", link.expose()), ("name", ""), ("password", new)];
+        stranger.call("person/redeem-link", &form).await
+    };
+    assert_eq!(redeem().await.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(stored().await, before);
+    assert!(stranger.get("/tokens").await.location().starts_with("/sign-in"));
+    mara.get("/tokens").await.assert_ok();
+
+    change(&site.database(), "DROP TRIGGER full").await;
+    redeem().await.assert_ok();
+    assert_ne!(stored().await, before, "the link was still good");
+    assert_eq!(words(&own(&stranger).await), ["session.begun done", "password.changed done"]);
+    assert_eq!(redeem().await.error(), "LinkSpent");
+    redeem().await.error();
+    let spent: i64 = ask(
+        &site.database(),
+        "SELECT count(*) FROM audit WHERE action = 'password.changed' AND reason = 'link_spent'",
+    )
+    .await;
+    assert_eq!(spent, 1, "once in a while");
+}
+
+#[tokio::test]
+async fn who_tries_too_often_is_written_down_once_in_a_while() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    let stranger = site.anonymous();
+    let mut tries = 0;
+    while sign_in(&stranger, "mara", "wrong").await.status != StatusCode::TOO_MANY_REQUESTS {
+        tries += 1;
+        assert!(tries < 1000);
+    }
+    for _ in 0..5 {
+        assert_eq!(sign_in(&stranger, "mara", PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS);
+    }
+    let entries = own(&mara).await;
+    let of = |reason: &str| entries.iter().filter(|entry| entry["reason"] == reason).count();
+    assert_eq!((of("wrong_name_or_password"), of("too_many_tries")), (tries, 1));
+}
+
+#[tokio::test]
+async fn every_check_is_in_the_log_of_its_user_and_of_each_account() {
+    let site = TestSite::start().await;
+    let both = site.person("both").await;
+    let mara = site.person("mara").await;
+    let token = site.forge.good_token().await;
+    let form = [
+        ("runtime", "acme.paste"),
+        ("token", &token.token),
+        ("also[]", "acme.staging"),
+        ("also[]", "globex.paste"),
+    ];
+    both.call("token/add", &form).await.assert_ok();
+    both.check("acme.paste").await.assert_ok();
+    let checks = |entries: Vec<Value>| -> Vec<Value> {
+        entries.into_iter().filter(|entry| entry["action"] == "verdict.kept").collect()
+    };
+    let (user, account) = (checks(own(&both).await), checks(of_account(&mara).await));
+    assert_eq!((user.len(), account.len()), (2, 1), "once for each account");
+    assert_eq!((&account[0]["outcome"], &account[0]["account"]), (&"done".into(), &"acme".into()));
+    site.forge.revoke(token.id).await;
+    both.check("acme.paste").await.assert_ok();
+    let account = checks(of_account(&mara).await);
+    assert_eq!(account.len(), 2);
+    assert_eq!((&account[0]["outcome"], &account[0]["reason"]), (&"refused".into(), &"token_refused".into()));
+    let text = serde_json::to_string(&account).unwrap();
+    assert!(!text.contains("globex") && !text.contains(&token.token), "{text}");
+}
+
+#[tokio::test]
+async fn an_admin_reads_what_the_configuration_changed_in_the_account_and_in_no_other() {
+    let site = TestSite::start().await;
+    let mara = site.person("mara").await;
+    let details: Vec<String> =
+        export(&mara, "/admin/accounts/acme/audit/export?format=jsonl&what=configuration")
+            .await
+            .iter()
+            .map(|entry| entry["detail"].to_string())
+            .collect();
+    let all = details.join("\n");
+    for own in ["account acme", "member acme/mara", "runtime acme.production"] {
+        assert!(all.contains(own), "{own}: {all}");
+    }
+    assert!(!all.contains("globex") && !all.contains("provider"), "{all}");
+}
+
+#[tokio::test]
+async fn a_key_that_a_rotation_ends_is_in_the_log_and_so_is_one_that_was_not_made() {
+    let site = TestSite::start().await;
+    let keys = &site.site.runtime_keys;
+    let (operator, runtime) = (By::new(Actor::Operator), "acme.staging".into());
+    let first = keys.create(&runtime, &operator).await.unwrap();
+    keys.rotate(&runtime, None, &operator).await.unwrap();
+    let third = keys.rotate(&runtime, None, &operator).await.unwrap();
+    assert_eq!(third.revoked, [first.public_id.as_str()]);
+    let ended: String = ask(
+        &site.database(),
+        "SELECT object || ' ' || account_id FROM audit WHERE action = 'runtime-key.revoked'",
+    )
+    .await;
+    assert_eq!(ended, format!("{} acme", first.public_id));
+    // Two at once: one is faster.
+    let both = tokio::join!(keys.rotate(&runtime, None, &operator), keys.rotate(&runtime, None, &operator));
+    let made = [both.0.is_ok(), both.1.is_ok()].into_iter().filter(|made| *made).count();
+    let told: i64 = ask(
+        &site.database(),
+        "SELECT sum(CASE reason WHEN 'overtaken' THEN -1 ELSE 1 END) FROM audit WHERE action = 'runtime-key.rotated'",
+    )
+    .await;
+    assert_eq!(usize::try_from(told).unwrap(), 2 + made);
 }

@@ -2,8 +2,10 @@
 
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
-use server::audit::Actor;
-use server::runtime_key::{NewKey, by};
+use server::{
+    audit::{Actor, By},
+    runtime_key::NewKey,
+};
 
 use crate::site::{Answer, Ask, Browser, TestSite};
 
@@ -23,12 +25,12 @@ pub struct Machine {
 
 /// Makes the first key of a runtime, as the operator does.
 pub async fn create(site: &TestSite, runtime: &str) -> NewKey {
-    site.site.runtime_keys.create(&runtime.into(), &by(Actor::Operator)).await.unwrap()
+    site.site.runtime_keys.create(&runtime.into(), &By::new(Actor::Operator)).await.unwrap()
 }
 
 /// Makes the next one.
 pub async fn rotate(site: &TestSite, runtime: &str) -> NewKey {
-    site.site.runtime_keys.rotate(&runtime.into(), None, &by(Actor::Operator)).await.unwrap()
+    site.site.runtime_keys.rotate(&runtime.into(), None, &By::new(Actor::Operator)).await.unwrap()
 }
 
 impl Machine {

@@ -2,7 +2,7 @@
 
 use axum::http::{Method, StatusCode};
 use serde_json::json;
-use server::{audit::Actor, runtime_key::by};
+use server::audit::{Actor, By};
 
 use crate::{
     machine::{CHANGES, CREDENTIAL, Machine, REPORT, USERS},
@@ -50,7 +50,7 @@ async fn nobody_sees_what_is_not_theirs_and_no_token_leaves_but_by_its_door() {
     let acme = Machine::of(&site, "acme.paste").await;
     let globex = Machine::of(&site, "globex.paste").await;
     let revoked = Machine::of(&site, "acme.staging").await;
-    let operator = by(Actor::Operator);
+    let operator = By::new(Actor::Operator);
     site.site.runtime_keys.revoke(&"acme.staging".into(), revoked.public_id(), &operator).await.unwrap();
     let keys = [&acme, &globex, &revoked].map(|machine| machine.secret_part().to_owned());
     let leaks = |answer: &Answer| -> Vec<(&str, &str)> {

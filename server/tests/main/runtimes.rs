@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 use server::{
-    audit::Actor,
-    runtime_key::{KeyError, by},
+    audit::{Actor, By},
+    runtime_key::KeyError,
 };
 use sqlx::ConnectOptions;
 
@@ -383,7 +383,7 @@ async fn only_a_valid_key_of_the_right_runtime_opens() {
 async fn a_rotation_leaves_two_valid_and_a_revocation_none() {
     let (site, _mara, first, _) = scene().await;
     let keys = &site.site.runtime_keys;
-    let operator = by(Actor::Operator);
+    let operator = By::new(Actor::Operator);
     assert!(matches!(keys.create(&"acme.production".into(), &operator).await, Err(KeyError::HasOne(_))));
     assert!(matches!(keys.create(&"acme.nonsense".into(), &operator).await, Err(KeyError::NoRuntime(_))));
     assert!(matches!(keys.rotate(&"acme.staging".into(), None, &operator).await, Err(KeyError::HasNone(_))));
@@ -598,70 +598,6 @@ async fn what_ends_by_itself_is_a_change_as_well() {
 }
 
 #[tokio::test]
-async fn nobody_gets_what_is_not_theirs() {
-    let (site, mara, production, of_production) = scene().await;
-    let both = site.person("both").await;
-    let jonas = site.person("jonas").await;
-    let mut secrets = vec![of_production];
-    for (browser, runtime, login) in [
-        (&mara, "acme.staging", "octocat"),
-        (&both, "acme.paste", "octocat"),
-        (&jonas, "globex.paste", "octocat"),
-    ] {
-        let made = site.forge.token_of(login).await;
-        browser.paste(runtime, &made.token).await.assert_ok();
-        secrets.push(made.token);
-    }
-    let [of_production, of_staging, of_both, of_jonas] = &secrets[..] else { panic!() };
-    let staging = Machine::of(&site, "acme.staging").await;
-    let paste = Machine::of(&site, "acme.paste").await;
-    let globex = Machine::of(&site, "globex.paste").await;
-    let revoked = Machine::of(&site, "globex.production").await;
-    let operator = by(Actor::Operator);
-    site.site.runtime_keys.revoke(&"globex.production".into(), revoked.public_id(), &operator).await.unwrap();
-    let nobody = Machine::with(&site, "");
-
-    let machines = [
-        ("production", &production, "mara", Some(of_production)),
-        ("staging", &staging, "mara", Some(of_staging)),
-        ("paste", &paste, "both", Some(of_both)),
-        ("globex", &globex, "jonas", Some(of_jonas)),
-        ("revoked", &revoked, "jonas", None),
-        ("nobody", &nobody, "mara", None),
-    ];
-    for (name, machine, own, secret) in machines {
-        for user in ["mara", "both", "jonas", "gone", "nobody"] {
-            let mut heard = Vec::new();
-            heard.push(machine.fetch(user).await);
-            heard.push(machine.post(REPORT, &json!({ "user": user, "outcome": "used" })).await);
-            heard.push(machine.get(USERS).await);
-            heard.push(machine.get(CHANGES).await);
-            for (at, answer) in heard.iter().enumerate() {
-                for leak in secrets.iter().filter(|leak| answer.text().contains(leak.as_str())) {
-                    assert_eq!((at, user, Some(leak)), (0, own, secret), "{name}");
-                }
-            }
-            assert_eq!(heard[0].status == StatusCode::OK, user == own && secret.is_some(), "{name}: {user}");
-        }
-        for page in ["/", "/tokens", "/tokens/acme.production"] {
-            let answer = machine.get(page).await;
-            assert_eq!(answer.location().split('?').next(), Some("/sign-in"), "{name}: {page}");
-        }
-    }
-    // People, admins among them, get no secret through any of these doors.
-    for browser in [&mara, &both, &jonas] {
-        for (method, path) in
-            [(Method::POST, CREDENTIAL), (Method::POST, REPORT), (Method::GET, USERS), (Method::GET, CHANGES)]
-        {
-            let body = json!({ "user": "mara", "git_url": production.git_url }).to_string();
-            let answer = browser.ask(method, path).body("application/json", body).send().await;
-            assert_eq!(answer.header("content-type"), "application/problem+json", "{path}");
-            assert!([401, 429].contains(&answer.status.as_u16()), "{path}: {}", answer.status);
-        }
-    }
-}
-
-#[tokio::test]
 async fn a_proposed_token_is_not_handed_out() {
     let site = TestSite::start().await;
     let mara = site.person("mara").await;
@@ -711,21 +647,6 @@ async fn a_release_is_in_the_audit_log_with_who_and_whose() {
             .await;
     assert_eq!(refused, "unknown_user");
     assert!(!format!("{:?}", site.dump().await).contains(&token));
-}
-
-#[tokio::test]
-async fn a_release_that_can_not_be_recorded_does_not_happen() {
-    let (site, _mara, machine, token) = scene().await;
-    crate::database::change(
-        &site.database(),
-        "CREATE TRIGGER full BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'disk full'); END",
-    )
-    .await;
-    let answer = machine.fetch("mara").await;
-    assert_problem(&answer, StatusCode::SERVICE_UNAVAILABLE, "not_recorded", "the disk is full");
-    assert!(!answer.text().contains(&token));
-    crate::database::change(&site.database(), "DROP TRIGGER full").await;
-    machine.fetch("mara").await.assert_ok();
 }
 
 /// What the database does at the very moment in which a release is written down.
@@ -922,7 +843,7 @@ async fn an_ended_key_is_in_the_accounts_log_whatever_else_comes_from_there() {
     let (site, mara, machine, _) = scene().await;
     let wrong = Machine::with(&site, "gwr_0000000000000000_wrong");
     assert_problem(&wrong.fetch("mara").await, StatusCode::UNAUTHORIZED, "key_unknown", "wrong");
-    let operator = by(Actor::Operator);
+    let operator = By::new(Actor::Operator);
     site.site.runtime_keys.revoke(&"acme.production".into(), machine.public_id(), &operator).await.unwrap();
     for _ in 0..3 {
         assert_problem(&machine.fetch("mara").await, StatusCode::UNAUTHORIZED, "key_revoked", "revoked");

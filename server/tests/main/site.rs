@@ -214,7 +214,8 @@ impl TestSite {
     /// A person who exists from now on, in a browser of their own. The password is [`PASSWORD`].
     pub async fn person(&self, name: &str) -> Browser {
         let (_, link) = self.site.people.add_user(name).await.unwrap();
-        let signed_in = self.site.people.redeem(&link, name, &Secret::new(PASSWORD)).await.unwrap();
+        let redemption = self.site.people.may_redeem(&link, name, &Secret::new(PASSWORD)).await.unwrap();
+        let signed_in = self.site.people.redeem(redemption).await.unwrap();
         let browser = self.anonymous();
         browser.take_cookie(&web::session::session_cookie(&self.public_url, &signed_in.secret));
         browser

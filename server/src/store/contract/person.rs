@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    store::{Redeemed, Store, UNDECIDED},
+    store::{Redeemed, Store, UNDECIDED, Undecided},
 };
 
 const LONG_AGO: Timestamp = Timestamp::from_seconds(0);
@@ -289,7 +289,15 @@ pub(crate) async fn sweeping_drops_what_nobody_decided_about_for_a_week(bench: &
     let week = NOW.plus(UNDECIDED);
     store.sweep(week.minus(MINUTE), NOW, NOW).await.expect("swept");
     assert!(left("instead").await && left("alone").await);
-    store.sweep(week, NOW, NOW).await.expect("swept");
+    let mut dropped = store.sweep(week, NOW, NOW).await.expect("swept");
+    dropped.sort_by(|one, other| one.credential.as_str().cmp(other.credential.as_str()));
+    let undecided = |credential: &str, runtime: &str| Undecided {
+        user: super::id("alice"),
+        runtime: super::runtime(runtime),
+        account: "acme".into(),
+        credential: credential.into(),
+    };
+    assert_eq!(dropped, [undecided("alone", "acme.staging"), undecided("instead", "acme.production")]);
     assert!(!left("instead").await && !left("alone").await);
     assert!(left("t").await && left("younger").await);
     let access = look(store, "alice", "acme.production").await;

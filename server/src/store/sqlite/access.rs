@@ -24,7 +24,7 @@ use crate::{
     id::{AccountId, CredentialId, OauthAppId, ProviderId, RuntimeId, UserId},
     notice::Kind,
     secret::Fingerprint,
-    store::{AccessStore, Applied, Deleted, Ending, Lease, NewCredential, StoreError},
+    store::{AccessStore, Applied, Deleted, Ending, Lease, NewCredential, StoreError, Undecided},
 };
 
 /// How long an attempt lives.
@@ -69,7 +69,8 @@ macro_rules! access_row {
 }
 pub(super) use access_row;
 
-/// From [`visible`] runtimes to that row. `$2`: attempts begun later are pending; `$3`: denials later than this show. `$4`: now.
+/// From [`visible`] runtimes to that row. `$2`: attempts begun later are pending; `$3`: denials later than this show;
+/// `$4`: now.
 macro_rules! access_joins {
     () => {
         "LEFT JOIN assignments s ON s.user_id = u.id AND s.runtime_id = r.id
@@ -585,21 +586,32 @@ async fn use_for(
     Ok(Some(served))
 }
 
-/// Drops what was proposed at `since` or before, as if its user had.
+/// Drops what was proposed at `since` or before, as if its user had. Answers what that was.
 pub(super) async fn drop_undecided(
     step: &mut SqliteConnection,
     since: Timestamp,
     doing: &'static str,
-) -> Result<(), StoreError> {
-    let dropped = sqlx::query(
-        "SELECT user_id, runtime_id FROM assignments WHERE proposed_id IS NOT NULL AND proposed_at <= $1",
+) -> Result<Vec<Undecided>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT s.user_id, s.runtime_id, r.account_id, s.proposed_id FROM assignments s
+         JOIN runtimes r ON r.id = s.runtime_id WHERE s.proposed_id IS NOT NULL AND s.proposed_at <= $1",
     )
     .bind(since.micros())
     .fetch_all(&mut *step)
     .await
     .doing(doing)?;
+    let undecided = |row| {
+        let mut columns = Columns::new(row);
+        Ok::<_, StoreError>(Undecided {
+            user: columns.id("assignments.user_id")?,
+            runtime: columns.id("assignments.runtime_id")?,
+            account: columns.id("runtimes.account_id")?,
+            credential: columns.id("assignments.proposed_id")?,
+        })
+    };
+    let dropped = rows.iter().map(undecided).collect::<Result<Vec<_>, _>>()?;
     if dropped.is_empty() {
-        return Ok(());
+        return Ok(dropped);
     }
     for statement in [
         "DELETE FROM assignments WHERE proposed_id IS NOT NULL AND proposed_at <= $1 AND credential_id IS NULL",
@@ -608,16 +620,14 @@ pub(super) async fn drop_undecided(
         sqlx::query(statement).bind(since.micros()).execute(&mut *step).await.doing(doing)?;
     }
     let mut users = BTreeSet::new();
-    for row in &dropped {
-        let mut columns = Columns::new(row);
-        let user: UserId = columns.id("assignments.user_id")?;
-        notice::mark(step, user.as_str(), columns.read("assignments.runtime_id")?).await.doing(doing)?;
+    for Undecided { user, runtime, .. } in &dropped {
+        notice::mark(step, user.as_str(), runtime.as_str()).await.doing(doing)?;
         users.insert(user);
     }
     for user in users {
-        credential::forget_unused(step, &user, None).await.doing(doing)?;
+        credential::forget_unused(step, user, None).await.doing(doing)?;
     }
-    Ok(())
+    Ok(dropped)
 }
 
 /// Whether it is a runtime of the user, at that provider.

@@ -9,9 +9,10 @@ use super::{
 };
 use crate::{
     audit::{
-        Record,
+        Action, REFUSED, Record,
         chain::{Hash, Head},
     },
+    catalogue::Role,
     id::{AccountId, UserId},
     seal::Sealed,
     store::{AuditFilter, AuditStore, StoreError},
@@ -102,20 +103,23 @@ impl AuditStore for SqliteStore {
     }
 
     async fn audit_records(&self, filter: &AuditFilter, most: u32) -> Result<Vec<Record>, StoreError> {
-        let mut select = QueryBuilder::<Sqlite>::new(format!("SELECT {COLUMNS} FROM audit WHERE 1 = 1"));
+        let mut select =
+            QueryBuilder::<Sqlite>::new(format!("SELECT {COLUMNS} FROM audit WHERE sequence > 0"));
         if let Some(user) = &filter.user {
             select.push(" AND user_id = ").push_bind(user.as_str());
         }
         if let Some(account) = &filter.account {
-            // What members do before they name a runtime belongs to no account, and concerns each of theirs.
             select.push(" AND (account_id = ").push_bind(account.as_str());
+            select.push(" OR (account_id IS NULL AND runtime_id IS NULL AND action IN (");
+            let mut actions = select.separated(", ");
+            for action in Action::OF_MEMBERS {
+                actions.push_bind(action.as_str());
+            }
+            // Of those who are members now: whoever has left does what is no longer the account's business.
             select.push(
-                " OR (account_id IS NULL AND runtime_id IS NULL
-                      AND action IN ('session.begun', 'session.ended', 'password.changed', 'password-link.made',
-                                     'user.added', 'user.disabled')
-                      AND user_id IN (SELECT users.id FROM users
-                                      JOIN members ON members.user_name = users.name
-                                      WHERE members.account_id = ",
+                ") AND user_id IN (SELECT users.id FROM users
+                                   JOIN members ON members.user_name = users.name AND members.disabled_at IS NULL
+                                   WHERE members.account_id = ",
             );
             select.push_bind(account.as_str()).push(")))");
         }
@@ -135,7 +139,7 @@ impl AuditStore for SqliteStore {
             select.push(" AND at < ").push_bind(until);
         }
         if filter.refused {
-            select.push(" AND outcome = 'refused'");
+            select.push(" AND outcome = ").push_bind(REFUSED);
         }
         if let Some(before) = filter.before {
             select.push(" AND sequence < ").push_bind(before);
@@ -149,12 +153,13 @@ impl AuditStore for SqliteStore {
         sqlx::query_scalar(
             "SELECT accounts.name FROM accounts
              JOIN members ON members.account_id = accounts.id AND members.disabled_at IS NULL
-                  AND members.role = 'admin'
+                  AND members.role = $3
              JOIN users ON users.name = members.user_name AND users.disabled_at IS NULL
              WHERE accounts.id = $1 AND accounts.disabled_at IS NULL AND users.id = $2",
         )
         .bind(account.as_str())
         .bind(user.as_str())
+        .bind(Role::Admin.as_str())
         .fetch_optional(&self.readers)
         .await
         .doing("read who administers an account")

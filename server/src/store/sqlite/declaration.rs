@@ -9,7 +9,7 @@ use super::{
     row::{Columns, optional_json},
 };
 use crate::{
-    catalogue::{Declaration, Role},
+    catalogue::Declaration,
     clock::Timestamp,
     id::ProviderId,
     store::{Applied, StoreError},
@@ -122,11 +122,7 @@ pub(super) async fn plan(
         .members
         .iter()
         .map(|member| {
-            let role = match member.role {
-                Role::Member => "member",
-                Role::Admin => "admin",
-            };
-            vec![text(member.account.as_str()), text(member.name.as_str()), text(role)]
+            vec![text(member.account.as_str()), text(member.name.as_str()), text(member.role.as_str())]
         })
         .collect();
     let runtimes = declaration

@@ -15,6 +15,7 @@ use crate::{
     secret::Fingerprint,
     store::{
         ATTEMPT_REMEMBERED, INCIDENTS_KEPT, PersonStore, REVOCATIONS_KEPT, Redeemed, StoreError, UNDECIDED,
+        Undecided,
     },
 };
 
@@ -314,7 +315,7 @@ impl PersonStore for SqliteStore {
         now: Timestamp,
         idle_since: Timestamp,
         started_since: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<Undecided>, StoreError> {
         const DOING: &str = "forget what is over";
         let mut step = self.step(DOING).await?;
         sqlx::query("DELETE FROM sessions WHERE seen_at <= $1 OR started_at <= $2")
@@ -341,10 +342,10 @@ impl PersonStore for SqliteStore {
         ] {
             sqlx::query(statement).bind(over.micros()).execute(&mut *step).await.doing(DOING)?;
         }
-        super::access::drop_undecided(&mut step, now.minus(UNDECIDED), DOING).await?;
+        let undecided = super::access::drop_undecided(&mut step, now.minus(UNDECIDED), DOING).await?;
         step.commit().await.doing(DOING)?;
         self.empty_log().await;
-        Ok(())
+        Ok(undecided)
     }
 }
 
