@@ -13,6 +13,8 @@ pub enum NotOurs {
     Refused,
     /// It is at another host, another port, or not below the provider's path.
     Elsewhere,
+    /// It is the host alone, and the provider is below a path there: others may be beside it.
+    HostAlone,
 }
 
 /// Compares `text` with the provider's address, letter by letter.
@@ -39,6 +41,9 @@ pub fn is_at(base: &Url, text: &str) -> Result<(), NotOurs> {
         return Err(NotOurs::Elsewhere);
     }
     let above = base.path().trim_matches('/');
+    if path.is_empty() && !above.is_empty() {
+        return Err(NotOurs::HostAlone);
+    }
     let mut path = path.into_iter();
     let below = above.is_empty() || above.split('/').all(|part| path.next() == Some(part));
     below.then_some(()).ok_or(NotOurs::Elsewhere)
@@ -152,13 +157,10 @@ mod tests {
         ] {
             assert_eq!(at("https://git.example.com", text), Err(NotOurs::Elsewhere), "{text}");
         }
-        for text in [
-            "https://h",
-            "https://h/",
-            "https://h/bitbucket-2/a",
-            "https://h/other",
-            "https://h/scm/bitbucket",
-        ] {
+        for text in ["https://h", "https://h/"] {
+            assert_eq!(at("https://h/bitbucket", text), Err(NotOurs::HostAlone), "{text}");
+        }
+        for text in ["https://h/bitbucket-2/a", "https://h/other", "https://h/scm/bitbucket"] {
             assert_eq!(at("https://h/bitbucket", text), Err(NotOurs::Elsewhere), "{text}");
         }
     }

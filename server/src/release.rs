@@ -65,6 +65,9 @@ pub enum Withheld {
     /// An address that could be read in two ways.
     #[error("the address is unusable")]
     UrlRefused,
+    /// The host of the runtime's provider, which is below a path there.
+    #[error("the address lacks the provider's path")]
+    PathNeeded,
     /// Not at the runtime's provider.
     #[error("the address is not at the runtime's provider")]
     OtherHost,
@@ -118,6 +121,7 @@ impl Withheld {
         match self {
             Self::UnknownUser => Code::UnknownUser,
             Self::UrlRefused => Code::UrlRefused,
+            Self::PathNeeded => Code::PathNeeded,
             Self::OtherHost => Code::OtherHost,
             Self::NoToken => Code::NoToken,
             Self::Expired => Code::Expired,
@@ -246,6 +250,7 @@ impl Releases {
         git_url::is_at(&provider.place().base, &request.git_url).map_err(|problem| match problem {
             NotOurs::Refused => Withheld::UrlRefused,
             NotOurs::Elsewhere => Withheld::OtherHost,
+            NotOurs::HostAlone => Withheld::PathNeeded,
         })?;
         let user = found.insert(self.user(caller, &request.user).await?);
         let access = &user.access;

@@ -412,6 +412,8 @@ codes! {
     /// The address can be read in two ways, or is none over HTTP: it must be plain, without a user name, capital
     /// letters in the host, or anything encoded that leads elsewhere.
     UrlRefused "url_refused" = 422 "Unusable address",
+    /// The address is the host alone, and the Git provider is below a path there: name the repository as well.
+    PathNeeded "path_needed" = 422 "Path needed",
     /// Too many wrong keys came from this network address.
     TooManyWrongKeys "too_many_wrong_keys" = 429 "Too many wrong keys",
     /// This key waits for changes too many times already.

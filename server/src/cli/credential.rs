@@ -234,6 +234,16 @@ impl Credential {
                         "the token of {user} must be renewed, and the Git provider does not at the moment"
                     )
                 }
+                Code::PathNeeded => {
+                    "the Git provider is below a path of its host; set credential.useHttpPath, so that Git \
+                                     says which repository it wants"
+                        .to_owned()
+                }
+                Code::AppNotDeclared => {
+                    format!(
+                        "the authorization of {user} can't be renewed any more; they can give another one at {server}"
+                    )
+                }
                 Code::UrlRefused => "this address can be read in two ways, so it gets no token".to_owned(),
                 _ => format!("{server} can't hand out the token of {user} at the moment"),
             },
@@ -266,9 +276,12 @@ impl Silence {
     fn of(code: Code) -> Self {
         match code {
             Code::OtherHost => Self::Elsewhere,
-            Code::NoToken | Code::Expired | Code::EndsSoon | Code::Revoked | Code::UnknownUser => {
-                Self::No(code)
-            }
+            Code::NoToken
+            | Code::Expired
+            | Code::EndsSoon
+            | Code::Revoked
+            | Code::AppNotDeclared
+            | Code::UnknownUser => Self::No(code),
             _ => Self::NotNow(code),
         }
     }

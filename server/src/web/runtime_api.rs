@@ -191,6 +191,7 @@ fn refused(site: &Site, withheld: &Withheld) -> Response {
         Withheld::Overtaken => Some(AT_ONCE),
         Withheld::UnknownUser
         | Withheld::UrlRefused
+        | Withheld::PathNeeded
         | Withheld::OtherHost
         | Withheld::NoToken
         | Withheld::Expired

@@ -87,7 +87,7 @@ pub enum NoCredential {
     /// `expired`, `revoked`, `ends_soon`, `app_not_declared`
     #[response(status = 409, content_type = PROBLEM)]
     Dead(Problem),
-    /// `url_refused`
+    /// `url_refused`, `path_needed`
     #[response(status = 422, content_type = PROBLEM)]
     Url(Problem),
 }
