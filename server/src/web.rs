@@ -28,7 +28,7 @@ use tower_http::{
     trace::TraceLayer,
 };
 
-use self::burst::Burst;
+use self::burst::{Burst, Few};
 use crate::{backend::Visit, site::Site, wire};
 
 pub mod asset;
@@ -158,7 +158,8 @@ pub fn router(site: &Arc<Site>) -> Result<Router, asset::NoFiles> {
             Router::new()
                 .leptos_routes_with_context(&options, pages(), context, make_shell)
                 .fallback(not_found)
-                .with_state(options),
+                .with_state(options)
+                .layer(from_fn_with_state(Few::default(), burst::few_at_once)),
         )
         // From the outside in: the last line sees a request first.
         .layer(from_fn(fitting_status))

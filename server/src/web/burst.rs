@@ -20,6 +20,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use tokio::sync::Semaphore;
 
 use crate::{
     random::new_id,
@@ -32,6 +33,8 @@ use crate::{
 const LARGEST_PAGE_BYTES: usize = 512 * 1024;
 /// As many pages as that are kept at once; the next one empties the shelf.
 const PAGES: usize = 16;
+/// So many pages are made at once: more would take memory, and be ready no sooner.
+const MADE_AT_ONCE: usize = 8;
 
 /// Pages of this second.
 #[derive(Default)]
@@ -94,6 +97,8 @@ impl Version {
 }
 
 struct Page {
+    /// Held by whoever makes the next one.
+    making: Arc<tokio::sync::Mutex<()>>,
     version: Version,
     second: i64,
     headers: HeaderMap,
@@ -111,21 +116,30 @@ pub async fn serve(
     let (true, Some(cookie)) = (request.method() == Method::GET, cookie) else {
         return next.run(request).await;
     };
-    let asked = site.changes.turns();
-    let Some(kept) = burst.versions.now(site.store.as_ref()).await else { return next.run(request).await };
-    let version = Version { kept, asked };
-    request.extensions_mut().insert(version.clone());
-    let second = site.clock.now().seconds();
     let place = request.uri().path_and_query().map(|place| place.as_str().to_owned()).unwrap_or_default();
     let key = Key { session: cookie.fingerprint(), place };
-    let known =
-        burst.shelf().get(&key).filter(|page| page.version == version && page.second == second).cloned();
-    if let Some(page) = known {
-        return match new_id(site.entropy.as_ref()) {
-            Ok(nonce) => page.with(&nonce),
-            Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    let mut turn = None;
+    let (version, second) = loop {
+        let asked = site.changes.turns();
+        let Some(kept) = burst.versions.now(site.store.as_ref()).await else {
+            return next.run(request).await;
         };
-    }
+        let version = Version { kept, asked };
+        let second = site.clock.now().seconds();
+        let known = burst.shelf().get(&key).cloned();
+        match known {
+            Some(page) if page.version == version && page.second == second => {
+                return match new_id(site.entropy.as_ref()) {
+                    Ok(nonce) => page.with(&nonce),
+                    Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+                };
+            }
+            // It can be kept, so one makes it anew, and those who come meanwhile get the same.
+            Some(page) if turn.is_none() => turn = Some(Arc::clone(&page.making).lock_owned().await),
+            _ => break (version, second),
+        }
+    };
+    request.extensions_mut().insert(version.clone());
     let response = next.run(request).await;
     let Some(nonce) = nonce_of(&response) else { return response };
     let (parts, body) = response.into_parts();
@@ -136,7 +150,13 @@ pub async fn serve(
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         }
     };
-    let page = Page { version, second, headers: parts.headers.clone(), pieces: cut(&body, nonce.as_bytes()) };
+    let page = Page {
+        making: Arc::default(),
+        version,
+        second,
+        headers: parts.headers.clone(),
+        pieces: cut(&body, nonce.as_bytes()),
+    };
     let mut shelf = burst.shelf();
     if shelf.len() >= PAGES {
         shelf.clear();
@@ -144,6 +164,25 @@ pub async fn serve(
     shelf.insert(key, Arc::new(page));
     drop(shelf);
     Response::from_parts(parts, Body::from(body))
+}
+
+/// Lets few pages be made at once. Not for what waits for a Git provider: that would keep the pages waiting.
+pub async fn few_at_once(State(few): State<Few>, request: Request, next: Next) -> Response {
+    let _turn = match *request.method() {
+        Method::GET => few.0.acquire().await.ok(),
+        _ => None,
+    };
+    next.run(request).await
+}
+
+/// The turns of [`few_at_once`].
+#[derive(Clone)]
+pub struct Few(Arc<Semaphore>);
+
+impl Default for Few {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(MADE_AT_ONCE)))
+    }
 }
 
 impl Burst {
@@ -215,6 +254,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
         Page {
+            making: Arc::default(),
             version: Version { kept: 1, asked: 0 },
             second: 1,
             headers,

@@ -36,7 +36,7 @@ pub struct Signed {
 pub struct ClientAddress(pub IpAddr);
 
 /// The name of the session's cookie. With `__Host-` the browser takes it from this host alone, over TLS alone.
-fn cookie_name(public_url: &Url) -> &'static str {
+pub fn cookie_name(public_url: &Url) -> &'static str {
     if public_url.scheme() == "https" { "__Host-gitward" } else { "gitward" }
 }
 

@@ -15,6 +15,7 @@
 //! - [`matrix`]: everybody against everything
 //! - [`headers`]: what every answer carries
 //! - [`input`]: what no form of ours sends
+//! - [`burst`]: many who ask for the same page at once
 //! - [`sessions`]: signing in, staying, leaving
 //! - [`tokens`]: tokens are given, reused, replaced, deleted
 //! - [`login`]: to the provider's sign-in and back, and all the ways in which that fails
@@ -44,6 +45,7 @@ mod site;
 mod audit;
 mod bitbucket;
 mod bitbucket_data_center;
+mod burst;
 mod canaries;
 mod clocks;
 mod crashes;
