@@ -108,7 +108,8 @@ try {
    10. Be a runtime: berlin-production, "Make, rotate and revoke keys", Create key; and with the key in place of KEY
          curl ${gitward.url}/runtime/v1/credential --header 'Authorization: Bearer KEY' \\
            --json '{"user":"${person.name}","git_url":"${github.url}/acme/infra.git"}'
-       The list says at once that it was fetched, and the audit log (in ${person.name}'s menu) by whom.
+       The list says at once that it was fetched, and the audit log (in ${person.name}'s menu) by whom. With the helper of
+       docs/git.md, Git itself asks, too: git ls-remote ${github.url}/acme/infra.git (there is nothing to clone).
    11. Switch JavaScript off and do it all again.
 
   Ctrl-C ends everything. Gitward keeps its data in .demo (make clean-demo forgets them); the hosts forget

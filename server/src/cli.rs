@@ -121,8 +121,9 @@ Example:
     /// without one; if there is no token, Git stops and says so.
     #[command(after_help = "\
 Example:
-  git config --global credential.https://github.com.helper \\
-    '!gitward credential --runtime-key-file /etc/gitward/key --user mara --server https://gitward.example.com'")]
+  git config --global --replace-all credential.https://github.com.helper ''
+  git config --global --add credential.https://github.com.helper \\
+    '!gitward credential --runtime-key-file /etc/gitward-runtime.key --user mara --server https://gitward.example.com'")]
     Credential(credential::Credential),
     /// Open every stored token and webhook, and count them
     ///

@@ -397,7 +397,7 @@ impl Releases {
             .at(&caller.runtime.account, &caller.runtime.id)
             .by_request(caller.request.clone(), caller.address);
         match user {
-            Some(user) => entry.about(&user.id),
+            Some(user) => entry.about(&user.id).detail(format!("of {}", user.name)),
             None => entry,
         }
     }

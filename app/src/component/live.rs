@@ -23,7 +23,7 @@ use crate::{
     },
     component::{
         problem::Problem,
-        stream::{Changes, changes, focus_within, is_quiet, look, when_quiet},
+        stream::{Changes, Here, changes, focus_within, is_quiet, look, when_quiet},
     },
     error::ApiError,
     path::{self, Place},
@@ -370,7 +370,13 @@ fn on_input(event: leptos::ev::Event) {
 }
 
 /// Brings a part up to date while somebody looks at it. Where people type, only what stands beside.
-async fn follow(part: Part, id: String, html: Resource<Result<Html, ApiError>, Light>, changes: Changes) {
+async fn follow(
+    part: Part,
+    id: String,
+    html: Resource<Result<Html, ApiError>, Light>,
+    changes: Changes,
+    here: Here,
+) {
     let (part, place) = match part {
         Part::Runtime => (Part::Course, document().get_element_by_id("course")),
         part => (part, None),
@@ -378,6 +384,9 @@ async fn follow(part: Part, id: String, html: Resource<Result<Html, ApiError>, L
     let body = ["part=", part.word(), "&id=", &path::encode(&id)].concat();
     // What can't be had now is had the next time; what is there stays.
     let Ok(new) = look::<Html>(LoadPart::url(), body).await else { return };
+    if here.is_left() {
+        return;
+    }
     if !is_quiet(".made") {
         changes.look_soon();
         return;
@@ -457,8 +466,11 @@ pub(crate) fn Live(
     });
     if part.follows() {
         let changes = changes();
+        let here = Here::new();
         changes.on_tick(move || {
-            when_quiet(".made", move || spawn_local(follow(part, id.get_untracked(), html, changes)))
+            when_quiet(".made", here, move || {
+                spawn_local(follow(part, id.get_untracked(), html, changes, here));
+            });
         });
     }
     let problem = problem(sender);

@@ -356,12 +356,31 @@ pub(crate) async fn look<T: DeserializeOwned>(place: &str, body: String) -> Resu
     }
 }
 
-/// Runs once nobody has a hand on what is inside `within`.
-pub(crate) fn when_quiet(within: &'static str, run: impl FnOnce() + 'static) {
+/// Runs once nobody has a hand on what is inside `within`, unless its page was left meanwhile.
+pub(crate) fn when_quiet(within: &'static str, here: Here, run: impl FnOnce() + 'static) {
+    if here.is_left() {
+        return;
+    }
     if is_quiet(within) {
         run();
     } else {
-        set_timeout(move || when_quiet(within, run), millis(APART));
+        set_timeout(move || when_quiet(within, here, run), millis(APART));
+    }
+}
+
+/// The page that something was begun on. What is awaited goes on when that is left, but its state is gone.
+#[derive(Clone, Copy)]
+pub(crate) struct Here(StoredValue<()>);
+
+impl Here {
+    /// The one that is being made.
+    pub(crate) fn new() -> Self {
+        Self(StoredValue::new(()))
+    }
+
+    /// The visitor is elsewhere by now.
+    pub(crate) fn is_left(self) -> bool {
+        self.0.try_get_value().is_none()
     }
 }
 

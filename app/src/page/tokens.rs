@@ -26,7 +26,7 @@ use crate::{
             Live, Outcome, closest, did_sentence, focus_first, focus_id, left_sentence, problem, send, sender,
         },
         problem::Problem,
-        stream::{changes, focus_within, is_quiet, look, when_quiet},
+        stream::{Here, changes, focus_within, is_quiet, look, when_quiet},
     },
     path,
 };
@@ -105,6 +105,7 @@ pub fn TokensPage() -> impl IntoView {
     });
     // What changes by itself is brought up to date, unless a form is under way: its answer brings everything.
     let changes = changes();
+    let here = Here::new();
     let follow = move || {
         let query = (filter.get_untracked(), show.get_untracked(), number.get_untracked());
         spawn_local(async move {
@@ -113,6 +114,9 @@ pub fn TokensPage() -> impl IntoView {
             let body = ["filter=", &words, "&show=", query.1.variant(), "&page=", &page].concat();
             // What can't be had now is had the next time; what is there stays.
             let Ok(new) = look::<TokenList>(LoadList::url(), body).await else { return };
+            if here.is_left() {
+                return;
+            }
             let same = list.with_untracked(|list| {
                 list.as_ref()
                     .and_then(|list| list.as_ref().ok())
@@ -132,7 +136,7 @@ pub fn TokensPage() -> impl IntoView {
             }
         });
     };
-    changes.on_tick(move || when_quiet("#token-table", follow));
+    changes.on_tick(move || when_quiet("#token-table", here, follow));
     Effect::new(move |_| {
         if let Some(outcome) = &*sender.value().read() {
             said.set(outcome.result.as_ref().ok().map(|(_, sentence)| sentence.clone()));

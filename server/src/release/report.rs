@@ -49,7 +49,9 @@ impl Releases {
             Outcome::Used => "used",
             Outcome::Rejected => "rejected",
         };
-        let entry = self.entry(caller, Action::SecretReported, Some(&user)).detail(word);
+        let entry = self
+            .entry(caller, Action::SecretReported, Some(&user))
+            .detail(format!("{word}, of {}", user.name));
         self.parts.audit.note(entry).await;
         match (report.outcome, named) {
             (Outcome::Used, Some(named)) if is_version(&named) => {

@@ -60,8 +60,9 @@ async fn nothing(State(site): State<Arc<Site>>) -> Response {
 
 /// Get a user's credential for a Git URL
 ///
-/// The one way a secret leaves. It is renewed first if it is due, never one that is known not to work, and always has
-/// at least 60 seconds to live. That it leaves is in the audit log before it does.
+/// The one way a secret leaves. It is renewed first if it is due, never one that has ended or that the provider does not
+/// know any more, and always has at least 60 seconds to live. What may do too little is handed out all the same: `health`
+/// says so. That it leaves is in the audit log before it does.
 #[utoipa::path(
     post,
     path = wire::CREDENTIAL,
