@@ -119,7 +119,7 @@ test.describe('of one\'s own', () => {
     ]);
     await expect(entry(person, 'was refused a token')).toContainText('runtime acme.lima · no token');
     await expect(entry(person, 'was refused a token')).toHaveAttribute('data-outcome', 'refused');
-    await expect(entry(person, 'fetched a token')).toContainText(/runtime acme\.lagos · object \S+ · from 127\.0\.0\.1 · request \S+$/);
+    await expect(entry(person, 'fetched a token')).toContainText(/runtime acme\.lagos · object \S+ · of mara · from 127\.0\.0\.1 · request \S+$/);
     await expect(entry(person, 'mara added a token')).toContainText(/runtime acme\.lagos · object \S+ .*from 127\.0\.0\.1/);
     // It is the operator who made the keys; that is for the account's admins.
     await expect(entry(person, 'made a runtime key')).toHaveCount(0);
