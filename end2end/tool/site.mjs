@@ -189,9 +189,15 @@ async function ready(url) {
   }
 }
 
-/** A free port on loopback. Gitward must know its own address before it listens. */
-function freePort() {
-  return portIsFree(0);
+/**
+ * A free port on loopback: Gitward must know its own address before it listens, and finds it free again after a restart.
+ * The kernel gives those from 32768 on to whoever asks for any, and to connections that go out; so it is one from below.
+ */
+async function freePort() {
+  for (;;) {
+    const port = await portIsFree(10_000 + Math.floor(Math.random() * 20_000));
+    if (port) return port;
+  }
 }
 
 /** The port itself, if nobody listens on it; otherwise undefined. */
