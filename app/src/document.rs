@@ -6,7 +6,9 @@ use leptos::{config::LeptosOptions, hydration::AutoReload, nonce::use_nonce, pre
 
 use crate::{
     App,
+    api::person::Visitor,
     asset::{Assets, DevReload},
+    component::frame,
     path::Place,
 };
 
@@ -47,5 +49,40 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
                 <App/>
             </body>
         </html>
+    }
+}
+
+/// A page in which nothing runs: the same frame as the others, made at once of what is known beforehand.
+#[derive(Clone, Copy, Debug)]
+pub struct Still<'a> {
+    /// The style sheet's address.
+    pub css: &'a str,
+    /// Who is signed in.
+    pub visitor: Option<&'a Visitor>,
+    /// The pages above this one, by name and address, without the start page.
+    pub above: &'a [(&'a str, &'a str)],
+    /// What the page is called.
+    pub here: &'a str,
+}
+
+impl Still<'_> {
+    /// The whole document around `body`.
+    pub fn html(self, body: AnyView) -> String {
+        let title = [self.here, " · Gitward"].concat();
+        let css = self.css.to_owned();
+        let html = view! {
+            <html lang="en">
+                <head>
+                    <meta charset="utf-8"/>
+                    <meta name="viewport" content="width=device-width, initial-scale=1"/>
+                    <meta name="color-scheme" content="light dark"/>
+                    <title>{title}</title>
+                    <link rel="icon" href="/favicon.svg" type="image/svg+xml"/>
+                    <link rel="stylesheet" href=css/>
+                </head>
+                <body>{frame::still(self.visitor, self.above, self.here, body)}</body>
+            </html>
+        };
+        ["<!DOCTYPE html>", &html.to_html()].concat()
     }
 }

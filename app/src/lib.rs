@@ -31,7 +31,7 @@ pub mod path;
 
 pub use component::stream::LOOKING;
 #[cfg(feature = "ssr")]
-pub use document::shell;
+pub use document::{Still, shell};
 
 use leptos::prelude::*;
 use leptos_router::{

@@ -602,7 +602,7 @@ async fn the_link_of_a_mail_asks_before_it_does_anything() {
     let done = ask(&fake, Method::POST, "/api/notice/confirm-address", "secret=right").await;
     assert_eq!(done.location, "/notifications/settings?did=address-confirmed");
     let settings = ask(&fake, Method::GET, &done.location, "").await;
-    settings.says("The address is confirmed.");
+    settings.says("The address is confirmed. Below you choose how often mail goes there.");
     settings.says("mara@acme.example");
     settings.says("nothing is lost");
     settings.says("shown-for-a-while");

@@ -20,6 +20,14 @@ const keyRow = (person, key) => keyRows(person).filter({ hasText: `gwr_${publicI
 const theNewKey = (person) =>
   person.page.getByRole('status').filter({ has: person.page.getByRole('heading', { name: 'The new key' }) });
 
+/** Revokes a key that the page shows; whoever does that is asked first. */
+async function revokes({ page }, key) {
+  await page.getByRole('button', { name: `Revoke key ${publicId(key)}` }).click();
+  await expect(page.getByRole('heading', { name: 'Revoke this key?' })).toBeVisible();
+  await expect(page.getByRole('main')).toContainText(`gwr_${publicId(key)}_…`);
+  await page.getByRole('button', { name: 'Revoke key', exact: true }).click();
+}
+
 /** Reads the key that has just been made; from then on it must not be seen again. */
 async function readsKey(person, guard) {
   await expect(theNewKey(person)).toContainText('Copy it now: it is shown this one time.');
@@ -101,13 +109,19 @@ test.describe('keys', () => {
     }));
     const first = await makesKey(person, guard, 'Create key');
     const second = await makesKey(person, guard, 'Rotate key');
-    const revokes = async (key) => {
-      await page.getByRole('button', { name: `Revoke key ${publicId(key)}` }).click();
+    const revokesAndHears = async (key) => {
+      await revokes(person, key);
       await expect(person.said).toHaveText(`Revoked ${publicId(key)}: it opens nothing any more.`);
     };
     expect(await answers(first, second)).toEqual([200, 200]);
 
-    await revokes(second);
+    // Whoever thinks better of it has changed nothing.
+    await page.getByRole('button', { name: `Revoke key ${publicId(second)}` }).click();
+    await page.getByRole('link', { name: 'Cancel' }).click();
+    await expect(keyRow(person, second)).toContainText('valid');
+    expect(await answers(second)).toEqual([200]);
+
+    await revokesAndHears(second);
     await expect(keyRow(person, second)).toContainText('revoked just now');
     await expect(keyRow(person, second).getByRole('button')).toBeHidden();
     await expect(keyRow(person, first)).toContainText('valid');
@@ -116,7 +130,7 @@ test.describe('keys', () => {
       expect(await (await runtimeOf('lagos', second)).asks(path)).toMatchObject({ status: 401, code: 'key_revoked' });
     }
 
-    await revokes(first);
+    await revokesAndHears(first);
     await expect(page.getByText('There is no valid key: this runtime can fetch nothing.')).toBeVisible();
     expect(await answers(first, second)).toEqual(['key_revoked', 'key_revoked']);
 
@@ -139,7 +153,7 @@ test.describe('keys', () => {
     await expect(keyRow(other, first)).toContainText('valid');
 
     await other.sees(keysOfLagos);
-    await person.page.getByRole('button', { name: `Revoke key ${publicId(first)}` }).click();
+    await revokes(person, first);
     await expect(keyRow(person, first)).toContainText('revoked');
     await other.page.getByRole('button', { name: `Revoke key ${publicId(first)}` }).click();
     await expect(moved).toBeVisible();
@@ -213,6 +227,8 @@ test.describe('keys', () => {
     expect(second).not.toBe(first);
     await tabsTo(page, page.getByRole('button', { name: `Revoke key ${publicId(first)}` }));
     await page.keyboard.press('Enter');
+    await tabsTo(page, page.getByRole('button', { name: 'Revoke key', exact: true }));
+    await page.keyboard.press('Enter');
     await expect(person.said).toHaveText(`Revoked ${publicId(first)}: it opens nothing any more.`);
     await expect(keyRow(person, second)).toContainText('valid');
     await tabsTo(page, page.getByRole('link', { name: 'How a runtime uses it' }));
@@ -235,6 +251,9 @@ test.describe('keys', () => {
     const third = await makesKey(person, guard, 'Rotate key');
     await looksGood(page, 'keys rotated', info);
     await page.getByRole('button', { name: `Revoke key ${publicId(third)}` }).click();
+    await expect(page.getByRole('heading', { name: 'Revoke this key?' })).toBeVisible();
+    await looksGood(page, 'keys asked', info);
+    await page.getByRole('button', { name: 'Revoke key', exact: true }).click();
     await expect(person.said).toContainText('it opens nothing any more');
     await looksGood(page, 'keys revoked', info);
     await page.reload();

@@ -40,16 +40,47 @@ pub fn Frame(
     view! {
         <a class="skip" href="#main" rel="external">"Skip to the content"</a>
         <header class="top">
-            <a class="logo" href=path::HOME>
-                <Mark/>
-                "Gitward"
-            </a>
+            {logo()}
             {move || crumbs(Place::of(&path.get()))}
             <Me visitor=visitor changes=changes path=path/>
         </header>
         // What happens while somebody looks is read out; the bell and the rows show it.
         <p class="sr" role="status" id="happened">{move || changes.said.get()}</p>
         <main id="main" tabindex="-1">{children()}</main>
+    }
+}
+
+/// Header and main part of a page in which nothing runs, of what is known beforehand. `crumbs` are the pages above it,
+/// by name and address.
+#[cfg(feature = "ssr")]
+pub fn still(
+    visitor: Option<&Visitor>,
+    crumbs: &[(&str, &str)],
+    here: &str,
+    body: AnyView,
+) -> impl IntoView + use<> {
+    let above = crumbs.iter().map(|(name, address)| {
+        view! { <li><a href=(*address).to_owned()>{(*name).to_owned()}</a></li> }
+    });
+    let above = above.collect_view();
+    let me = visitor.map(|visitor| {
+        let (label, count) = (unread_label(visitor.unread), unread_count(visitor.unread));
+        view! { {bell_link(move || label.clone(), || None, move || count.clone())} {menu(visitor.name.clone(), None)} }
+    });
+    view! {
+        <a class="skip" href="#main">"Skip to the content"</a>
+        <header class="top">
+            {logo()}
+            <nav class="crumbs" aria-label="Breadcrumb">
+                <ol>
+                    <li><a href=path::HOME>"Home"</a></li>
+                    {above}
+                    <li aria-current="page">{here.to_owned()}</li>
+                </ol>
+            </nav>
+            {me}
+        </header>
+        <main id="main" tabindex="-1">{body}</main>
     }
 }
 
@@ -75,18 +106,21 @@ fn html_element(id: &str) -> Option<web_sys::HtmlElement> {
     document().get_element_by_id(id)?.dyn_into().ok()
 }
 
-/// The sign of the house: a shield around a branch.
-#[component]
-fn Mark() -> impl IntoView {
+/// The sign of the house, a shield around a branch, and its name.
+fn logo() -> AnyView {
     view! {
-        <svg class="mark" viewBox="0 0 32 32" aria-hidden="true">
-            <path class="mark-shield" d="M16 1.800 28 6v9.500c0 7.200-5 12.300-12 14.900C9 27.800 4 22.700 4 15.500V6z"/>
-            <path class="mark-branch" d="M12 10.800v10.400M12 17.500c5.200 0 8-1.400 8-5"/>
-            <circle class="mark-dot" cx="12" cy="9.500" r="2.300"/>
-            <circle class="mark-dot" cx="20" cy="10.500" r="2.300"/>
-            <circle class="mark-dot" cx="12" cy="22.300" r="2.300"/>
-        </svg>
+        <a class="logo" href=path::HOME>
+            <svg class="mark" viewBox="0 0 32 32" aria-hidden="true">
+                <path class="mark-shield" d="M16 1.800 28 6v9.500c0 7.200-5 12.300-12 14.900C9 27.800 4 22.700 4 15.500V6z"/>
+                <path class="mark-branch" d="M12 10.800v10.400M12 17.500c5.200 0 8-1.400 8-5"/>
+                <circle class="mark-dot" cx="12" cy="9.500" r="2.300"/>
+                <circle class="mark-dot" cx="20" cy="10.500" r="2.300"/>
+                <circle class="mark-dot" cx="12" cy="22.300" r="2.300"/>
+            </svg>
+            "Gitward"
+        </a>
     }
+    .into_any()
 }
 
 /// Where the visitor is.
@@ -148,7 +182,7 @@ fn Me(
             {move || Suspend::new(async move {
                 match visitor.await {
                     Some(Ok(visitor)) => {
-                        view! { {bell(visitor.unread, changes, path)} {menu(visitor.name, out)} }.into_any()
+                        view! { {bell(visitor.unread, changes, path)} {menu(visitor.name, Some(out))} }.into_any()
                     }
                     Some(Err(error)) => problem::quietly(error),
                     // An element rather than nothing: a menu that went comes back in its place.
@@ -162,25 +196,9 @@ fn Me(
 /// The way to the notices and how many are unread; or, once the session has ended, the way back in.
 fn bell(unread: u32, changes: Changes, path: Memo<String>) -> AnyView {
     let unread = move || changes.unread.get().unwrap_or(unread);
-    let label = move || match unread() {
-        0 => "Notifications, none unread".to_owned(),
-        unread => ["Notifications, ", &unread.to_string(), " unread"].concat(),
-    };
-    let count = move || match unread() {
-        0 => String::new(),
-        unread @ 1..100 => unread.to_string(),
-        _ => "99+".to_owned(),
-    };
+    let current = move || (Place::of(&path.read()) == Place::Notices).then_some("page");
     view! {
-        <a
-            class="bell"
-            href=path::NOTICES
-            aria-label=label
-            aria-current=move || (Place::of(&path.read()) == Place::Notices).then_some("page")
-        >
-            {icon("bell")}
-            <span class="count" aria-hidden="true">{count}</span>
-        </a>
+        {bell_link(move || unread_label(unread()), current, move || unread_count(unread()))}
         <span class="over" role="status">
             {move || {
                 let back = path::sign_in_then(&path.read());
@@ -191,8 +209,37 @@ fn bell(unread: u32, changes: Changes, path: Memo<String>) -> AnyView {
     .into_any()
 }
 
-/// Opens without script.
-fn menu(name: String, out: Sender) -> AnyView {
+fn bell_link(
+    label: impl Fn() -> String + Send + 'static,
+    current: impl Fn() -> Option<&'static str> + Send + 'static,
+    count: impl Fn() -> String + Send + 'static,
+) -> AnyView {
+    view! {
+        <a class="bell" href=path::NOTICES aria-label=label aria-current=current>
+            {icon("bell")}
+            <span class="count" aria-hidden="true">{count}</span>
+        </a>
+    }
+    .into_any()
+}
+
+fn unread_label(unread: u32) -> String {
+    match unread {
+        0 => "Notifications, none unread".to_owned(),
+        unread => ["Notifications, ", &unread.to_string(), " unread"].concat(),
+    }
+}
+
+fn unread_count(unread: u32) -> String {
+    match unread {
+        0 => String::new(),
+        unread @ 1..100 => unread.to_string(),
+        _ => "99+".to_owned(),
+    }
+}
+
+/// Opens without script. Where nothing runs, there is nothing to send its form with.
+fn menu(name: String, out: Option<Sender>) -> AnyView {
     let initial: String = name.chars().next().into_iter().flat_map(char::to_uppercase).collect();
     view! {
         <div class="menu">
@@ -204,10 +251,10 @@ fn menu(name: String, out: Sender) -> AnyView {
                 <p class="popover-title">"Signed in as " <b>{name}</b></p>
                 <a class="item" href=path::PASSWORD>{icon("key")} "Change password"</a>
                 <a class="item" href=path::AUDIT rel="external">{icon("clock")} "Audit log"</a>
-                <form method="post" action=SignOut::url() on:submit=move |event| send(out, &event)>
+                <form method="post" action=SignOut::url() on:submit=move |event| if let Some(out) = out { send(out, &event) }>
                     <button class="item">{icon("out")} "Sign out"</button>
                 </form>
-                <p class="problem" role="alert">{move || failure(out)}</p>
+                <p class="problem" role="alert">{move || out.and_then(failure)}</p>
             </div>
         </div>
     }

@@ -141,7 +141,7 @@ pub(crate) fn did_sentence(did: &str) -> Option<&'static str> {
     Some(match did {
         "added" => "The token passed and is in use.",
         "deleted" => "The token is deleted. The runtime can't act for you until you add one.",
-        "checked" => "The provider was asked again; the row shows its answer.",
+        "checked" => "The provider was asked again; what it said is shown.",
         "muted" => "Notifications about this runtime are hidden.",
         "unmuted" => "Notifications about this runtime are shown again.",
         "settled" => "Settled: the row shows the account in use.",
@@ -152,7 +152,7 @@ pub(crate) fn did_sentence(did: &str) -> Option<&'static str> {
         "address-given" => {
             "A mail is on its way to that address. Follow the link in it; until then nothing else is sent there."
         }
-        "address-confirmed" => "The address is confirmed.",
+        "address-confirmed" => "The address is confirmed. Below you choose how often mail goes there.",
         "address-forgotten" => "The address is forgotten; no mail is sent any more.",
         "webhook-set" => "The webhook is set.",
         "webhook-removed" => "The webhook is removed; nothing is sent there any more.",

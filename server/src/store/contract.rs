@@ -188,6 +188,7 @@ macro_rules! suite {
                 an_address_gets_nothing_before_it_is_confirmed,
                 a_confirmation_works_once_for_its_user_and_in_time,
                 a_new_address_leaves_the_confirmed_one_in_use,
+                whoever_wants_no_mail_gets_none_at_another_address_either,
                 all_of_a_day_are_one_message_at_its_hour,
                 another_hour_moves_what_waits,
                 fifty_take_at_once_and_nothing_is_taken_twice,

@@ -37,7 +37,8 @@ pub trait DeliveryStore: Send + Sync {
     ) -> Result<(), StoreError>;
     /// Takes back that an address waits for this secret, if it still does.
     async fn withdraw_address(&self, user: &UserId, secret: &Fingerprint) -> Result<(), StoreError>;
-    /// Takes the address whose secret this is into use, once. `None` if it is another user's, spent or too old.
+    /// Takes the address whose secret this is into use, once. `None` if it is another user's, spent or too old. Whoever
+    /// had none, and no mail, gets each notice there from now on: that is what an address is given for.
     async fn confirm_address(
         &self,
         user: &UserId,

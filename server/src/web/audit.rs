@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use app::path;
+use app::{Still, api::person::Visitor, path};
 use axum::{
     BoxError, Extension, Router,
     body::{Body, Bytes},
@@ -32,6 +32,8 @@ const PER_PAGE: u32 = 50;
 const AT_ONCE: u32 = 500;
 /// No word, date or name that can be asked for is longer.
 const LONGEST: usize = 200;
+
+const NOT_YOURS: &str = "The page does not exist, or it is not for you.";
 
 /// The pages and files.
 pub fn router(site: &Arc<Site>, css: &str) -> Router {
@@ -113,9 +115,10 @@ async fn own(
     Extension(signed): Extension<Signed>,
     Query(asked): Query<Asked>,
 ) -> Response {
+    let visitor = plain::visitor(&pages.site, &signed).await;
     let filter = AuditFilter { user: Some(signed.user.id), ..asked.filter() };
     let lead = "What was done with your tokens and your account here, by you and by others.";
-    show(&pages, &asked, &filter, "Your audit log", lead, path::AUDIT, path::AUDIT_EXPORT).await
+    show(&pages, &visitor, &asked, &filter, "Your audit log", lead, path::AUDIT, path::AUDIT_EXPORT).await
 }
 
 async fn own_export(
@@ -123,8 +126,9 @@ async fn own_export(
     Extension(signed): Extension<Signed>,
     Query(asked): Query<Asked>,
 ) -> Response {
+    let visitor = plain::visitor(&pages.site, &signed).await;
     let filter = AuditFilter { user: Some(signed.user.id), ..asked.filter() };
-    export(pages, &asked, filter, "gitward-audit").await
+    export(pages, &visitor, &asked, filter, "gitward-audit").await
 }
 
 async fn of_account(
@@ -133,7 +137,8 @@ async fn of_account(
     Path(account): Path<String>,
     Query(asked): Query<Asked>,
 ) -> Response {
-    let account = match administered(&pages, &signed, &account).await {
+    let visitor = plain::visitor(&pages.site, &signed).await;
+    let account = match administered(&pages, &signed, &visitor, &account).await {
         Ok(account) => account,
         Err(response) => return response,
     };
@@ -142,7 +147,7 @@ async fn of_account(
     let lead = "What was done in this account, and how its members signed in.";
     let (page, file) =
         (path::account_audit(account.0.as_str()), path::account_audit_export(account.0.as_str()));
-    show(&pages, &asked, &filter, &title, lead, &page, &file).await
+    show(&pages, &visitor, &asked, &filter, &title, lead, &page, &file).await
 }
 
 async fn of_account_export(
@@ -151,40 +156,31 @@ async fn of_account_export(
     Path(account): Path<String>,
     Query(asked): Query<Asked>,
 ) -> Response {
-    let account = match administered(&pages, &signed, &account).await {
+    let visitor = plain::visitor(&pages.site, &signed).await;
+    let account = match administered(&pages, &signed, &visitor, &account).await {
         Ok(account) => account,
         Err(response) => return response,
     };
     let filter = AuditFilter { account: Some(account.0.clone()), ..asked.filter() };
-    export(pages, &asked, filter, &format!("gitward-audit-{}", account.0)).await
+    export(pages, &visitor, &asked, filter, &format!("gitward-audit-{}", account.0)).await
 }
 
 /// The account and its name, if the visitor is an admin of it. Whoever is not does not learn whether it exists.
 async fn administered(
     pages: &Pages,
     signed: &Signed,
+    visitor: &Visitor,
     account: &str,
 ) -> Result<(AccountId, String), Response> {
     let account = AccountId(account.to_owned());
     match pages.site.store.administers(&signed.user.id, &account).await {
         Ok(Some(name)) => Ok((account, name)),
-        Ok(None) => Err(nothing_here(pages)),
-        Err(error) => Err(failed(pages, &error)),
+        Ok(None) => Err(plain::nothing(&pages.css, Some(visitor), NOT_YOURS)),
+        Err(error) => Err(failed(pages, visitor, &error)),
     }
 }
 
-fn nothing_here(pages: &Pages) -> Response {
-    let body = view! {
-        <div class="narrow">
-            <h1>"Nothing here"</h1>
-            <p class="lead">"The page does not exist, or it is not for you."</p>
-            <p class="links"><a href=path::TOKENS>"To your runtimes"</a></p>
-        </div>
-    };
-    plain::page(StatusCode::NOT_FOUND, &pages.css, "Nothing here", body)
-}
-
-fn failed(pages: &Pages, error: &StoreError) -> Response {
+fn failed(pages: &Pages, visitor: &Visitor, error: &StoreError) -> Response {
     tracing::error!(error = error as &dyn std::error::Error, "The audit log could not be read");
     let body = view! {
         <div class="narrow">
@@ -192,11 +188,16 @@ fn failed(pages: &Pages, error: &StoreError) -> Response {
             <p class="lead">"Gitward can't reach its database, so the audit log can't be read. Try again in a minute."</p>
         </div>
     };
-    plain::page(StatusCode::SERVICE_UNAVAILABLE, &pages.css, "Audit log", body)
+    plain::page(StatusCode::SERVICE_UNAVAILABLE, frame(pages, visitor, "Audit log"), body)
+}
+
+fn frame<'a>(pages: &'a Pages, visitor: &'a Visitor, here: &'a str) -> Still<'a> {
+    Still { css: &pages.css, visitor: Some(visitor), above: &[], here }
 }
 
 async fn show(
     pages: &Pages,
+    visitor: &Visitor,
     asked: &Asked,
     filter: &AuditFilter,
     title: &str,
@@ -207,7 +208,7 @@ async fn show(
     // One more than is shown: are there older ones?
     let records = match pages.site.store.audit_records(filter, PER_PAGE + 1).await {
         Ok(records) => records,
-        Err(error) => return failed(pages, &error),
+        Err(error) => return failed(pages, visitor, &error),
     };
     let now = pages.site.clock.now();
     let shown = records.get(..PER_PAGE as usize).unwrap_or(&records);
@@ -234,7 +235,7 @@ async fn show(
         <div class="sheet">{list}</div>
         {pager}
     };
-    plain::page(StatusCode::OK, &pages.css, title, body)
+    plain::page(StatusCode::OK, frame(pages, visitor, title), body)
 }
 
 /// Groups of actions, by the first part of their words.
@@ -360,12 +361,14 @@ fn verb(word: &str, refused: bool) -> String {
 }
 
 /// All that fits, the latest first, read and sent piece by piece.
-async fn export(pages: Pages, asked: &Asked, filter: AuditFilter, name: &str) -> Response {
-    let Some(format) = Format::parse(&asked.format) else { return nothing_here(&pages) };
+async fn export(pages: Pages, visitor: &Visitor, asked: &Asked, filter: AuditFilter, name: &str) -> Response {
+    let Some(format) = Format::parse(&asked.format) else {
+        return plain::nothing(&pages.css, Some(visitor), NOT_YOURS);
+    };
     // The first piece before the answer begins: what can't be read is no file.
     let first = match pages.site.store.audit_records(&filter, AT_ONCE).await {
         Ok(first) => first,
-        Err(error) => return failed(&pages, &error),
+        Err(error) => return failed(&pages, visitor, &error),
     };
     let start = (pages, filter, Some(first), format.head());
     let pieces =

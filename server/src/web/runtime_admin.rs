@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use app::path;
+use app::{Still, api::person::Visitor, path};
 use axum::{
     Extension, Router,
     extract::{Form, Path, Request, State},
@@ -30,6 +30,9 @@ use crate::{
 /// Where the page of a runtime is.
 pub const ADDRESS: &str = "/admin/runtimes/{runtime}";
 
+const NONE: &str = "There is no such runtime, or you are no admin of its account.";
+const MOVED: &str = "The keys have changed meanwhile, so nothing was done. Look at them again.";
+
 /// The page, and what its forms lead to.
 pub fn router(site: &Arc<Site>, css: &str) -> Router {
     let page = Page { site: Arc::clone(site), css: css.into() };
@@ -51,6 +54,9 @@ struct Wish {
     /// The public id of the key that was the latest when the page was made, or of the one to revoke.
     #[serde(default)]
     key: String,
+    /// Not empty once whoever revokes was asked whether they mean it.
+    #[serde(default)]
+    sure: String,
 }
 
 /// What has just been done.
@@ -70,9 +76,8 @@ async fn look(
         return Redirect::to(&path::sign_in_then(&path::runtime_keys(&runtime))).into_response();
     };
     match page.administered(&signed, &runtime).await {
-        Ok(Some(runtime)) => page.show(&runtime, Did::Nothing).await,
-        Ok(None) => page.nothing(),
-        Err(broken) => broken,
+        Ok(here) => page.show(&here, Did::Nothing).await,
+        Err(refused) => refused,
     }
 }
 
@@ -85,36 +90,35 @@ async fn change(
     let Some(Extension(signed)) = signed else {
         return Redirect::to(&path::sign_in_then(&path::runtime_keys(&runtime))).into_response();
     };
-    let runtime = match page.administered(&signed, &runtime).await {
-        Ok(Some(runtime)) => runtime,
-        Ok(None) => return page.nothing(),
-        Err(broken) => return broken,
+    let here = match page.administered(&signed, &runtime).await {
+        Ok(here) => here,
+        Err(refused) => return refused,
     };
     let by = page.by(&signed, &request);
     let form = <Form<Wish> as axum::extract::FromRequest<Page>>::from_request(request, &page).await;
     let Ok(Form(wish)) = form else {
         let failed =
             Did::Failed(StatusCode::BAD_REQUEST, "This form was not understood. Nothing was changed.");
-        return page.show(&runtime, failed).await;
+        return page.show(&here, failed).await;
     };
     let keys = &page.site.runtime_keys;
-    let id = &runtime.id;
+    let id = &here.runtime.id;
     let did = match wish.what.as_str() {
         "create" => keys.create(id, &by).await.map(Did::Made),
         "rotate" => keys.rotate(id, Some(&wish.key), &by).await.map(Did::Made),
+        "revoke" if wish.sure.is_empty() => return page.ask(&here, &wish.key).await,
         "revoke" => keys.revoke(id, &wish.key, &by).await.map(|()| Did::Revoked(wish.key)),
         _ => Ok(Did::Failed(StatusCode::BAD_REQUEST, "This form was not understood. Nothing was changed.")),
     };
-    page.show(&runtime, did.unwrap_or_else(failed)).await
+    page.show(&here, did.unwrap_or_else(failed)).await
 }
 
 fn failed(error: KeyError) -> Did {
     let (status, sentence) = match &error {
         KeyError::NoRuntime(_) => (StatusCode::NOT_FOUND, "This runtime is no longer declared."),
-        KeyError::HasOne(_) | KeyError::HasNone(_) | KeyError::Moved(_) | KeyError::NoKey { .. } => (
-            StatusCode::CONFLICT,
-            "The keys have changed meanwhile, so nothing was done. Look at them again.",
-        ),
+        KeyError::HasOne(_) | KeyError::HasNone(_) | KeyError::Moved(_) | KeyError::NoKey { .. } => {
+            (StatusCode::CONFLICT, MOVED)
+        }
         KeyError::Audit(_) | KeyError::Store(_) | KeyError::Entropy(_) => {
             let error: &dyn std::error::Error = &error;
             tracing::error!(error, "Keys of a runtime could not be changed");
@@ -127,13 +131,25 @@ fn failed(error: KeyError) -> Did {
     Did::Failed(status, sentence)
 }
 
+/// An admin at a runtime of the account.
+struct Here {
+    visitor: Visitor,
+    runtime: Runtime,
+}
+
 impl Page {
     /// The runtime, if the visitor is an admin of its account. To everybody else it is not there.
-    async fn administered(&self, signed: &Signed, runtime: &str) -> Result<Option<Runtime>, Response> {
-        let runtimes = self.site.store.administered(&signed.user.id).await;
-        let runtimes = runtimes.map_err(|error| self.broken(&error, ().into_any()))?;
+    async fn administered(&self, signed: &Signed, runtime: &str) -> Result<Here, Response> {
+        let visitor = plain::visitor(&self.site, signed).await;
+        let runtimes = match self.site.store.administered(&signed.user.id).await {
+            Ok(runtimes) => runtimes,
+            Err(error) => return Err(self.broken(&visitor, &error, ().into_any())),
+        };
         let id = RuntimeId::from(runtime);
-        Ok(runtimes.into_iter().find(|known| known.id == id))
+        match runtimes.into_iter().find(|known| known.id == id) {
+            Some(runtime) => Ok(Here { visitor, runtime }),
+            None => Err(plain::nothing(&self.css, Some(&visitor), NONE)),
+        }
     }
 
     fn by(&self, signed: &Signed, request: &Request) -> By {
@@ -143,30 +159,76 @@ impl Page {
     }
 
     /// Something could not be read. What was done before is said all the same: a new key is shown this one time.
-    fn broken(&self, error: &dyn std::error::Error, said: AnyView) -> Response {
+    fn broken(&self, visitor: &Visitor, error: &dyn std::error::Error, said: AnyView) -> Response {
         tracing::error!(%error, "The keys of a runtime could not be read");
         let sentence = "Gitward can't reach its database at the moment. Try again in a minute.";
         let body = view! {
             <div class="narrow"><h1>"Not at the moment"</h1>{said}<p class="lead">{sentence}</p></div>
         };
-        plain::page(StatusCode::SERVICE_UNAVAILABLE, &self.css, "Runtime keys", body)
+        let frame = Still { css: &self.css, visitor: Some(visitor), above: &[], here: "Runtime keys" };
+        plain::page(StatusCode::SERVICE_UNAVAILABLE, frame, body)
     }
 
-    fn nothing(&self) -> Response {
+    /// A page below that of the runtime's token.
+    fn page(&self, here: &Here, status: StatusCode, name: &str, body: impl IntoView) -> Response {
+        let runtime = here.runtime.id.as_str();
+        let (access, keys) = (path::runtime(runtime), path::runtime_keys(runtime));
+        let above = [(runtime, access.as_str()), ("Runtime keys", keys.as_str())];
+        let above = if name == "Runtime keys" { &above[..1] } else { &above[..] };
+        plain::page(status, Still { css: &self.css, visitor: Some(&here.visitor), above, here: name }, body)
+    }
+
+    /// Asks before a key is revoked: whatever shows it stops working at once, and there is no way back.
+    async fn ask(&self, here: &Here, public_id: &str) -> Response {
+        let id = &here.runtime.id;
+        let keys = match self.site.store.runtime_keys(id).await {
+            Ok(keys) => keys,
+            Err(error) => return self.broken(&here.visitor, &error, ().into_any()),
+        };
+        let valid: Vec<&RuntimeKey> = keys.iter().filter(|key| key.revoked_at.is_none()).collect();
+        let Some(key) = valid.iter().find(|key| key.public_id == public_id) else {
+            return self.show(here, Did::Failed(StatusCode::CONFLICT, MOVED)).await;
+        };
+        let last = (valid.len() == 1).then(|| {
+            view! { <li>"It is the only valid key: the runtime fetches nothing until it has another one."</li> }
+        });
+        let action = path::runtime_keys(id.as_str());
         let body = view! {
             <div class="narrow">
-                <h1>"Nothing here"</h1>
-                <p class="lead">"There is no such runtime, or you are no admin of its account."</p>
-                <p class="links"><a href=path::TOKENS>"To your runtimes"</a></p>
+                <div class="access sheet padded">
+                    <h1>"Revoke this key?"</h1>
+                    <p class="lead"><code>{shown(key)}</code>" of "<b>{id.to_string()}</b></p>
+                    <ul class="facts">
+                        <li>"Whatever uses it gets no tokens any more, at once and for good."</li>
+                        <li>{["It was ", &self.used(key), "."].concat()}</li>
+                        {last}
+                    </ul>
+                    <form method="post" action=action.clone()>
+                        <input type="hidden" name="key" value=key.public_id.clone()/>
+                        <input type="hidden" name="sure" value="yes"/>
+                        <div class="buttons">
+                            <a class="button" href=action.clone()>"Cancel"</a>
+                            <button class="button" data-look="danger" name="what" value="revoke">"Revoke key"</button>
+                        </div>
+                    </form>
+                </div>
             </div>
         };
-        plain::page(StatusCode::NOT_FOUND, &self.css, "Nothing here", body)
+        self.page(here, StatusCode::OK, "Revoke", body)
     }
 
-    async fn show(&self, runtime: &Runtime, did: Did) -> Response {
+    fn used(&self, key: &RuntimeKey) -> String {
+        match key.used_at {
+            Some(at) => ["last used ", &moment(at, self.site.clock.now()).relative].concat(),
+            None => "never used".to_owned(),
+        }
+    }
+
+    async fn show(&self, here: &Here, did: Did) -> Response {
+        let runtime = &here.runtime;
         let keys = match self.site.store.runtime_keys(&runtime.id).await {
             Ok(keys) => keys,
-            Err(error) => return self.broken(&error, said(did)),
+            Err(error) => return self.broken(&here.visitor, &error, said(did)),
         };
         // When they were last used, the last second included, matters little: whoever looks looks again.
         let status = if let Did::Failed(status, _) = &did { *status } else { StatusCode::OK };
@@ -207,16 +269,13 @@ impl Page {
                 </p>
             </div>
         };
-        plain::page(status, &self.css, "Runtime keys", body)
+        self.page(here, status, "Runtime keys", body)
     }
 
     fn row(&self, key: &RuntimeKey, action: &str) -> AnyView {
         let now = self.site.clock.now();
         let made = moment(key.created_at, now);
-        let used = match key.used_at {
-            Some(at) => ["last used ", &moment(at, now).relative].concat(),
-            None => "never used".to_owned(),
-        };
+        let used = self.used(key);
         let state = match key.revoked_at {
             Some(at) => ["revoked ", &moment(at, now).relative].concat(),
             None => "valid".to_owned(),
@@ -232,7 +291,7 @@ impl Page {
                         value="revoke"
                         aria-label=["Revoke key ", &key.public_id].concat()
                     >
-                        "Revoke"
+                        "Revoke …"
                     </button>
                 </form>
             }
@@ -240,7 +299,7 @@ impl Page {
         view! {
             <li class="sheet padded">
                 <p>
-                    <code>{[PREFIX, &key.public_id, "_…"].concat()}</code>
+                    <code>{shown(key)}</code>
                     <br/>
                     {[state.as_str(), " · made ", &made.relative, " · ", &used].concat()}
                 </p>
@@ -249,6 +308,11 @@ impl Page {
         }
         .into_any()
     }
+}
+
+/// As people know it again.
+fn shown(key: &RuntimeKey) -> String {
+    [PREFIX, &key.public_id, "_…"].concat()
 }
 
 /// What has just been done, for all to hear. The one time that a key is shown.

@@ -19,6 +19,7 @@ use crate::{
     release::{Caller, Withheld},
     site::Site,
     store::StoreError,
+    web::session::{self, Signed},
     wire::{
         self, Bounded, Changes, ChangesQuery, Code, CredentialAnswer, CredentialRequest, Problem, Report,
         ReportAnswer, Users,
@@ -45,9 +46,10 @@ pub fn router(site: &Arc<Site>, css: &str) -> Router {
         .route(wire::CHANGES, get(changes))
         .route_layer(from_fn_with_state(Arc::clone(site), let_in));
     let css: Arc<str> = css.into();
-    let open = Router::new()
-        .route(wire::OPENAPI, get(description::openapi))
-        .route(wire::DOCS, get(move || async move { docs::page(&css) }));
+    let docs = move |State(site): State<Arc<Site>>, signed: Option<Extension<Signed>>| async move {
+        docs::page(&site, &css, signed.as_deref()).await
+    };
+    let open = Router::new().route(wire::OPENAPI, get(description::openapi)).route(wire::DOCS, get(docs));
     // Whatever else is asked for here is no page of the site.
     let nothing = Router::new().fallback(nothing);
     keyed.merge(open).nest(wire::BASE, nothing).with_state(Arc::clone(site))

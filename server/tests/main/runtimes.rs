@@ -951,15 +951,26 @@ async fn an_admin_makes_rotates_and_revokes_keys_on_a_page() {
     first.get(USERS).await.assert_ok();
     second.get(USERS).await.assert_ok();
 
-    let revoked = send(&[("what", "revoke"), ("key", latest)]).await;
+    let asked = send(&[("what", "revoke"), ("key", latest)]).await;
+    assert!(asked.assert_ok().text().contains("Revoke this key?"));
+    assert!(!asked.text().contains("the only valid key"), "the second one is");
+    first.get(USERS).await.assert_ok();
+    let revoked = send(&[("what", "revoke"), ("key", latest), ("sure", "yes")]).await;
     assert!(revoked.assert_ok().text().contains("opens nothing any more"));
     assert_problem(&first.get(USERS).await, StatusCode::UNAUTHORIZED, "key_revoked", "revoked");
     second.get(USERS).await.assert_ok();
     for nonsense in [&[][..], &[("what", "nonsense")], &[("key", latest)]] {
         assert_eq!(send(nonsense).await.status, StatusCode::BAD_REQUEST, "{nonsense:?}");
     }
-    let answer = send(&[("what", "revoke"), ("key", "nonsense")]).await;
-    assert_eq!(answer.status, StatusCode::CONFLICT);
+    for sure in ["", "yes"] {
+        for gone in ["nonsense", latest] {
+            let answer = send(&[("what", "revoke"), ("key", gone), ("sure", sure)]).await;
+            assert_eq!(answer.status, StatusCode::CONFLICT, "{gone} {sure:?}");
+        }
+    }
+    let last = send(&[("what", "revoke"), ("key", second.public_id())]).await;
+    assert!(last.assert_ok().text().contains("the only valid key"));
+    second.get(USERS).await.assert_ok();
 }
 
 #[tokio::test]
@@ -974,10 +985,13 @@ async fn members_and_admins_of_other_accounts_find_no_keys() {
             let answer = browser.get(path).await;
             assert_eq!(answer.status, StatusCode::NOT_FOUND, "{name} {path}");
             assert!(!answer.text().contains(machine.public_id()), "{name} {path}");
-            let revoke = [("what", "revoke"), ("key", machine.public_id())];
-            for form in
-                [&revoke[..], &[("what", "create")], &[("what", "rotate"), ("key", machine.public_id())]]
-            {
+            let revoke = [("what", "revoke"), ("key", machine.public_id()), ("sure", "yes")];
+            for form in [
+                &revoke[..2],
+                &revoke[..],
+                &[("what", "create")],
+                &[("what", "rotate"), ("key", machine.public_id())],
+            ] {
                 assert_eq!(
                     browser.submit(path, path, form).await.status,
                     StatusCode::NOT_FOUND,

@@ -202,8 +202,22 @@ pub(crate) async fn a_confirmation_works_once_for_its_user_and_in_time(bench: &B
     assert_eq!(confirm("alice", 1, NOW).await, Some("a@example.com".to_owned()));
     assert_eq!(confirm("alice", 1, NOW).await, None);
     let settings = store.mail_settings(&id("alice")).await.expect("an answer");
-    assert_eq!(settings, MailSettings { address: Some("a@example.com".to_owned()), ..Default::default() });
+    let address = Some("a@example.com".to_owned());
+    assert_eq!(settings, MailSettings { mode: MailMode::Each, address, ..Default::default() });
     assert_eq!(store.mail_settings(&id("bob")).await.expect("an answer"), MailSettings::default());
+}
+
+pub(crate) async fn whoever_wants_no_mail_gets_none_at_another_address_either(bench: &Bench) {
+    let store = &*bench.store;
+    populate(store).await;
+    wants_mail(store, "alice", MailMode::Daily, 8).await;
+    let mode = async || store.mail_settings(&id("alice")).await.expect("an answer").mode;
+    assert_eq!(mode().await, MailMode::Daily, "what was chosen before stays");
+    store.set_mail(&id("alice"), MailMode::Off, 8, NOW).await.expect("noted");
+    let until = NOW.plus(MINUTE);
+    store.propose_address(&id("alice"), "b@example.com", &fingerprint(1), until).await.expect("kept");
+    assert!(store.confirm_address(&id("alice"), &fingerprint(1), NOW).await.expect("an answer").is_some());
+    assert_eq!(mode().await, MailMode::Off);
 }
 
 pub(crate) async fn a_new_address_leaves_the_confirmed_one_in_use(bench: &Bench) {

@@ -156,7 +156,8 @@ impl DeliveryStore for SqliteStore {
         now: Timestamp,
     ) -> Result<Option<String>, StoreError> {
         let rows = sqlx::query(
-            "UPDATE mail_settings SET address = unconfirmed, unconfirmed = NULL, secret = NULL, expires_at = NULL
+            "UPDATE mail_settings SET address = unconfirmed, unconfirmed = NULL, secret = NULL, expires_at = NULL,
+                 mode = CASE WHEN address IS NULL AND mode = 'off' THEN 'each' ELSE mode END
              WHERE user_id = $1 AND secret = $2 AND expires_at > $3 AND unconfirmed IS NOT NULL
              RETURNING address",
         )
