@@ -53,7 +53,8 @@ lint: tools tools-lint ## Format and lints, warnings denied
 rust-test: tools ## All Rust tests
 	@# All targets at once: the two binaries for the journeys get the features that the tests' dependencies bring.
 	cargo build --all-targets $(NATIVE)
-	cargo test --no-fail-fast $(NATIVE)
+	@# A thousand connections at once need more files than some shells allow by default.
+	ulimit -Sn "$$(ulimit -Hn)" && cargo test --no-fail-fast $(NATIVE)
 
 journeys: tools tools-mail tools-api site end2end/node_modules/.package-lock.json ## All Playwright journeys (ARGS="-g 'no script'" for some)
 	cargo build --all-targets $(NATIVE)
@@ -74,7 +75,7 @@ bench: tools site end2end/node_modules/.package-lock.json ## Measure the release
 
 soak: ## The long forms of the figures that `make test` proves in short: half an hour
 	cargo build --all-targets $(NATIVE)
-	cargo test --no-fail-fast $(NATIVE) -- --ignored --nocapture --test-threads 1 soak_
+	ulimit -Sn "$$(ulimit -Hn)" && cargo test --no-fail-fast $(NATIVE) -- --ignored --nocapture --test-threads 1 soak_
 
 clean-demo: ## Forget the demo's data
 	rm -rf .demo

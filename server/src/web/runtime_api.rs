@@ -49,7 +49,11 @@ pub fn router(site: &Arc<Site>, css: &str) -> Router {
     let docs = move |State(site): State<Arc<Site>>, signed: Option<Extension<Signed>>| async move {
         docs::page(&site, &css, signed.as_deref()).await
     };
-    let open = Router::new().route(wire::OPENAPI, get(description::openapi)).route(wire::DOCS, get(docs));
+    // People read this one: its head says who is signed in.
+    let docs = Router::new()
+        .route(wire::DOCS, get(docs))
+        .route_layer(from_fn_with_state(Arc::clone(site), session::recognise));
+    let open = docs.route(wire::OPENAPI, get(description::openapi));
     // Whatever else is asked for here is no page of the site.
     let nothing = Router::new().fallback(nothing);
     keyed.merge(open).nest(wire::BASE, nothing).with_state(Arc::clone(site))

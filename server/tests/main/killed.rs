@@ -14,6 +14,7 @@ use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 use crate::{
     database::ask,
     forge::Forge,
+    machine::{CREDENTIAL, Machine},
     program::{Running, run},
     site::{Browser, TestSite, usual},
 };
@@ -344,6 +345,47 @@ async fn three_real_processes_that_find_one_grant_due_renew_it_once() {
 #[ignore = "takes minutes: make soak"]
 async fn soak_three_real_processes_renew_once_a_hundred_times_over() {
     three_processes(100, 15).await;
+}
+
+/// A thousand requests for one credential that has ended, at three processes on one database.
+async fn a_thousand_runtimes(rounds: usize) {
+    const READERS: usize = 1000;
+    let site = ready().await;
+    let _mara = due(&site).await;
+    let machine = Machine::of(&site, RENEWED).await;
+    let asked = json!({ "user": "mara", "git_url": machine.git_url });
+    let processes: Vec<Running> = (0..3).map(|_| Running::start(site.folder())).collect();
+    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().unwrap();
+    // So slow that many come while it is under way.
+    site.forge.fault(json!({ "on": "token", "fault": "delay", "delay_ms": 500 })).await;
+    for round in 1..=rounds {
+        change(&site, "UPDATE credentials SET renew_at = 1, access_ends_at = 2").await;
+        let before = tokens(&site).await;
+        let asking = processes.iter().cycle().take(READERS).map(async |process| {
+            let request = client.post(format!("{}{CREDENTIAL}", process.url)).bearer_auth(&machine.key);
+            let answer = request.json(&asked).send().await.unwrap();
+            (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
+        });
+        let answers = futures_util::future::join_all(asking).await;
+        let kept = tokens(&site).await;
+        assert_ne!(kept, before);
+        for (status, answer) in answers {
+            assert_eq!(status, 200, "round {round}: {answer}");
+            assert_eq!(answer["git"]["password"], kept[0], "round {round}");
+        }
+        assert_eq!(site.forge.asked(REFRESH).await, round, "one each time");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_runtimes_that_read_one_ended_grant_at_three_real_processes_have_it_renewed_once() {
+    a_thousand_runtimes(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes minutes: make soak"]
+async fn soak_a_thousand_runtimes_at_three_real_processes_have_it_renewed_once_a_hundred_times_over() {
+    a_thousand_runtimes(100).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

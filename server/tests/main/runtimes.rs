@@ -13,7 +13,7 @@ use sqlx::ConnectOptions;
 use crate::{
     database::ask,
     machine::{CHANGES, CREDENTIAL, Machine, REPORT, USERS, assert_problem, create, rotate},
-    site::{Browser, PASSWORD, TestSite},
+    site::{Answer, Browser, PASSWORD, TestSite},
 };
 
 /// Mara's token serves production; its runtime has a key.
@@ -860,6 +860,16 @@ async fn an_ended_key_is_in_the_accounts_log_whatever_else_comes_from_there() {
 }
 
 #[tokio::test]
+async fn the_description_for_people_knows_who_reads_it_and_their_key_opens_nothing_there() {
+    let (site, mara, machine, _) = scene().await;
+    let head = |page: &Answer| page.assert_ok().text().split("<main").next().unwrap().to_owned();
+    assert!(head(&mara.get("/runtime/v1/docs").await).contains("Menu of mara"));
+    for page in [site.anonymous().get("/runtime/v1/docs").await, machine.get("/runtime/v1/docs").await] {
+        assert!(!head(&page).contains("Menu of"));
+    }
+}
+
+#[tokio::test]
 async fn the_description_names_every_route_and_code() {
     let site = TestSite::start().await;
     let anonymous = site.anonymous();
@@ -873,6 +883,10 @@ async fn the_description_names_every_route_and_code() {
     assert_eq!(api["paths"].as_object().unwrap().len(), routes.len());
     let docs = anonymous.get("/runtime/v1/docs").await;
     let page = docs.assert_ok().text();
+    assert_eq!(page.matches("curl -sS -H").count(), routes.len(), "an example of each");
+    for word in ["scopes_missing", "rejected", "bearer"] {
+        assert!(page.contains(&format!("<code>{word}</code>")), "what may stand in a field: {word}");
+    }
     for route in routes {
         let operation = &api["paths"][&route.path][route.method.as_str().to_lowercase()];
         assert!(
