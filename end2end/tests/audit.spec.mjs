@@ -25,10 +25,11 @@ const numbers = async (person) =>
   (await entries(person).locator('small').allTextContents()).map((text) => Number(text.match(/^#(\d+) /)[1]));
 
 /** Fills in the form and sends it; what is left out is emptied. */
-async function filters(person, { what = 'Everything', runtime = '', from = '', to = '', refused = false } = {}) {
+async function filters(person, { what = 'Everything', runtime = '', user = null, from = '', to = '', refused = false } = {}) {
   const { page } = person;
   await page.getByRole('combobox', { name: /^What/ }).selectOption({ label: what });
   await page.getByRole('textbox', { name: 'Runtime' }).fill(runtime);
+  if (user !== null) await page.getByRole('textbox', { name: 'User' }).fill(user);
   await page.getByLabel('From', { exact: true }).fill(from);
   await page.getByLabel('To', { exact: true }).fill(to);
   await page.getByRole('checkbox', { name: 'Only what was refused' }).setChecked(refused);
@@ -69,10 +70,12 @@ const fromCsv = (text) => {
   return records;
 };
 
-/** A record as CSV has it: what a spreadsheet would take for a formula begins with an apostrophe. */
-const asTexts = (record) => Object.fromEntries(
-  Object.entries(record).map(([name, value]) => [name, String(value ?? '').replace(/^(?=\s*[=+\-@])/, "'")]),
-);
+/** A record as CSV has it: free text that a spreadsheet would take for a formula begins with an apostrophe. */
+const asTexts = (record) => Object.fromEntries(Object.entries(record).map(([name, value]) => {
+  const free = ['actor_name', 'user_name', 'detail', 'request'].includes(name);
+  const text = String(value ?? '');
+  return [name, free ? text.replace(/^(?=\s*[=+\-@])/, "'") : text];
+}));
 
 /** No secret is in it, in none of the ways that a header or a form would have it. */
 function hasNone(text, secrets) {
@@ -119,8 +122,8 @@ test.describe('of one\'s own', () => {
     ]);
     await expect(entry(person, 'was refused a token')).toContainText('runtime acme.lima · no token');
     await expect(entry(person, 'was refused a token')).toHaveAttribute('data-outcome', 'refused');
-    await expect(entry(person, 'fetched a token')).toContainText(/runtime acme\.lagos · object \S+ · of mara · from 127\.0\.0\.1 · request \S+$/);
-    await expect(entry(person, 'mara added a token')).toContainText(/runtime acme\.lagos · object \S+ .*from 127\.0\.0\.1/);
+    await expect(entry(person, 'fetched a token')).toContainText(/ · token of mara for acme\.lagos · from 127\.0\.0\.1$/);
+    await expect(entry(person, 'mara added a token')).toContainText(/ · token of mara for acme\.lagos · .* · from 127\.0\.0\.1$/);
     // It is the operator who made the keys; that is for the account's admins.
     await expect(entry(person, 'made a runtime key')).toHaveCount(0);
     hasNone(await page.content(), [token.token, password, wrong, lagos.key.split('_')[2], lima.key.split('_')[2]]);
@@ -194,7 +197,7 @@ test('both files hold the same records as the page, and no secret', async ({ per
   expect(records.map(({ sequence }) => sequence)).toEqual(shown);
   expect(records[0]).toMatchObject({
     actor: 'runtime-key', actor_id: lagos.publicId, action: 'secret.released', outcome: 'done',
-    account: 'acme', runtime: 'acme.lagos', address: '127.0.0.1',
+    account: 'acme', runtime: 'acme.lagos', user_name: 'mara', address: '127.0.0.1',
   });
   expect(records.every(({ hash }) => /^[0-9a-f]{64}$/.test(hash))).toBe(true);
   expect(fromCsv(csv.text)).toEqual(records.map(asTexts));
@@ -265,7 +268,7 @@ test.describe('of several accounts', () => {
       for (const others of ['mara', 'fetched', lagos.publicId]) await expect(entry(theo, others)).toHaveCount(0);
     }
     await theo.sees('/audit');
-    await expect(entry(theo, 'theo added a token')).toContainText('runtime acme.lima');
+    await expect(entry(theo, 'theo added a token')).toContainText('token of theo for acme.lima');
     const { text } = await downloads(theo, 'JSON Lines');
     const records = fromJsonLines(text);
     expect(records.map(({ action }) => action)).toContain('token.added');
@@ -301,6 +304,12 @@ test.describe('of several accounts', () => {
     await filters(person, { what: 'Secrets that left' });
     await expect(page).toHaveURL((url) => url.pathname === ofAcme);
     expect(await told(person)).toEqual([`Runtime key ${lima.publicId} fetched a token`]);
+    await filters(person, { what: 'Tokens given, renewed and taken', user: 'theo' });
+    expect(await told(person)).toEqual(['theo added a token']);
+    await filters(person, { what: 'Tokens given, renewed and taken', user: 'lena' });
+    await expect(page.getByText(nothing)).toBeVisible();
+    await filters(person, { what: 'Secrets that left', user: 'theo' });
+
     const lines = await downloads(person, 'JSON Lines');
     const csv = await downloads(person, 'CSV');
     expect([lines.name, csv.name]).toEqual(['gitward-audit-acme.jsonl', 'gitward-audit-acme.csv']);

@@ -14,7 +14,12 @@
 //! What takes something away (sign-out, deleting, disabling, revoking) happens first and is recorded afterwards: a log
 //! that can't be written must not keep a thief signed in.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::future::{join_all, try_join_all};
 use tokio::sync::{mpsc, oneshot};
@@ -63,6 +68,11 @@ pub enum Actor {
     Stranger,
     /// Gitward by itself.
     Gitward,
+}
+
+impl Actor {
+    /// [`Actor::User`], as the log has it.
+    pub const USER: &str = "user";
 }
 
 macro_rules! actions {
@@ -334,6 +344,27 @@ pub struct Record {
     pub address: Option<String>,
     /// See [`chain`].
     pub hash: chain::Hash,
+}
+
+/// The names of the users that records are about: they are no part of the log, which has ids.
+#[derive(Clone, Debug, Default)]
+pub struct Names(HashMap<UserId, String>);
+
+impl Names {
+    /// Whose things the record is about, if it is known.
+    pub fn of(&self, record: &Record) -> Option<&str> {
+        self.0.get(record.user.as_ref()?).map(String::as_str)
+    }
+}
+
+/// Looks up the names of the users that these records are about.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn names(store: &(impl AuditStore + ?Sized), records: &[Record]) -> Result<Names, StoreError> {
+    let users: HashSet<&UserId> = records.iter().filter_map(|record| record.user.as_ref()).collect();
+    let users: Vec<&UserId> = users.into_iter().collect();
+    store.names_of(&users).await.map(Names)
 }
 
 /// Why something could not be recorded. Then it must not happen, if it gives anybody anything.

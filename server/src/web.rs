@@ -42,6 +42,7 @@ pub mod security;
 pub mod serve;
 pub mod session;
 pub mod stream;
+pub mod to_the_end;
 
 /// Forms are small; a pasted novel still gets a sentence from the page rather than a broken connection.
 const LARGEST_REQUEST_BYTES: usize = 2 * 1024 * 1024;
@@ -162,6 +163,7 @@ pub fn router(site: &Arc<Site>) -> Result<Router, asset::NoFiles> {
                 .layer(from_fn_with_state(Few::default(), burst::few_at_once)),
         )
         // From the outside in: the last line sees a request first.
+        .layer(from_fn_with_state(Arc::clone(site), to_the_end::to_the_end))
         .layer(from_fn(fitting_status))
         .layer(from_fn(pages_for_people))
         .layer(from_fn_with_state(Arc::clone(site), session::recognise))

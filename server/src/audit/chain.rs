@@ -69,9 +69,9 @@ fn place(sequence: i64) -> Place<'static> {
 
 impl Record {
     /// The entry in its place after `previous`.
-    pub(super) fn new(entry: Entry, at: Timestamp, sequence: i64, previous: &Hash) -> Self {
+    pub(crate) fn new(entry: Entry, at: Timestamp, sequence: i64, previous: &Hash) -> Self {
         let (actor, actor_id, actor_name) = match entry.actor {
-            Actor::User { id, name } => ("user", Some(id.0), Some(name.to_string())),
+            Actor::User { id, name } => (Actor::USER, Some(id.0), Some(name.to_string())),
             Actor::RuntimeKey { public_id } => ("runtime-key", Some(public_id), None),
             Actor::Operator => ("operator", None, None),
             Actor::Stranger => ("stranger", None, None),

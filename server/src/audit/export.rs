@@ -1,4 +1,5 @@
-//! Records for other programs: JSON Lines, with all that the hash is made of, and CSV for spreadsheets.
+//! Records for other programs: JSON Lines, with all that the hash is made of, and CSV for spreadsheets. What people
+//! export for themselves, and spreadsheets, have the user's name as well, which is no part of the log: it is looked up.
 
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description};
@@ -49,20 +50,32 @@ impl Format {
         }
     }
 
-    /// One record.
+    /// One record as the log has it, so that it can be verified; for spreadsheets with the name of its user.
     ///
     /// # Errors
     /// Texts and numbers always make JSON; if they ever don't, no line is left out silently.
-    pub fn line(self, record: &Record) -> Result<String, serde_json::Error> {
+    pub fn line(self, record: &Record, user_name: Option<&str>) -> Result<String, serde_json::Error> {
         let line = Line::from(record);
         match self {
             Self::JsonLines => Ok(serde_json::to_string(&line)? + "\n"),
-            Self::Csv => Ok(line.csv()),
+            Self::Csv => Ok(line.csv(user_name)),
+        }
+    }
+
+    /// One record for people, with the name of its user.
+    ///
+    /// # Errors
+    /// As [`Format::line`].
+    pub fn named_line(self, record: &Record, user_name: Option<&str>) -> Result<String, serde_json::Error> {
+        let line = Line::from(record);
+        match self {
+            Self::JsonLines => Ok(serde_json::to_string(&NamedLine { line, user_name })? + "\n"),
+            Self::Csv => Ok(line.csv(user_name)),
         }
     }
 }
 
-const COLUMNS: [&str; 16] = [
+const COLUMNS: [&str; 17] = [
     "sequence",
     "at",
     "actor",
@@ -72,6 +85,7 @@ const COLUMNS: [&str; 16] = [
     "outcome",
     "reason",
     "user",
+    "user_name",
     "account",
     "runtime",
     "object",
@@ -104,6 +118,14 @@ struct Line {
     hash: String,
 }
 
+/// A record as a document for people. Nothing that [`read`] takes: nobody vouches for the name.
+#[derive(Serialize)]
+struct NamedLine<'a> {
+    #[serde(flatten)]
+    line: Line,
+    user_name: Option<&'a str>,
+}
+
 impl From<&Record> for Line {
     fn from(record: &Record) -> Self {
         Self {
@@ -128,34 +150,46 @@ impl From<&Record> for Line {
 }
 
 impl Line {
-    fn csv(&self) -> String {
-        let sequence = self.sequence.to_string();
-        let fields: [&str; 16] = [
-            &sequence,
-            &self.at,
-            &self.actor,
-            self.actor_id.as_deref().unwrap_or_default(),
-            self.actor_name.as_deref().unwrap_or_default(),
-            &self.action,
-            &self.outcome,
-            self.reason.as_deref().unwrap_or_default(),
-            self.user.as_deref().unwrap_or_default(),
-            self.account.as_deref().unwrap_or_default(),
-            self.runtime.as_deref().unwrap_or_default(),
-            self.object.as_deref().unwrap_or_default(),
-            self.detail.as_deref().unwrap_or_default(),
-            self.request.as_deref().unwrap_or_default(),
-            self.address.as_deref().unwrap_or_default(),
-            &self.hash,
+    fn csv(&self, user_name: Option<&str>) -> String {
+        fn known(text: Option<&String>) -> &str {
+            text.map(String::as_str).unwrap_or_default()
+        }
+        let fields: [String; 17] = [
+            id(&self.sequence.to_string()),
+            id(&self.at),
+            id(&self.actor),
+            id(known(self.actor_id.as_ref())),
+            text(known(self.actor_name.as_ref())),
+            id(&self.action),
+            id(&self.outcome),
+            id(known(self.reason.as_ref())),
+            id(known(self.user.as_ref())),
+            text(user_name.unwrap_or_default()),
+            id(known(self.account.as_ref())),
+            id(known(self.runtime.as_ref())),
+            id(known(self.object.as_ref())),
+            text(known(self.detail.as_ref())),
+            // Whoever asks may have chosen it.
+            text(known(self.request.as_ref())),
+            id(known(self.address.as_ref())),
+            id(&self.hash),
         ];
-        [&fields.map(field).join(","), "\r\n"].concat()
+        [&fields.join(","), "\r\n"].concat()
     }
+}
+
+/// What other programs compare, letter by letter as it is. No formula calls anything without other signs than these.
+fn id(word: &str) -> String {
+    if word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte)) {
+        return ["\"", word, "\""].concat();
+    }
+    text(word)
 }
 
 /// In quotes, and never a formula: a spreadsheet takes what begins with one of these letters for one
 /// (<https://owasp.org/www-community/attacks/CSV_Injection>). Line ends and tabs become blanks, for those that look at
 /// each line by itself.
-fn field(text: &str) -> String {
+fn text(text: &str) -> String {
     let quoted = text.replace('"', "\"\"").replace(['\r', '\n', '\t'], " ");
     let formula =
         quoted.trim_start().starts_with(['=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}']);
@@ -213,12 +247,24 @@ mod tests {
 
     #[test]
     fn no_field_of_a_spreadsheet_is_a_formula() {
-        for text in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r\n=1", " =1", "＝1", "=cmd|' /C calc'!A0"] {
-            let field = field(text);
-            assert!(field.starts_with("\"'"), "{field}");
-            assert!(!field.contains(['\r', '\n', '\t']), "{field}");
+        for word in ["=1+1", "+1", "-1+1", "@SUM(A1)", "\t=1", "\r\n=1", " =1", "＝1", "=cmd|' /C calc'!A0"]
+        {
+            for field in [text(word), id(word)] {
+                assert!(field.starts_with("\"'"), "{field}");
+                assert!(!field.contains(['\r', '\n', '\t']), "{field}");
+            }
         }
-        assert_eq!(field("a \"b\", c"), "\"a \"\"b\"\", c\"");
-        assert_eq!(field(""), "\"\"");
+        assert_eq!(text("a \"b\", c"), "\"a \"\"b\"\", c\"");
+        assert_eq!((text(""), id("")), ("\"\"".to_owned(), "\"\"".to_owned()));
+    }
+
+    #[test]
+    fn an_id_that_begins_with_a_dash_is_the_same_id_in_a_spreadsheet() {
+        for word in
+            ["-PAA18JmIuI5mX4jvYxkhA", "acme.production", "2001:db8::1", "2026-11-22T12:00:00.000000Z"]
+        {
+            assert_eq!(id(word), format!("\"{word}\""));
+        }
+        assert_eq!(text("-1"), "\"'-1\"", "somebody's own words");
     }
 }

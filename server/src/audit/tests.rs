@@ -1,4 +1,5 @@
 use std::{
+    collections::HashMap,
     io,
     sync::{
         Arc, Mutex,
@@ -174,6 +175,10 @@ impl AuditStore for Sink {
 
     async fn audit_records(&self, _: &AuditFilter, _: u32) -> Result<Vec<Record>, StoreError> {
         Ok(Vec::new())
+    }
+
+    async fn names_of(&self, _: &[&UserId]) -> Result<HashMap<UserId, String>, StoreError> {
+        Ok(HashMap::new())
     }
 
     async fn administers(&self, _: &UserId, _: &AccountId) -> Result<Option<String>, StoreError> {
@@ -421,14 +426,15 @@ async fn an_export_reads_back_with_every_hash() {
     audit.record(full).await.unwrap();
     audit.record(Entry::new(Actor::Stranger, Action::SessionBegun).refused("x")).await.unwrap();
     let records = bench.records().await;
-    let lines: String = records.iter().map(|record| Format::JsonLines.line(record).unwrap()).collect();
+    let lines: String =
+        records.iter().map(|record| Format::JsonLines.line(record, Some("mara")).unwrap()).collect();
     assert_eq!(lines.lines().count(), 2);
     let read: Vec<Record> = lines.lines().map(|line| export::read(line).unwrap()).collect();
     assert_eq!(read, records);
     let mut follower = Follower::new(None);
     read.iter().for_each(|record| follower.follow(record));
     assert_eq!(follower.finish().flaws, []);
-    let csv: String = records.iter().map(|record| Format::Csv.line(record).unwrap()).collect();
+    let csv: String = records.iter().map(|record| Format::Csv.line(record, Some("mara")).unwrap()).collect();
     assert_eq!(csv.lines().count(), 2, "{csv:?}");
 }
 

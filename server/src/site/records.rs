@@ -164,8 +164,12 @@ pub async fn export_audit(
         };
         let Some(last) = page.last() else { break Ok(()) };
         after = last.sequence;
+        let names = match audit::names(&store, &page).await {
+            Ok(names) => names,
+            Err(error) => break Err(error),
+        };
         for record in &page {
-            let line = format.line(record).map_err(std::io::Error::from);
+            let line = format.line(record, names.of(record)).map_err(std::io::Error::from);
             written = written.and_then(|()| to.write_all(line?.as_bytes()));
         }
     };

@@ -1,5 +1,7 @@
 //! The log of what happened.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 
 use super::StoreError;
@@ -17,6 +19,8 @@ use crate::{
 pub struct AuditFilter {
     /// About things of this user.
     pub user: Option<UserId>,
+    /// Done by the user with exactly this name, or about things of theirs.
+    pub name: Option<String>,
     /// About this account, and about how its members signed in.
     pub account: Option<AccountId>,
     /// About this runtime.
@@ -51,6 +55,8 @@ pub trait AuditStore: Send + Sync {
     async fn audit_after(&self, sequence: i64, most: u32) -> Result<Vec<Record>, StoreError>;
     /// Up to `most` records, the latest first.
     async fn audit_records(&self, filter: &AuditFilter, most: u32) -> Result<Vec<Record>, StoreError>;
+    /// The names of those of these users that there are.
+    async fn names_of(&self, users: &[&UserId]) -> Result<HashMap<UserId, String>, StoreError>;
     /// The account's name, if the user is an admin of it and neither is disabled.
     async fn administers(&self, user: &UserId, account: &AccountId) -> Result<Option<String>, StoreError>;
 }

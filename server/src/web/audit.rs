@@ -1,30 +1,32 @@
 //! The audit log for people: their own entries, and for admins those of an account. With a filter, and as a file. Made
 //! here, and works without script.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use app::{Still, api::person::Visitor, path};
 use axum::{
     BoxError, Extension, Router,
     body::{Body, Bytes},
-    extract::{Path, Query, State},
+    extract::{Path, RawQuery, State},
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
 use leptos::prelude::*;
-use serde::Deserialize;
 use time::{Date, macros::format_description};
 
+use self::entry::entry;
 use super::{plain, session::Signed};
 use crate::{
-    audit::{Action, DONE, REFUSED, Record, export::Format},
+    audit::{export::Format, names},
     clock::Timestamp,
-    id::{AccountId, RuntimeId},
-    moment::moment,
+    id::{AccountId, RuntimeId, UserId},
+    person::Name,
     site::Site,
     store::{AuditFilter, StoreError},
 };
+
+mod entry;
 
 /// Entries on a page.
 const PER_PAGE: u32 = 50;
@@ -53,11 +55,11 @@ struct Pages {
 }
 
 /// What the form asks for. Everything is optional, and what makes no sense counts as left out.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default)]
 struct Asked {
     what: String,
     runtime: String,
+    user: String,
     since: String,
     until: String,
     refused: String,
@@ -66,12 +68,38 @@ struct Asked {
 }
 
 impl Asked {
+    /// Of what is asked for twice, the last one counts.
+    fn read(query: Option<&str>) -> Self {
+        let mut asked = Self::default();
+        for (name, value) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+            let field = match &*name {
+                "what" => &mut asked.what,
+                "runtime" => &mut asked.runtime,
+                "user" => &mut asked.user,
+                "since" => &mut asked.since,
+                "until" => &mut asked.until,
+                "refused" => &mut asked.refused,
+                "before" => &mut asked.before,
+                "format" => &mut asked.format,
+                _ => continue,
+            };
+            *field = value.into_owned();
+        }
+        asked
+    }
+
+    /// In an account, of one of its users.
+    fn filter_of(&self, account: &AccountId) -> AuditFilter {
+        let name = Some(self.user.trim()).filter(|name| !name.is_empty());
+        // What is no name is nobody's.
+        let name = name.map(|name| Name::parse(name).map_or_else(String::new, |name| name.to_string()));
+        AuditFilter { account: Some(account.clone()), name, ..self.filter() }
+    }
+
     fn filter(&self) -> AuditFilter {
         let text = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
         let fits = |text: &String| text.len() <= LONGEST;
         AuditFilter {
-            user: None,
-            account: None,
             runtime: text(&self.runtime).filter(fits).map(RuntimeId),
             action: text(&self.what).filter(fits),
             since: day(&self.since),
@@ -79,6 +107,7 @@ impl Asked {
             until: day(&self.until).map(|at| at.plus(std::time::Duration::from_hours(24))),
             refused: !self.refused.is_empty(),
             before: self.before.parse().ok(),
+            ..AuditFilter::default()
         }
     }
 
@@ -88,6 +117,7 @@ impl Asked {
         for (name, value) in [
             ("what", &self.what),
             ("runtime", &self.runtime),
+            ("user", &self.user),
             ("since", &self.since),
             ("until", &self.until),
             ("refused", &self.refused),
@@ -113,19 +143,31 @@ fn day(text: &str) -> Option<Timestamp> {
 async fn own(
     State(pages): State<Pages>,
     Extension(signed): Extension<Signed>,
-    Query(asked): Query<Asked>,
+    RawQuery(query): RawQuery,
 ) -> Response {
+    let asked = Asked::read(query.as_deref());
     let visitor = plain::visitor(&pages.site, &signed).await;
+    let others = match account_logs(&pages, &signed.user.id).await {
+        Ok(others) => others,
+        Err(error) => return failed(&pages, &visitor, &error),
+    };
+    let log = Log {
+        title: YOURS.to_owned(),
+        lead: "What was done with your tokens and your account here, by you and by others.",
+        page: path::AUDIT.to_owned(),
+        file: path::AUDIT_EXPORT.to_owned(),
+        others,
+    };
     let filter = AuditFilter { user: Some(signed.user.id), ..asked.filter() };
-    let lead = "What was done with your tokens and your account here, by you and by others.";
-    show(&pages, &visitor, &asked, &filter, "Your audit log", lead, path::AUDIT, path::AUDIT_EXPORT).await
+    show(&pages, &visitor, &asked, &filter, &log).await
 }
 
 async fn own_export(
     State(pages): State<Pages>,
     Extension(signed): Extension<Signed>,
-    Query(asked): Query<Asked>,
+    RawQuery(query): RawQuery,
 ) -> Response {
+    let asked = Asked::read(query.as_deref());
     let visitor = plain::visitor(&pages.site, &signed).await;
     let filter = AuditFilter { user: Some(signed.user.id), ..asked.filter() };
     export(pages, &visitor, &asked, filter, "gitward-audit").await
@@ -135,33 +177,38 @@ async fn of_account(
     State(pages): State<Pages>,
     Extension(signed): Extension<Signed>,
     Path(account): Path<String>,
-    Query(asked): Query<Asked>,
+    RawQuery(query): RawQuery,
 ) -> Response {
+    let asked = Asked::read(query.as_deref());
     let visitor = plain::visitor(&pages.site, &signed).await;
     let account = match administered(&pages, &signed, &visitor, &account).await {
         Ok(account) => account,
         Err(response) => return response,
     };
-    let filter = AuditFilter { account: Some(account.0.clone()), ..asked.filter() };
-    let title = format!("Audit log of {}", account.1);
-    let lead = "What was done in this account, and how its members signed in.";
-    let (page, file) =
-        (path::account_audit(account.0.as_str()), path::account_audit_export(account.0.as_str()));
-    show(&pages, &visitor, &asked, &filter, &title, lead, &page, &file).await
+    let filter = asked.filter_of(&account.0);
+    let log = Log {
+        title: title_of(&account.1),
+        lead: "What was done in this account, and how its members signed in.",
+        page: path::account_audit(account.0.as_str()),
+        file: path::account_audit_export(account.0.as_str()),
+        others: vec![(path::AUDIT.to_owned(), YOURS.to_owned())],
+    };
+    show(&pages, &visitor, &asked, &filter, &log).await
 }
 
 async fn of_account_export(
     State(pages): State<Pages>,
     Extension(signed): Extension<Signed>,
     Path(account): Path<String>,
-    Query(asked): Query<Asked>,
+    RawQuery(query): RawQuery,
 ) -> Response {
+    let asked = Asked::read(query.as_deref());
     let visitor = plain::visitor(&pages.site, &signed).await;
     let account = match administered(&pages, &signed, &visitor, &account).await {
         Ok(account) => account,
         Err(response) => return response,
     };
-    let filter = AuditFilter { account: Some(account.0.clone()), ..asked.filter() };
+    let filter = asked.filter_of(&account.0);
     export(pages, &visitor, &asked, filter, &format!("gitward-audit-{}", account.0)).await
 }
 
@@ -195,16 +242,40 @@ fn frame<'a>(pages: &'a Pages, visitor: &'a Visitor, here: &'a str) -> Still<'a>
     Still { css: &pages.css, visitor: Some(visitor), above: &[], here }
 }
 
-async fn show(
-    pages: &Pages,
-    visitor: &Visitor,
-    asked: &Asked,
-    filter: &AuditFilter,
-    title: &str,
+const YOURS: &str = "Your audit log";
+
+fn title_of(account: &str) -> String {
+    ["Audit log of ", account].concat()
+}
+
+/// A part of the log that somebody may see.
+struct Log {
+    title: String,
     lead: &'static str,
-    page: &str,
-    file: &str,
-) -> Response {
+    /// Where it is.
+    page: String,
+    /// Where it is as a file.
+    file: String,
+    /// The other parts that they may see, by address and name.
+    others: Vec<(String, String)>,
+}
+
+/// The logs of the accounts that the user is an admin of, by address and name.
+async fn account_logs(pages: &Pages, user: &UserId) -> Result<Vec<(String, String)>, StoreError> {
+    let store = &pages.site.store;
+    let runtimes = store.administered(user).await?;
+    let accounts: BTreeSet<AccountId> = runtimes.into_iter().map(|runtime| runtime.account).collect();
+    let mut logs = Vec::new();
+    for account in accounts {
+        if let Some(name) = store.administers(user, &account).await? {
+            logs.push((path::account_audit(account.as_str()), title_of(&name)));
+        }
+    }
+    Ok(logs)
+}
+
+async fn show(pages: &Pages, visitor: &Visitor, asked: &Asked, filter: &AuditFilter, log: &Log) -> Response {
+    let Log { title, lead, page, file, others } = log;
     // One more than is shown: are there older ones?
     let records = match pages.site.store.audit_records(filter, PER_PAGE + 1).await {
         Ok(records) => records,
@@ -212,6 +283,10 @@ async fn show(
     };
     let now = pages.site.clock.now();
     let shown = records.get(..PER_PAGE as usize).unwrap_or(&records);
+    let names = match names(pages.site.store.as_ref(), shown).await {
+        Ok(names) => names,
+        Err(error) => return failed(pages, visitor, &error),
+    };
     let older = (records.len() > shown.len()).then(|| shown.last()).flatten().map(|last| {
         view! { <a class="button" rel="next" href=asked.from(page, Some(last.sequence))>"Older"</a> }
     });
@@ -223,15 +298,18 @@ async fn show(
     let list = if shown.is_empty() {
         view! { <p class="padded">"Nothing was recorded that fits."</p> }.into_any()
     } else {
-        let entries = shown.iter().map(|record| entry(record, now)).collect_view();
+        let entries = shown.iter().map(|record| entry(record, names.of(record), now)).collect_view();
         view! { <ol class="audit">{entries}</ol> }.into_any()
     };
+    let others = others.iter().map(|(address, name)| view! { <a href=address.clone()>{name.clone()}</a> });
+    let others = (!log.others.is_empty()).then(|| view! { <p class="links">{others.collect_view()}</p> });
     let body = view! {
         <div class="title">
-            <h1>{title.to_owned()}</h1>
-            <p class="lead">{lead}</p>
+            <h1>{title.clone()}</h1>
+            <p class="lead">{*lead}</p>
+            {others}
         </div>
-        {form(asked, page, file)}
+        {form(asked, filter.account.is_some(), page, file)}
         <div class="sheet">{list}</div>
         {pager}
     };
@@ -243,6 +321,7 @@ const GROUPS: &[(&str, &str)] = &[
     ("", "Everything"),
     ("session", "Signing in and out"),
     ("password", "Passwords"),
+    ("password-link", "Links to choose a password"),
     ("token", "Tokens given, renewed and taken"),
     ("verdict", "Checks"),
     ("notices", "Notifications"),
@@ -252,11 +331,15 @@ const GROUPS: &[(&str, &str)] = &[
     ("configuration", "Configuration"),
 ];
 
-fn form(asked: &Asked, page: &str, file: &str) -> impl IntoView + use<> {
+/// `of_account`: what several users did.
+fn form(asked: &Asked, of_account: bool, page: &str, file: &str) -> impl IntoView + use<> {
     let options = GROUPS
         .iter()
         .map(|(word, name)| view! { <option value=*word selected=*word == asked.what>{*name}</option> })
         .collect_view();
+    let user = of_account.then(|| {
+        view! { <label class="field">"User" <input name="user" value=asked.user.clone()/></label> }
+    });
     // What is no day was left out, and browsers complain about it.
     let known = |text: &String| day(text).map(|_| text.trim().to_owned());
     view! {
@@ -265,6 +348,7 @@ fn form(asked: &Asked, page: &str, file: &str) -> impl IntoView + use<> {
             <label class="field">
                 "Runtime" <input name="runtime" value=asked.runtime.clone() placeholder="account.name"/>
             </label>
+            {user}
             <label class="field">"From" <input type="date" name="since" value=known(&asked.since)/></label>
             <label class="field">"To" <input type="date" name="until" value=known(&asked.until)/></label>
             <label class="check">
@@ -287,77 +371,6 @@ fn form(asked: &Asked, page: &str, file: &str) -> impl IntoView + use<> {
             </small>
         </form>
     }
-}
-
-fn entry(record: &Record, now: Timestamp) -> impl IntoView + use<> {
-    let at = moment(record.at, now);
-    let refused = record.outcome == REFUSED;
-    let details: Vec<String> = [
-        record.runtime.as_ref().map(|runtime| format!("runtime {runtime}")),
-        record.reason.as_ref().map(|reason| reason.replace('_', " ")),
-        record.object.as_ref().map(|object| format!("object {object}")),
-        record.detail.clone(),
-        record.address.as_ref().map(|address| format!("from {address}")),
-        record.request.as_ref().map(|request| format!("request {request}")),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    let verb = verb(&record.action, refused);
-    let state = if refused { REFUSED } else { DONE };
-    view! {
-        <li data-outcome=state>
-            <time datetime=at.iso>{at.full}</time>
-            <span class="audit-what">{who(record)} " " {verb}</span>
-            <small>{format!("#{}", record.sequence)} " · " {details.join(" · ")}</small>
-        </li>
-    }
-}
-
-fn who(record: &Record) -> String {
-    match record.actor.as_str() {
-        "user" => record.actor_name.clone().unwrap_or_else(|| "A user".to_owned()),
-        "runtime-key" => format!("Runtime key {}", record.actor_id.as_deref().unwrap_or("?")),
-        "operator" => "The operator".to_owned(),
-        "gitward" => "Gitward".to_owned(),
-        _ => "Somebody".to_owned(),
-    }
-}
-
-/// What was done, after who did it.
-fn verb(word: &str, refused: bool) -> String {
-    let Ok(action) = word.parse::<Action>() else { return format!("did {word}") };
-    let (done, tried) = match action {
-        Action::SessionBegun => ("signed in", "could not sign in"),
-        Action::SessionEnded => ("signed out", "could not sign out"),
-        Action::PasswordChanged => ("chose a password", "could not change the password"),
-        Action::TokenAdded => ("added a token", "could not add a token"),
-        Action::TokenReplaced => ("replaced a token", "could not replace a token"),
-        Action::TokenDeleted => ("deleted a token", "could not delete a token"),
-        Action::TokenSettled => ("decided about another account's token", "could not decide about a token"),
-        Action::TokenRenewed => ("renewed a token", "could not renew a token"),
-        Action::TokenRevoked => {
-            ("had a token revoked at its provider", "could not have a token revoked at its provider")
-        }
-        Action::NoticesChanged => ("decided what to be told, and where", "could not decide what to be told"),
-        Action::VerdictChanged => ("came to another verdict about a token", "came to no verdict"),
-        Action::VerdictKept => ("checked a token", "checked a token without a new verdict"),
-        Action::TokenProposed => {
-            ("brought a token of another account", "could not bring a token of another account")
-        }
-        Action::SecretReleased => ("fetched a token", "was refused a token"),
-        Action::SecretReported => ("reported what became of a token", "could not report about a token"),
-        Action::RuntimeKeyCreated => ("made a runtime key", "could not make a runtime key"),
-        Action::RuntimeKeyRotated => ("rotated a runtime key", "could not rotate a runtime key"),
-        Action::RuntimeKeyRevoked => ("revoked a runtime key", "could not revoke a runtime key"),
-        Action::RuntimeKeyRefused => ("showed a runtime key", "showed a runtime key that is not taken"),
-        Action::UserAdded => ("added a user", "could not add a user"),
-        Action::UserDisabled => ("disabled a user", "could not disable a user"),
-        Action::PasswordLinkMade => ("made a link to choose a password", "could not make a link"),
-        Action::ConfigurationApplied => ("changed what is declared", "could not change what is declared"),
-        Action::ServerStarted => ("started the server", "could not start the server"),
-    };
-    if refused { tried } else { done }.to_owned()
 }
 
 /// All that fits, the latest first, read and sent piece by piece.
@@ -384,8 +397,9 @@ async fn export(pages: Pages, visitor: &Visitor, asked: &Asked, filter: AuditFil
                 }));
             };
             filter.before = Some(last.sequence);
+            let names = names(pages.site.store.as_ref(), &records).await?;
             for record in &records {
-                text.push_str(&format.line(record)?);
+                text.push_str(&format.named_line(record, names.of(record))?);
             }
             Ok::<_, BoxError>(Some((Bytes::from(text), (pages, filter, None, String::new()))))
         });
@@ -398,4 +412,19 @@ async fn export(pages: Pages, visitor: &Visitor, asked: &Asked, filter: AuditFil
         headers.insert(header::CONTENT_DISPOSITION, value);
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::Action;
+
+    #[test]
+    fn all_that_people_find_can_be_chosen() {
+        for action in Action::ALL {
+            let chosen = GROUPS.iter().any(|(word, _)| action.as_str().split('.').next() == Some(word));
+            // Of no user and no account: for the operator alone.
+            assert_eq!(chosen, *action != Action::ServerStarted, "{}", action.as_str());
+        }
+    }
 }

@@ -19,7 +19,10 @@ use crate::{
     release::{Caller, Withheld},
     site::Site,
     store::StoreError,
-    web::session::{self, Signed},
+    web::{
+        session::{self, Signed},
+        to_the_end::to_the_end,
+    },
     wire::{
         self, Bounded, Changes, ChangesQuery, Code, CredentialAnswer, CredentialRequest, Problem, Report,
         ReportAnswer, Users,
@@ -44,6 +47,7 @@ pub fn router(site: &Arc<Site>, css: &str) -> Router {
         .route(wire::REPORT, post(report))
         .route(wire::USERS, get(users))
         .route(wire::CHANGES, get(changes))
+        .route_layer(from_fn_with_state(Arc::clone(site), to_the_end))
         .route_layer(from_fn_with_state(Arc::clone(site), let_in));
     let css: Arc<str> = css.into();
     let docs = move |State(site): State<Arc<Site>>, signed: Option<Extension<Signed>>| async move {

@@ -167,6 +167,10 @@ async fn the_page_filters_and_turns_without_script() {
         ("runtime=acme.paste", false),
         ("what=%27%20OR%201", false),
         ("since=nonsense&before=nonsense", true),
+        // Asked for twice, the last one counts.
+        ("what=session&what=token", true),
+        ("what=token&what=session&before=1&before=9999", false),
+        ("format=csv&format=%ff%fe&=&&refused=&user=nobody", true),
     ] {
         let answer = mara.get(&format!("/audit?{query}")).await;
         let shown = answer.assert_ok().text().contains("<li data-outcome");
@@ -177,6 +181,45 @@ async fn the_page_filters_and_turns_without_script() {
         own(&mara).await.iter().map(|entry| entry["sequence"].as_i64().unwrap()).collect();
     assert_eq!(numbers.len(), 121);
     assert!(numbers.windows(2).all(|pair| pair[0] > pair[1]));
+}
+
+#[tokio::test]
+async fn an_admin_finds_what_one_user_did_and_whose_tokens_are_meant() {
+    let site = TestSite::start().await;
+    let (mara, both) = (site.person("mara").await, site.person("both").await);
+    let [first, second] = [site.forge.good_token().await, site.forge.good_token().await];
+    mara.paste("acme.paste", &first.token).await.assert_ok();
+    both.paste("acme.paste", &second.token).await.assert_ok();
+    let machine = Machine::of(&site, "acme.paste").await;
+    machine.fetch("both").await.assert_ok();
+    let of = async |query: &str| {
+        words(&export(&mara, &format!("/admin/accounts/acme/audit/export?format=jsonl&{query}")).await)
+    };
+    assert_eq!(of("user=both").await, ["secret.released done", "token.added done"]);
+    assert_eq!(of("user=%20BOTH%20&what=secret").await, ["secret.released done"]);
+    assert_eq!(of("user=mara").await, ["token.added done"]);
+    for nobody in ["user=bot", "user=nobody", "user=%27%20OR%201", "user=jonas"] {
+        assert_eq!(of(nobody).await, [] as [&str; 0], "{nobody}");
+    }
+    let page = mara.get("/admin/accounts/acme/audit?user=both").await;
+    let text = page.assert_ok().text();
+    assert_eq!(text.matches("<li data-outcome").count(), 2, "{text}");
+    assert!(text.contains("name=\"user\" value=\"both\""));
+    assert_eq!(text.matches(" · token of both for acme.paste · ").count(), 2);
+    let shown: String = text.split("<small").skip(1).map(|part| part.split_once('>').unwrap().1).collect();
+    assert!(!shown.contains("object ") && !shown.contains("request "), "ids are not in the words");
+    // One's own log has no such field, and takes no notice.
+    let own = mara.get("/audit?user=both").await;
+    assert!(!own.assert_ok().text().contains("name=\"user\""));
+    assert_eq!(own.text().matches("<li data-outcome").count(), 1);
+
+    let entries = of_account(&mara).await;
+    let named: Vec<_> = entries.iter().map(|entry| entry["user_name"].as_str()).collect();
+    assert_eq!(named[..4], [Some("both"), None, Some("both"), Some("mara")]);
+    let csv = mara.get("/admin/accounts/acme/audit/export?format=csv&user=both").await;
+    let (head, rows) = csv.assert_ok().text().split_once("\r\n").unwrap();
+    let at = head.split(',').position(|column| column == "user_name").unwrap();
+    assert_eq!(rows.lines().filter(|row| row.split(',').nth(at) == Some("\"both\"")).count(), 2);
 }
 
 #[tokio::test]

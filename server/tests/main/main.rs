@@ -16,6 +16,7 @@
 //! - [`headers`]: what every answer carries
 //! - [`input`]: what no form of ours sends
 //! - [`burst`]: many who ask for the same page at once
+//! - [`hung_up`]: those who don't wait for the answer
 //! - [`sessions`]: signing in, staying, leaving
 //! - [`tokens`]: tokens are given, reused, replaced, deleted
 //! - [`login`]: to the provider's sign-in and back, and all the ways in which that fails
@@ -52,6 +53,7 @@ mod crashes;
 mod doors;
 mod git;
 mod headers;
+mod hung_up;
 mod input;
 mod killed;
 mod kinds;

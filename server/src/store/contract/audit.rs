@@ -147,6 +147,35 @@ pub(crate) async fn records_are_found_by_whose_they_are_and_what_they_say(bench:
     assert_eq!(some.iter().map(|record| record.sequence).collect::<Vec<_>>(), [6, 5]);
 }
 
+pub(crate) async fn records_are_found_by_the_name_of_who_did_it_or_whose_things_they_are_about(
+    bench: &Bench,
+) {
+    populate(bench.store.as_ref()).await;
+    let records = [
+        record(1),
+        // Alice did something to what is Bob's.
+        Record { user: Some(id("bob")), ..record(2) },
+        // A machine did something with what is Alice's; its id is no user's.
+        Record { actor: "runtime-key".into(), actor_id: Some("key".into()), actor_name: None, ..record(3) },
+        Record { actor: "runtime-key".into(), actor_id: Some("user-alice".into()), user: None, ..record(4) },
+        Record { actor: "gitward".into(), actor_id: None, user: Some(id("bob")), ..record(5) },
+        Record { account: Some("zoo".into()), runtime: Some("zoo.main".into()), ..record(6) },
+    ];
+    assert!(append(bench, 0, &records).await);
+    let of = |name: &str| AuditFilter { name: Some(name.into()), ..AuditFilter::default() };
+    assert_eq!(found(bench, of("alice")).await, [6, 3, 2, 1]);
+    assert_eq!(found(bench, of("bob")).await, [5, 2]);
+    for nobody in ["carol", "ali", "ALICE", "user-alice", "", "%", "' OR 1 = 1 --"] {
+        assert_eq!(found(bench, of(nobody)).await, [] as [i64; 0], "{nobody}");
+    }
+    let here = AuditFilter { account: Some("acme".into()), ..of("alice") };
+    assert_eq!(found(bench, here).await, [3, 2, 1], "not what they did in another account");
+    let (alice, bob, nobody) = (id("alice"), id("bob"), id("nobody"));
+    let names = bench.store.names_of(&[&alice, &bob, &nobody]).await.expect("an answer");
+    assert_eq!((names.len(), &*names[&alice], &*names[&bob]), (2, "alice", "bob"));
+    assert!(bench.store.names_of(&[]).await.expect("an answer").is_empty());
+}
+
 pub(crate) async fn who_left_an_account_signs_in_unseen_by_it(bench: &Bench) {
     populate(bench.store.as_ref()).await;
     let signed_in = |sequence, user: &str| Record {

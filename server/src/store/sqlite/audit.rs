@@ -1,5 +1,7 @@
 //! The audit log.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use sqlx::{AssertSqlSafe, QueryBuilder, Sqlite, sqlite::SqliteRow};
 
@@ -9,7 +11,7 @@ use super::{
 };
 use crate::{
     audit::{
-        Action, REFUSED, Record,
+        Action, Actor, REFUSED, Record,
         chain::{Hash, Head},
     },
     catalogue::Role,
@@ -108,6 +110,11 @@ impl AuditStore for SqliteStore {
         if let Some(user) = &filter.user {
             select.push(" AND user_id = ").push_bind(user.as_str());
         }
+        if let Some(name) = &filter.name {
+            select.push(" AND EXISTS (SELECT 1 FROM users WHERE users.name = ").push_bind(name);
+            select.push(" AND users.id IN (audit.user_id, CASE audit.actor WHEN ").push_bind(Actor::USER);
+            select.push(" THEN audit.actor_id END))");
+        }
         if let Some(account) = &filter.account {
             select.push(" AND (account_id = ").push_bind(account.as_str());
             select.push(" OR (account_id IS NULL AND runtime_id IS NULL AND action IN (");
@@ -147,6 +154,27 @@ impl AuditStore for SqliteStore {
         select.push(" ORDER BY sequence DESC LIMIT ").push_bind(most);
         let rows = select.build().fetch_all(&self.readers).await.doing("read the audit log")?;
         rows.iter().map(record).collect()
+    }
+
+    async fn names_of(&self, users: &[&UserId]) -> Result<HashMap<UserId, String>, StoreError> {
+        if users.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let mut select = QueryBuilder::<Sqlite>::new("SELECT id, name FROM users WHERE id IN (");
+        let mut ids = select.separated(", ");
+        for user in users {
+            ids.push_bind(user.as_str());
+        }
+        select.push(")");
+        // As many statements as there are numbers of users: not worth keeping prepared.
+        let rows = select.build().persistent(false).fetch_all(&self.readers).await;
+        rows.doing("read the names of users")?
+            .iter()
+            .map(|row| {
+                let mut columns = Columns::new(row);
+                Ok((UserId(columns.read("users.id")?), columns.read("users.name")?))
+            })
+            .collect()
     }
 
     async fn administers(&self, user: &UserId, account: &AccountId) -> Result<Option<String>, StoreError> {
