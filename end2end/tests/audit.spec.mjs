@@ -268,6 +268,7 @@ test.describe('of several accounts', () => {
       for (const others of ['mara', 'fetched', lagos.publicId]) await expect(entry(theo, others)).toHaveCount(0);
     }
     await theo.sees('/audit');
+    await expect(theo.page.getByRole('link', { name: 'Audit log of' })).toHaveCount(0);
     await expect(entry(theo, 'theo added a token')).toContainText('token of theo for acme.lima');
     const { text } = await downloads(theo, 'JSON Lines');
     const records = fromJsonLines(text);
@@ -293,6 +294,10 @@ test.describe('of several accounts', () => {
     await person.sees('/admin/runtimes/acme.lima');
     await page.getByRole('link', { name: 'Audit log of the account' }).click();
     await expect(page.getByRole('heading', { name: 'Audit log of Acme Logistics' })).toBeVisible();
+    await expect(page).toHaveURL(ofAcme);
+    await page.getByRole('link', { name: 'Your audit log' }).click();
+    await expect(page).toHaveURL('/audit');
+    await page.getByRole('link', { name: 'Audit log of Acme Logistics' }).click();
     await expect(page).toHaveURL(ofAcme);
     for (const done of [
       `Runtime key ${lima.publicId} fetched a token`, 'The operator made a runtime key', 'theo added a token',
