@@ -77,13 +77,21 @@ impl AuditCommand {
 
 fn report(verified: &Verified) -> Result<(), Failure> {
     if verified.flaws.is_empty() {
-        tell(&format!("All {} records are as they were written. The last one:", verified.end.sequence));
+        tell(&whole(verified.end.sequence));
         return answer(&verified.end.to_string());
     }
     for flaw in &verified.flaws {
         answer(&flaw.to_string())?;
     }
     Err(Failure::because("The audit log is not as it was written; stdout says where."))
+}
+
+/// Nothing is wrong with so many records.
+fn whole(records: i64) -> String {
+    match records {
+        1 => "The one record is as it was written:".to_owned(),
+        _ => format!("All {records} records are as they were written. The last one:"),
+    }
 }
 
 fn read_file(path: &Path, noted: Option<Point>, after: Option<Point>) -> Result<Verified, Failure> {
@@ -107,4 +115,15 @@ fn read_file(path: &Path, noted: Option<Point>, after: Option<Point>) -> Result<
         follower.follow(&record);
     }
     Ok(follower.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_counted() {
+        assert_eq!(whole(1), "The one record is as it was written:");
+        assert_eq!(whole(2), "All 2 records are as they were written. The last one:");
+    }
 }
