@@ -11,6 +11,9 @@
 //! told in the server's log at every start and stop, and an end that was noted elsewhere can be looked for
 //! ([`verify`]).
 //!
+//! Where the operator wants that, the oldest records are removed after a while ([`prune`]): always all from the
+//! beginning on, and never without a record of it that stays.
+//!
 //! What takes something away (sign-out, deleting, disabling, revoking) happens first and is recorded afterwards: a log
 //! that can't be written must not keep a thief signed in.
 
@@ -36,6 +39,7 @@ use crate::{
 
 pub mod chain;
 pub mod export;
+pub mod prune;
 pub mod verify;
 mod writer;
 
@@ -147,6 +151,8 @@ actions! {
     ConfigurationApplied = "configuration.applied",
     /// The server began to serve.
     ServerStarted = "server.started",
+    /// The oldest records are about to be removed, as the operator wants it; up to which one is in the detail.
+    AuditPruned = "audit.pruned",
 }
 
 impl Action {

@@ -347,26 +347,38 @@ async fn verify(path: &Path) -> Result<(), Failure> {
     for id in &verified.broken {
         answer(id.as_str())?;
     }
-    Err(Failure::because(format!(
-        "{} of {} stored tokens and webhooks don't open; stdout has their ids. Their users must add them again, or a \
-         backup must come back.",
-        verified.broken.len(),
-        verified.tokens.saturating_add(verified.webhooks)
-    )))
+    Err(Failure::because(unopened(&verified)))
+}
+
+/// Not all of it did.
+fn unopened(Verified { tokens, webhooks, broken, .. }: &Verified) -> String {
+    let all = match tokens.saturating_add(*webhooks) {
+        1 => "The one stored token or webhook".to_owned(),
+        all => format!("{} of {all} stored tokens and webhooks", broken.len()),
+    };
+    let rest = match broken.len() {
+        1 => "doesn't open; stdout has its id. Its user must add it again",
+        _ => "don't open; stdout has their ids. Their users must add them again",
+    };
+    format!("{all} {rest}, or a backup must come back.")
 }
 
 /// All of it did.
 fn opened(Verified { tokens, to_be_revoked, webhooks, .. }: &Verified) -> String {
-    let leaving = match to_be_revoked {
-        0 => String::new(),
-        some => format!(" ({some} of them deleted, and yet to be revoked)"),
+    let leaving = match (to_be_revoked, tokens) {
+        (0, _) => String::new(),
+        (_, 1) => " (deleted, and yet to be revoked)".to_owned(),
+        (some, _) => format!(" ({some} of them deleted, and yet to be revoked)"),
     };
     let webhooks = match webhooks {
         0 => String::new(),
         1 => " So does the one webhook.".to_owned(),
         some => format!(" So do all {some} webhooks."),
     };
-    format!("All {tokens} stored tokens open{leaving}.{webhooks}")
+    match tokens {
+        1 => format!("The one stored token opens{leaving}.{webhooks}"),
+        _ => format!("All {tokens} stored tokens open{leaving}.{webhooks}"),
+    }
 }
 
 /// Logs only what is wrong: the command's own words are enough.
@@ -414,6 +426,28 @@ mod tests {
             opened(&Verified { to_be_revoked: 1, webhooks: 2, ..tokens }),
             "All 3 stored tokens open (1 of them deleted, and yet to be revoked). So do all 2 webhooks."
         );
+        let one = Verified { tokens: 1, ..Verified::default() };
+        assert_eq!(opened(&one), "The one stored token opens.");
+        assert_eq!(
+            opened(&Verified { to_be_revoked: 1, webhooks: 1, ..one }),
+            "The one stored token opens (deleted, and yet to be revoked). So does the one webhook."
+        );
+    }
+
+    #[test]
+    fn what_does_not_open_is_counted() {
+        let broken = |ids: &[&str], tokens| Verified {
+            tokens,
+            broken: ids.iter().map(|id| (*id).to_owned()).collect(),
+            ..Verified::default()
+        };
+        for (verified, begin) in [
+            (broken(&["a"], 1), "The one stored token or webhook doesn't open; stdout has its id."),
+            (broken(&["a"], 3), "1 of 3 stored tokens and webhooks doesn't open; stdout has its id."),
+            (broken(&["a", "b"], 3), "2 of 3 stored tokens and webhooks don't open; stdout has their ids."),
+        ] {
+            assert!(unopened(&verified).starts_with(begin), "{}", unopened(&verified));
+        }
     }
 
     #[test]

@@ -56,6 +56,10 @@ pub const SAMPLE: &str = include_str!("../gitward.sample.toml");
 /// No configuration is longer; what is, is some other file.
 const LIMIT: u64 = 4 * 1024 * 1024;
 
+const AUDIT_KEYS: &[&str] = &["keep_days"];
+/// A century; more is for ever.
+const KEEP_DAYS: std::ops::RangeInclusive<u32> = 1..=36_500;
+
 const ROOT_KEYS: &[&str] = &[
     "public_url",
     "listen",
@@ -65,6 +69,7 @@ const ROOT_KEYS: &[&str] = &[
     "log",
     "mail",
     "notices",
+    "audit",
     "provider",
     "oauth_app",
     "account",
@@ -88,9 +93,17 @@ pub struct Config {
     runtimes: Vec<Runtime>,
     mail: Option<MailConfig>,
     private_webhooks: bool,
+    keep_audit_days: Option<u32>,
     webhooks: Vec<WebhookConfig>,
     mailboxes: Vec<MailboxConfig>,
     warnings: Vec<Problem>,
+}
+
+fn keep_audit_days(root: &Section<'_>) -> Option<Option<u32>> {
+    if !root.has("audit") {
+        return Some(None);
+    }
+    root.section("audit", AUDIT_KEYS)?.number("keep_days", KEEP_DAYS)
 }
 
 impl Config {
@@ -176,6 +189,7 @@ impl Config {
         let (apps, known_apps) = provider::apps(root, &known_providers, &known_accounts);
         let mail = notice::mail(root);
         let private_webhooks = notice::allow_private_webhooks(root);
+        let keep_audit_days = keep_audit_days(root);
         // Where that can't be read, what is said about addresses would be a guess.
         let private = private_webhooks.unwrap_or(true);
         // One that can't be read is there all the same.
@@ -199,6 +213,7 @@ impl Config {
             runtimes,
             mail: mail?,
             private_webhooks: private_webhooks?,
+            keep_audit_days: keep_audit_days?,
             webhooks,
             mailboxes,
             warnings: Vec::new(),
@@ -294,6 +309,12 @@ impl Config {
     /// reach.
     pub fn private_webhooks(&self) -> bool {
         self.private_webhooks
+    }
+
+    /// `[audit]`, `keep_days`: after so many days, records of the audit log are removed. Without it none ever is: what
+    /// happened is nothing that disappears unless somebody decides so.
+    pub fn keep_audit_days(&self) -> Option<u32> {
+        self.keep_audit_days
     }
 
     /// `[[account.webhook]]` of all accounts.

@@ -17,7 +17,7 @@ use url::Url;
 
 use crate::{
     access::Authorizer,
-    audit::{Action, Actor, Audit, Entry, chain::Head, verify::Point},
+    audit::{self, Action, Actor, Audit, AuditError, Entry, chain::Head, verify::Point},
     backend::turned_away::TurnedAway,
     check::Checker,
     clock::{Clock, Timestamp},
@@ -117,6 +117,8 @@ pub struct Site {
     pub live_reload: Option<u16>,
     /// What applying the configuration changed.
     pub applied: Applied,
+    /// Older records of the audit log are removed.
+    keep_audit: Option<Duration>,
     listen: SocketAddr,
 }
 
@@ -193,6 +195,10 @@ impl SiteError {
 
 /// What the configuration changed is told in entries of so many names.
 const IDS_PER_ENTRY: usize = 20;
+const DAY: Duration = Duration::from_hours(24);
+const DAY_SECONDS: u32 = 24 * 60 * 60;
+/// Who counts first under this name removes the day's old records.
+const PRUNING: &str = "prune the audit log";
 /// How often what is over is forgotten.
 const SWEEP_EVERY: Duration = Duration::from_secs(10 * 60);
 /// What is under way when the site is told to stop may take so long: more than the longest answer of a provider, and
@@ -382,6 +388,7 @@ impl Site {
             site_dir: config.site_dir().to_owned(),
             live_reload: config.live_reload(),
             applied,
+            keep_audit: config.keep_audit_days().map(|days| DAY * days),
             listen: config.listen(),
         })
     }
@@ -425,6 +432,25 @@ impl Site {
             self.audit.note(entry.detail("dropped, for nobody had decided in time"))
         });
         join_all(dropped).await;
+        if let Err(error) = self.prune_audit_log().await {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "Old records could not be removed from the audit log");
+        }
+    }
+
+    /// Once a day, by one of all processes.
+    async fn prune_audit_log(&self) -> Result<(), AuditError> {
+        let Some(keep) = self.keep_audit else { return Ok(()) };
+        let now = self.clock.now();
+        let before = now.minus(keep);
+        if self.store.old_audit(before, 1).await?.is_none()
+            || self.store.count_failure(PRUNING, now, DAY_SECONDS).await? != 1
+        {
+            return Ok(());
+        }
+        let removed = audit::prune::prune(self.store.as_ref(), &self.audit, before).await?;
+        tracing::info!(removed, "Old records were removed from the audit log, as configured");
+        Ok(())
     }
 
     /// Writes a copy of the database.

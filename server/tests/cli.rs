@@ -331,7 +331,7 @@ fn check_config_says_all_that_is_wrong_and_exits_with_1() {
     assert_snapshot!(stderr(&output), @r#"
     gitward.toml:1:1: public_url: is missing; write `public_url = "https://gitward.example.com"`, as people will type it
     gitward.toml:1:10: listen: must be a text in quotes
-    gitward.toml:2:1: colour: there is no such key; the choice is `public_url`, `listen`, `data_dir`, `root_key_file`, `trusted_proxies`, `log`, `mail`, `notices`, `provider`, `oauth_app`, `account`
+    gitward.toml:2:1: colour: there is no such key; the choice is `public_url`, `listen`, `data_dir`, `root_key_file`, `trusted_proxies`, `log`, `mail`, `notices`, `audit`, `provider`, `oauth_app`, `account`
     "#);
 }
 

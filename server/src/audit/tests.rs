@@ -16,10 +16,11 @@ use super::{
     Action, Actor, Audit, AuditError, Entry, Record,
     chain::{BEGINNING, Hash, Head},
     export::{self, Format},
+    prune::prune,
     verify::{Flaw, Follower, Point, Verified, verify},
 };
 use crate::{
-    clock::{Clock, TestClock},
+    clock::{Clock, TestClock, Timestamp},
     id::{AccountId, UserId},
     random::TestEntropy,
     seal::{KeyRing, RootKey},
@@ -105,7 +106,10 @@ async fn what_was_recorded_is_in_the_database_in_order_and_linked() {
     let head = bench.store.audit_head().await.unwrap().unwrap();
     assert_eq!((head.sequence, head.hash), (3, previous));
     assert!(head.is_authentic(&bench.keys));
-    assert_eq!(bench.verify().await, Verified { end: Point { sequence: 3, hash: previous }, flaws: vec![] });
+    assert_eq!(
+        bench.verify().await,
+        Verified { end: Point { sequence: 3, hash: previous }, removed: None, flaws: vec![] }
+    );
 }
 
 /// A log in memory that fails as it is told, and counts how often it was written.
@@ -175,6 +179,14 @@ impl AuditStore for Sink {
 
     async fn audit_records(&self, _: &AuditFilter, _: u32) -> Result<Vec<Record>, StoreError> {
         Ok(Vec::new())
+    }
+
+    async fn old_audit(&self, _: Timestamp, _: u32) -> Result<Option<Point>, StoreError> {
+        Ok(None)
+    }
+
+    async fn prune_audit(&self, _: &Point) -> Result<u64, StoreError> {
+        Ok(0)
     }
 
     async fn names_of(&self, _: &[&UserId]) -> Result<HashMap<UserId, String>, StoreError> {
@@ -411,6 +423,108 @@ async fn a_log_whose_end_was_changed_takes_nothing_more() {
         let Err(AuditError::Batch(error)) = audit.record(entry("x")).await else { panic!("{statement}") };
         assert!(matches!(*error, AuditError::Broken), "{statement}: {error}");
     }
+}
+
+const DAY: Duration = Duration::from_hours(24);
+
+/// Ten records of the first day, five of the third; what is older than a day has been removed.
+async fn pruned() -> (Bench, Audit, Vec<Record>) {
+    let bench = Bench::new().await;
+    let audit = bench.audit();
+    record(&audit, 10).await;
+    bench.clock.advance(DAY * 2);
+    record(&audit, 5).await;
+    let before = bench.records().await;
+    let removed = prune(bench.store.as_ref(), &audit, bench.clock.now().minus(DAY)).await.unwrap();
+    assert_eq!(removed, 10);
+    (bench, audit, before)
+}
+
+#[tokio::test]
+async fn old_records_are_removed_and_the_rest_is_verified_from_there() {
+    let (bench, audit, before) = pruned().await;
+    let records = bench.records().await;
+    assert_eq!(records[..5], before[10..]);
+    assert_eq!((records.len(), records[5].action.as_str()), (6, "audit.pruned"));
+    let last = Point { sequence: 10, hash: before[9].hash };
+    assert_eq!(records[5].detail, Some(last.to_string()), "recorded before");
+    let verified = bench.verify().await;
+    assert_eq!((verified.flaws, verified.removed, verified.end.sequence), (vec![], Some(last), 16));
+    // Nothing is old enough any more, and the log goes on.
+    let again = prune(bench.store.as_ref(), &audit, bench.clock.now().minus(DAY)).await.unwrap();
+    assert_eq!((again, bench.records().await.len()), (0, 6));
+    record(&audit, 3).await;
+    bench.clock.advance(DAY * 2);
+    // The last one of all stays, whatever its age.
+    assert_eq!(prune(bench.store.as_ref(), &audit, bench.clock.now()).await.unwrap(), 9);
+    let verified = bench.verify().await;
+    assert_eq!((verified.flaws, verified.removed.map(|point| point.sequence)), (vec![], Some(19)));
+}
+
+#[tokio::test]
+async fn a_noted_end_is_found_unless_it_was_removed() {
+    let (bench, _, before) = pruned().await;
+    let check = async |sequence: i64, hash: Hash| {
+        verify(bench.store.as_ref(), Some(&bench.keys), Some(Point { sequence, hash })).await.unwrap().flaws
+    };
+    let hash = |sequence: usize| before[sequence - 1].hash;
+    assert_eq!(check(12, hash(12)).await, []);
+    assert_eq!(check(10, hash(10)).await, [], "the last one that was removed is known");
+    assert_eq!(check(10, hash(9)).await, [Flaw::Noted(10)]);
+    assert_eq!(check(4, hash(4)).await, [Flaw::NotedRemoved(4)]);
+    assert_eq!(check(99, hash(4)).await, [Flaw::Noted(99)]);
+}
+
+#[tokio::test]
+async fn records_that_somebody_else_removes_are_missed_also_after_old_ones_were() {
+    // One more than was removed; a record that says so, made up; the very record that says what was removed, gone.
+    let made_up = "DELETE FROM audit WHERE sequence <= 12;
+         UPDATE audit SET detail = '12:' || (SELECT lower(hex(hash)) FROM audit WHERE sequence = 13)
+         WHERE action = 'audit.pruned'";
+    for (tampering, flaws) in [
+        ("DELETE FROM audit WHERE sequence <= 11", vec![Flaw::Missing { after: 0, before: 12 }]),
+        (made_up, vec![Flaw::Missing { after: 0, before: 13 }, Flaw::Changed(16)]),
+        (
+            "DELETE FROM audit WHERE action = 'audit.pruned'",
+            vec![Flaw::Missing { after: 0, before: 11 }, Flaw::End { found: 15, expected: 16 }],
+        ),
+        ("DELETE FROM audit WHERE sequence = 13", vec![Flaw::Missing { after: 12, before: 14 }]),
+        ("UPDATE audit SET object = 'x' WHERE sequence = 11", vec![Flaw::Missing { after: 0, before: 11 }]),
+    ] {
+        let (bench, ..) = pruned().await;
+        bench.tamper(tampering).await;
+        assert_eq!(bench.verify().await.flaws, flaws, "{tampering}");
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_dies_before_old_records_are_gone_leaves_a_whole_log() {
+    let bench = Bench::new().await;
+    let audit = bench.audit();
+    record(&audit, 10).await;
+    bench.clock.advance(DAY * 2);
+    record(&audit, 5).await;
+    let limit = bench.clock.now().minus(DAY);
+    bench.tamper("CREATE TRIGGER dies BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'killed'); END").await;
+    prune(bench.store.as_ref(), &audit, limit).await.unwrap_err();
+    let verified = bench.verify().await;
+    assert_eq!((verified.flaws, verified.removed, bench.records().await.len()), (vec![], None, 16));
+    bench.tamper("DROP TRIGGER dies").await;
+    // Two at once, the next day.
+    let (one, other) =
+        tokio::join!(prune(bench.store.as_ref(), &audit, limit), prune(bench.store.as_ref(), &audit, limit));
+    assert_eq!(one.unwrap() + other.unwrap(), 10);
+    assert_eq!(bench.verify().await.flaws, []);
+}
+
+#[tokio::test]
+async fn whoever_reads_while_old_records_go_misses_none() {
+    let (bench, _, before) = pruned().await;
+    let mut follower = Follower::new(None);
+    // The first page was read before.
+    before[..4].iter().for_each(|record| follower.follow(record));
+    bench.records().await.iter().for_each(|record| follower.follow(record));
+    assert_eq!(follower.finish().flaws, []);
 }
 
 #[tokio::test]

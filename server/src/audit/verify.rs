@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{
-    Record,
+    Action, Record,
     chain::{BEGINNING, Hash},
 };
 use crate::{
@@ -39,6 +39,8 @@ pub enum Flaw {
     Seal,
     /// A noted end is not in the log.
     Noted(i64),
+    /// A noted end was removed as configured, so that nobody can tell.
+    NotedRemoved(i64),
 }
 
 impl fmt::Display for Flaw {
@@ -58,6 +60,9 @@ impl fmt::Display for Flaw {
             }
             Self::Seal => write!(f, "the seal at the end of the log is not this Gitward's"),
             Self::Noted(sequence) => write!(f, "record {sequence} is not the one that was noted"),
+            Self::NotedRemoved(sequence) => {
+                write!(f, "record {sequence}, which was noted, was removed as configured: note a later one")
+            }
         }
     }
 }
@@ -107,12 +112,23 @@ pub fn unhex(text: &str) -> Option<Hash> {
     Some(hash)
 }
 
-/// Follows a chain from its beginning.
+/// Follows a chain from its beginning, or from where old records were removed as a later one says.
 #[derive(Debug)]
 pub struct Follower {
     last: Point,
     noted: Option<Point>,
     flaws: Vec<Flaw>,
+    /// Gaps that nothing has explained until now, with the record after each and its place among the flaws.
+    gaps: Vec<Gap>,
+    removed: Option<Point>,
+}
+
+/// Records are missing before this one.
+#[derive(Debug)]
+struct Gap {
+    after: i64,
+    before: Record,
+    flaws_before: usize,
 }
 
 impl Follower {
@@ -123,7 +139,7 @@ impl Follower {
 
     /// In the middle, where this was the last one.
     pub fn after(last: Point, noted: Option<Point>) -> Self {
-        Self { last, noted, flaws: Vec::new() }
+        Self { last, noted, flaws: Vec::new(), gaps: Vec::new(), removed: None }
     }
 
     /// The next record.
@@ -135,10 +151,14 @@ impl Follower {
         }
         let expected = self.last.sequence + 1;
         if record.sequence > expected {
-            self.flaw(Flaw::Missing { after: self.last.sequence, before: record.sequence });
+            if self.gaps.len() < MOST_FLAWS {
+                let (after, flaws_before) = (self.last.sequence, self.flaws.len());
+                self.gaps.push(Gap { after, before: record.clone(), flaws_before });
+            }
         } else if record.sequence < expected || record.hash != record.hash_after(&self.last.hash) {
             self.flaw(Flaw::Changed(record.sequence));
         }
+        self.explain(record);
         self.last = Point { sequence: record.sequence, hash: record.hash };
         if let Some(noted) = self.noted
             && noted.sequence == record.sequence
@@ -150,6 +170,26 @@ impl Follower {
         }
     }
 
+    /// A gap is none if this record says that all up to there were about to be removed. They may be gone since this
+    /// reader began, so that a gap may be anywhere.
+    fn explain(&mut self, record: &Record) {
+        if record.action != Action::AuditPruned.as_str() {
+            return;
+        }
+        let Some(removed) = record.detail.as_deref().and_then(|detail| detail.parse::<Point>().ok()) else {
+            return;
+        };
+        let gaps = self.gaps.len();
+        self.gaps.retain(|gap| {
+            let follows = gap.before.sequence.checked_sub(1) == Some(removed.sequence)
+                && gap.before.hash == gap.before.hash_after(&removed.hash);
+            !follows
+        });
+        if self.gaps.len() < gaps {
+            self.removed = Some(removed);
+        }
+    }
+
     fn flaw(&mut self, flaw: Flaw) {
         if self.flaws.len() < MOST_FLAWS {
             self.flaws.push(flaw);
@@ -158,10 +198,18 @@ impl Follower {
 
     /// After the last record.
     pub fn finish(mut self) -> Verified {
-        if let Some(noted) = self.noted {
-            self.flaw(Flaw::Noted(noted.sequence));
+        // From behind, so that the places of those before stay.
+        for Gap { after, before, flaws_before } in self.gaps.into_iter().rev() {
+            self.flaws.insert(flaws_before, Flaw::Missing { after, before: before.sequence });
         }
-        Verified { end: self.last, flaws: self.flaws }
+        self.flaws.truncate(MOST_FLAWS);
+        let (removed, noted) = (self.removed, self.noted);
+        if let Some(noted) = noted.filter(|noted| Some(*noted) != removed) {
+            let unknown = removed.is_some_and(|removed| noted.sequence < removed.sequence);
+            let flaw = if unknown { Flaw::NotedRemoved } else { Flaw::Noted };
+            self.flaws.push(flaw(noted.sequence));
+        }
+        Verified { end: self.last, removed, flaws: self.flaws }
     }
 }
 
@@ -170,6 +218,8 @@ impl Follower {
 pub struct Verified {
     /// The last record. Whoever notes it elsewhere can tell later whether the log still holds it.
     pub end: Point,
+    /// The last one of those that were removed as configured, if any were.
+    pub removed: Option<Point>,
     /// What is wrong; empty if nothing is.
     pub flaws: Vec<Flaw>,
 }

@@ -23,7 +23,8 @@ pub(super) enum AuditCommand {
     ///
     /// Prints the last record's number and hash: note them elsewhere, and a later `--noted` tells whether the log still
     /// goes on from there. The server's own log has them too, at every start and stop. Nothing else can notice that the
-    /// log was put back to an earlier end, as in a backup. Exits with 1 if something is wrong, also while a server
+    /// log was put back to an earlier end, as in a backup. Old records that were removed as `[audit] keep_days` says are
+    /// not missed; that is recorded in the log itself. Exits with 1 if something is wrong, also while a server
     /// runs.
     #[command(after_help = "\
 Examples:
@@ -77,7 +78,7 @@ impl AuditCommand {
 
 fn report(verified: &Verified) -> Result<(), Failure> {
     if verified.flaws.is_empty() {
-        tell(&format!("All {} records are as they were written. The last one:", verified.end.sequence));
+        tell(&whole(verified.end.sequence, verified.removed));
         return answer(&verified.end.to_string());
     }
     for flaw in &verified.flaws {
@@ -86,9 +87,24 @@ fn report(verified: &Verified) -> Result<(), Failure> {
     Err(Failure::because("The audit log is not as it was written; stdout says where."))
 }
 
+/// Nothing is wrong with the records up to this one.
+fn whole(end: i64, removed: Option<Point>) -> String {
+    let whole = match end.saturating_sub(removed.map_or(0, |removed| removed.sequence)) {
+        1 => return "The one record is as it was written:".to_owned(),
+        records => format!("All {records} records are as they were written."),
+    };
+    match removed {
+        None => format!("{whole} The last one:"),
+        Some(Point { sequence, .. }) => {
+            format!("{whole} Older ones, up to record {sequence}, were removed as configured. The last one:")
+        }
+    }
+}
+
 fn read_file(path: &Path, noted: Option<Point>, after: Option<Point>) -> Result<Verified, Failure> {
     let unreadable = |error| Failure::because(format!("{}: {error}", path.display()));
     let file = std::fs::File::open(path).map_err(unreadable)?;
+    let mut began = None;
     let mut follower = after.map_or_else(|| Follower::new(noted), |after| Follower::after(after, noted));
     let first = after.map_or(1, |after| after.sequence.saturating_add(1));
     for (at, line) in BufReader::new(file).lines().enumerate() {
@@ -97,14 +113,38 @@ fn read_file(path: &Path, noted: Option<Point>, after: Option<Point>) -> Result<
             Failure::because(format!("{}: line {} is no record of an audit log", path.display(), at + 1))
         })?;
         if at == 0 && record.sequence != first {
-            return Err(Failure::because(format!(
-                "{} begins with record {}, not with record {first}: a part of the log can't be verified by itself. \
-                 Verify all that `gitward audit export` prints, or say with --after which record came before.",
-                path.display(),
-                record.sequence
-            )));
+            began = Some(record.sequence);
         }
         follower.follow(&record);
     }
-    Ok(follower.finish())
+    let verified = follower.finish();
+    // Unless the log itself begins there, for older ones were removed as configured.
+    if let Some(began) = began
+        && (after.is_some()
+            || verified.removed.is_none_or(|removed| removed.sequence.checked_add(1) != Some(began)))
+    {
+        return Err(Failure::because(format!(
+            "{} begins with record {began}, not with record {first}: a part of the log can't be verified by itself. \
+             Verify all that `gitward audit export` prints, or say with --after which record came before.",
+            path.display(),
+        )));
+    }
+    Ok(verified)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_counted() {
+        assert_eq!(whole(1, None), "The one record is as it was written:");
+        assert_eq!(whole(2, None), "All 2 records are as they were written. The last one:");
+        let removed = Some(Point { sequence: 40, hash: [0; 32] });
+        assert_eq!(
+            whole(42, removed),
+            "All 2 records are as they were written. Older ones, up to record 40, were removed as configured. \
+             The last one:"
+        );
+    }
 }

@@ -34,6 +34,9 @@ fn write(page: &mut String, path: &Path, config: &Config, would: &WouldApply) ->
     let proxies: Vec<String> = config.trusted_proxies().iter().map(ToString::to_string).collect();
     let proxies = if proxies.is_empty() { "none".to_owned() } else { proxies.join(", ") };
     writeln!(page, "Trusted proxies  {proxies}")?;
+    if let Some(days) = config.keep_audit_days() {
+        writeln!(page, "Audit log        kept for {days} {}", if days == 1 { "day" } else { "days" })?;
+    }
     mail(page, config)?;
     providers(page, config)?;
     apps(page, config)?;

@@ -761,3 +761,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_audit_log_is_kept_for_ever_or_for_so_many_days() {
+    let with = |line: &str| format!("public_url = 'https://gitward.example.com'\n{line}");
+    assert_eq!(good(&with("")).keep_audit_days(), None);
+    assert_eq!(good(&with("[audit]")).keep_audit_days(), None);
+    assert_eq!(good(&with("[audit]\nkeep_days = 400")).keep_audit_days(), Some(400));
+    for odd in ["0", "-1", "36501", "1.5", "'400'", "true"] {
+        let report = wrong(&with(&format!("[audit]\nkeep_days = {odd}")));
+        assert!(
+            report.contains("audit.keep_days: must be a whole number from 1 to 36500"),
+            "{odd}: {report}"
+        );
+    }
+    assert!(wrong(&with("[audit]\ndays = 4")).contains("audit.days: there is no such key"));
+}

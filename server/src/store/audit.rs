@@ -9,6 +9,7 @@ use crate::{
     audit::{
         Record,
         chain::{Hash, Head},
+        verify::Point,
     },
     clock::Timestamp,
     id::{AccountId, RuntimeId, UserId},
@@ -37,7 +38,7 @@ pub struct AuditFilter {
     pub before: Option<i64>,
 }
 
-/// The audit log. Only ever grows.
+/// The audit log. Grows at its end; at its beginning, old records are removed where the operator wants that.
 #[async_trait]
 pub trait AuditStore: Send + Sync {
     /// Where it ends. `None` if it is empty.
@@ -55,6 +56,11 @@ pub trait AuditStore: Send + Sync {
     async fn audit_after(&self, sequence: i64, most: u32) -> Result<Vec<Record>, StoreError>;
     /// Up to `most` records, the latest first.
     async fn audit_records(&self, filter: &AuditFilter, most: u32) -> Result<Vec<Record>, StoreError>;
+    /// The last of the up to `most` oldest records that are all from before that moment and can be removed. Never the
+    /// last one of the log.
+    async fn old_audit(&self, before: Timestamp, most: u32) -> Result<Option<Point>, StoreError>;
+    /// Removes all records up to this one, if it is there. How many.
+    async fn prune_audit(&self, last: &Point) -> Result<u64, StoreError>;
     /// The names of those of these users that there are.
     async fn names_of(&self, users: &[&UserId]) -> Result<HashMap<UserId, String>, StoreError>;
     /// The account's name, if the user is an admin of it and neither is disabled.

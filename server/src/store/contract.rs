@@ -252,6 +252,7 @@ macro_rules! suite {
                 the_log_goes_on_only_where_it_ends,
                 fifty_go_on_from_the_same_end_and_one_does,
                 records_are_found_by_whose_they_are_and_what_they_say,
+                old_records_are_removed_from_the_beginning_alone,
                 records_are_found_by_the_name_of_who_did_it_or_whose_things_they_are_about,
                 who_left_an_account_signs_in_unseen_by_it,
                 only_enabled_admins_administer_an_account,

@@ -7,8 +7,10 @@ use server::audit::{Actor, By};
 
 use crate::{
     database::{ask, change},
+    forge::Forge,
     machine::{Machine, assert_problem},
-    site::{Browser, PASSWORD, TestSite},
+    program::run,
+    site::{Browser, PASSWORD, TestSite, usual},
 };
 
 /// Stops the log from being written, as a full disk does.
@@ -602,4 +604,53 @@ async fn a_key_that_a_rotation_ends_is_in_the_log_and_so_is_one_that_was_not_mad
     )
     .await;
     assert_eq!(usize::try_from(told).unwrap(), 2 + made);
+}
+
+#[tokio::test]
+async fn old_records_go_once_a_day_where_the_operator_wants_that_and_the_rest_is_still_verified() {
+    let forge = Forge::start().await;
+    let config = usual(&forge) + "[audit]\nkeep_days = 2\n";
+    let site = TestSite::start_with(forge, &config).await;
+    let day = std::time::Duration::from_secs(24 * 60 * 60);
+    let old = async || -> i64 { ask(&site.database(), "SELECT min(sequence) FROM audit").await };
+    let pruned = async || -> i64 {
+        ask(&site.database(), "SELECT count(*) FROM audit WHERE action = 'audit.pruned'").await
+    };
+    let mut begins = Vec::new();
+    for _ in 0..5 {
+        sign_in(&site.anonymous(), "nobody", "x").await.error();
+        // As often as a process sweeps, and as several do.
+        for _ in 0..3 {
+            site.site.sweep().await;
+        }
+        begins.push(old().await);
+        site.clock.advance(day);
+    }
+    assert_eq!(begins[..2], [1, 1], "nothing is older than two days");
+    assert!(begins[3] > 1 && begins[4] > begins[3], "{begins:?}");
+    assert!(pruned().await <= 3, "once a day");
+    let verified = run(site.folder(), &["audit", "verify"]);
+    let said = String::from_utf8_lossy(&verified.stderr).into_owned();
+    assert!(verified.status.success(), "{said}");
+    assert!(said.contains(&format!("up to record {}, were removed as configured", begins[4] - 1)), "{said}");
+    // All that is left, as a file.
+    let file = site.folder().join("audit.jsonl");
+    std::fs::write(&file, run(site.folder(), &["audit", "export"]).stdout).unwrap();
+    let verified = run(site.folder(), &["audit", "verify", "--file", "audit.jsonl"]);
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+    // Somebody removes one more.
+    change(&site.database(), "DELETE FROM audit WHERE sequence = (SELECT min(sequence) FROM audit)").await;
+    let verified = run(site.folder(), &["audit", "verify"]);
+    assert_eq!(verified.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&verified.stdout).contains("missing"));
+}
+
+#[tokio::test]
+async fn nothing_is_ever_removed_unless_somebody_says_so() {
+    let site = TestSite::start().await;
+    site.clock.advance(std::time::Duration::from_secs(100 * 365 * 24 * 60 * 60));
+    sign_in(&site.anonymous(), "nobody", "x").await.error();
+    site.site.sweep().await;
+    let first: i64 = ask(&site.database(), "SELECT min(sequence) FROM audit").await;
+    assert_eq!(first, 1);
 }

@@ -3,6 +3,7 @@ use crate::{
     audit::{
         Record,
         chain::{BEGINNING, Hash, Head},
+        verify::Point,
     },
     seal::Sealed,
     store::AuditFilter,
@@ -174,6 +175,29 @@ pub(crate) async fn records_are_found_by_the_name_of_who_did_it_or_whose_things_
     let names = bench.store.names_of(&[&alice, &bob, &nobody]).await.expect("an answer");
     assert_eq!((names.len(), &*names[&alice], &*names[&bob]), (2, "alice", "bob"));
     assert!(bench.store.names_of(&[]).await.expect("an answer").is_empty());
+}
+
+pub(crate) async fn old_records_are_removed_from_the_beginning_alone(bench: &Bench) {
+    let old = |most| bench.store.old_audit(NOW.plus(MINUTE), most);
+    assert_eq!(old(10).await.expect("an answer"), None, "there is none");
+    let later = |sequence| Record { at: NOW.plus(MINUTE), ..record(sequence) };
+    // Somebody's clock was wrong: what is old after the first one that is not stays.
+    let records = [record(1), record(2), record(3), later(4), record(5), later(6)];
+    assert!(append(bench, 0, &records).await);
+    let point = |sequence| Point { sequence, hash: hash(sequence) };
+    assert_eq!(old(10).await.expect("an answer"), Some(point(3)));
+    assert_eq!(old(2).await.expect("an answer"), Some(point(2)), "as many as were asked for");
+    assert_eq!(bench.store.old_audit(NOW, 10).await.expect("an answer"), None);
+    let all = bench.store.old_audit(NOW.plus(MINUTE * 2), 10).await.expect("an answer");
+    assert_eq!(all, Some(point(5)), "the last one of all stays");
+    let gone = async |point: Point| bench.store.prune_audit(&point).await.expect("an answer");
+    assert_eq!(gone(Point { sequence: 3, hash: hash(2) }).await, 0, "another hash");
+    assert_eq!(gone(point(3)).await, 3);
+    assert_eq!(gone(point(3)).await, 0, "again");
+    assert_eq!(gone(point(2)).await, 0);
+    assert_eq!(bench.store.audit_after(0, 10).await.expect("an answer"), records[3..]);
+    assert_eq!(bench.store.audit_head().await.expect("an answer"), Some(head(6)));
+    assert!(append(bench, 6, &[record(7)]).await, "it goes on");
 }
 
 pub(crate) async fn who_left_an_account_signs_in_unseen_by_it(bench: &Bench) {

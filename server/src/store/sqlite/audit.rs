@@ -13,8 +13,10 @@ use crate::{
     audit::{
         Action, Actor, REFUSED, Record,
         chain::{Hash, Head},
+        verify::Point,
     },
     catalogue::Role,
+    clock::Timestamp,
     id::{AccountId, UserId},
     seal::Sealed,
     store::{AuditFilter, AuditStore, StoreError},
@@ -154,6 +156,50 @@ impl AuditStore for SqliteStore {
         select.push(" ORDER BY sequence DESC LIMIT ").push_bind(most);
         let rows = select.build().fetch_all(&self.readers).await.doing("read the audit log")?;
         rows.iter().map(record).collect()
+    }
+
+    async fn old_audit(&self, before: Timestamp, most: u32) -> Result<Option<Point>, StoreError> {
+        let row = sqlx::query(
+            "WITH oldest AS (SELECT sequence, at FROM audit ORDER BY sequence LIMIT $2),
+                  kept AS (SELECT coalesce(
+                      (SELECT min(sequence) FROM oldest WHERE at >= $1),
+                      (SELECT max(sequence) FROM oldest) + 1) AS first)
+             SELECT sequence, hash FROM audit
+             WHERE sequence < (SELECT first FROM kept) AND sequence < (SELECT max(sequence) FROM audit)
+             ORDER BY sequence DESC LIMIT 1",
+        )
+        .bind(before.micros())
+        .bind(most)
+        .fetch_optional(&self.readers)
+        .await
+        .doing("look for old records of the audit log")?;
+        row.map(|row| {
+            let mut columns = Columns::new(&row);
+            Ok(Point { sequence: columns.read("audit.sequence")?, hash: columns.bytes("audit.hash")? })
+        })
+        .transpose()
+    }
+
+    async fn prune_audit(&self, last: &Point) -> Result<u64, StoreError> {
+        const DOING: &str = "remove old records of the audit log";
+        let mut step = self.step(DOING).await?;
+        let there: Option<i64> =
+            sqlx::query_scalar("SELECT sequence FROM audit WHERE sequence = $1 AND hash = $2")
+                .bind(last.sequence)
+                .bind(last.hash.as_slice())
+                .fetch_optional(&mut *step)
+                .await
+                .doing(DOING)?;
+        if there.is_none() {
+            return Ok(0);
+        }
+        let removed = sqlx::query("DELETE FROM audit WHERE sequence <= $1")
+            .bind(last.sequence)
+            .execute(&mut *step)
+            .await
+            .doing(DOING)?;
+        step.commit().await.doing(DOING)?;
+        Ok(removed.rows_affected())
     }
 
     async fn names_of(&self, users: &[&UserId]) -> Result<HashMap<UserId, String>, StoreError> {

@@ -103,6 +103,7 @@ fn verb(word: &str, refused: bool) -> String {
         Action::UserDisabled => ("disabled a user", "could not disable a user"),
         Action::PasswordLinkMade => ("made a link to choose a password", "could not make a link"),
         Action::ConfigurationApplied => ("changed what is declared", "could not change what is declared"),
+        Action::AuditPruned => ("removed old records, as configured", "could not remove old records"),
         Action::ServerStarted => ("started the server", "could not start the server"),
     };
     if refused { tried } else { done }.to_owned()
