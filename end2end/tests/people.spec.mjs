@@ -73,6 +73,17 @@ test('a person signs in, and out again', async ({ person, guard }) => {
   await expect(page.getByText('berlin')).toBeHidden();
   await person.signsIn();
   await expect(person.row('berlin')).toBeVisible();
+
+  // Pages in which nothing runs have the same menu.
+  await person.sees('/audit');
+  await page.getByRole('button', { name: 'Menu of mara' }).click();
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await expect(page.getByRole('heading', { name: 'Sign in to Gitward' })).toBeVisible();
+  await person.sees('/audit');
+  await expect(page.getByRole('heading', { name: 'Sign in to Gitward' })).toBeVisible();
+  await person.signsIn();
+  await expect(page.getByRole('heading', { name: 'Your audit log' })).toBeVisible();
+  await person.list();
   await expect(page.getByRole('button', { name: 'Menu of mara' })).toBeVisible();
 });
 

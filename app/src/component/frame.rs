@@ -50,16 +50,16 @@ pub fn Frame(
     }
 }
 
-/// Header and main part of a page in which nothing runs, of what is known beforehand. `crumbs` are the pages above it,
+/// Header and main part of a page in which nothing runs, of what is known beforehand. `above` are the pages above it,
 /// by name and address.
 #[cfg(feature = "ssr")]
 pub fn still(
     visitor: Option<&Visitor>,
-    crumbs: &[(&str, &str)],
+    above: &[(&str, &str)],
     here: &str,
     body: AnyView,
 ) -> impl IntoView + use<> {
-    let above = crumbs.iter().map(|(name, address)| {
+    let above = above.iter().map(|(name, address)| {
         view! { <li><a href=(*address).to_owned()>{(*name).to_owned()}</a></li> }
     });
     let above = above.collect_view();

@@ -285,7 +285,7 @@ pub(super) fn confirm(secret: String) -> String {
     view! {
         <section data-size="small">
             <h1>"Is this your address?"</h1>
-            <p class="lead">"You came here by a link in a mail. Is that mailbox yours? Then notifications may go there."</p>
+            <p class="lead">"You came here by a link in a mail. Is that mailbox yours? Then your notifications go there."</p>
             <form class="sheet padded" method="post" action=ConfirmAddress::url()>
                 <input type="hidden" name="secret" value=secret/>
                 {submit("Yes, it is mine".into(), "Saving…".into(), "primary")}

@@ -193,6 +193,10 @@ impl AuditStore for Sink {
         Ok(HashMap::new())
     }
 
+    async fn administered_accounts(&self, _: &UserId) -> Result<Vec<(AccountId, String)>, StoreError> {
+        Ok(Vec::new())
+    }
+
     async fn administers(&self, _: &UserId, _: &AccountId) -> Result<Option<String>, StoreError> {
         Ok(None)
     }

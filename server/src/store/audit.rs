@@ -65,4 +65,6 @@ pub trait AuditStore: Send + Sync {
     async fn names_of(&self, users: &[&UserId]) -> Result<HashMap<UserId, String>, StoreError>;
     /// The account's name, if the user is an admin of it and neither is disabled.
     async fn administers(&self, user: &UserId, account: &AccountId) -> Result<Option<String>, StoreError>;
+    /// All such accounts, with their names, by name.
+    async fn administered_accounts(&self, user: &UserId) -> Result<Vec<(AccountId, String)>, StoreError>;
 }

@@ -1,7 +1,7 @@
 //! The audit log for people: their own entries, and for admins those of an account. With a filter, and as a file. Made
 //! here, and works without script.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use app::{Still, api::person::Visitor, path};
 use axum::{
@@ -262,16 +262,9 @@ struct Log {
 
 /// The logs of the accounts that the user is an admin of, by address and name.
 async fn account_logs(pages: &Pages, user: &UserId) -> Result<Vec<(String, String)>, StoreError> {
-    let store = &pages.site.store;
-    let runtimes = store.administered(user).await?;
-    let accounts: BTreeSet<AccountId> = runtimes.into_iter().map(|runtime| runtime.account).collect();
-    let mut logs = Vec::new();
-    for account in accounts {
-        if let Some(name) = store.administers(user, &account).await? {
-            logs.push((path::account_audit(account.as_str()), title_of(&name)));
-        }
-    }
-    Ok(logs)
+    let accounts = pages.site.store.administered_accounts(user).await?;
+    let log = |(account, name): (AccountId, String)| (path::account_audit(account.as_str()), title_of(&name));
+    Ok(accounts.into_iter().map(log).collect())
 }
 
 async fn show(pages: &Pages, visitor: &Visitor, asked: &Asked, filter: &AuditFilter, log: &Log) -> Response {
@@ -365,7 +358,7 @@ fn form(asked: &Asked, of_account: bool, page: &str, file: &str) -> impl IntoVie
                 </button>
             </div>
             <small>
-                "The files hold what fits, the latest first. Only what the operator exports, with "
+                "The files hold what fits, the latest first, with the ids of requests and tokens. Only what the operator exports, with "
                 <code>"gitward audit export"</code>
                 ", can be verified."
             </small>

@@ -24,7 +24,7 @@ use crate::{
     moment::moment,
     runtime_key::{KeyError, NewKey, PREFIX},
     site::Site,
-    store::runtime::RuntimeKey,
+    store::{StoreError, runtime::RuntimeKey},
 };
 
 /// Where the page of a runtime is.
@@ -107,7 +107,16 @@ async fn change(
         "create" => keys.create(id, &by).await.map(Did::Made),
         "rotate" => keys.rotate(id, Some(&wish.key), &by).await.map(Did::Made),
         "revoke" if wish.sure.is_empty() => return page.ask(&here, &wish.key).await,
-        "revoke" => keys.revoke(id, &wish.key, &by).await.map(|()| Did::Revoked(wish.key)),
+        "revoke" => match keys.revoke(id, &wish.key, &by).await {
+            Ok(()) => Ok(Did::Revoked(wish.key)),
+            // A click too many, or a page that is loaded again: it is as it was asked for.
+            Err(error @ KeyError::NoKey { .. }) => match page.is_revoked(id, &wish.key).await {
+                Ok(true) => Ok(Did::Revoked(wish.key)),
+                Ok(false) => Err(error),
+                Err(broken) => Err(broken.into()),
+            },
+            Err(error) => Err(error),
+        },
         _ => Ok(Did::Failed(StatusCode::BAD_REQUEST, "This form was not understood. Nothing was changed.")),
     };
     page.show(&here, did.unwrap_or_else(failed)).await
@@ -215,6 +224,11 @@ impl Page {
             </div>
         };
         self.page(here, StatusCode::OK, "Revoke", body)
+    }
+
+    async fn is_revoked(&self, runtime: &RuntimeId, public_id: &str) -> Result<bool, StoreError> {
+        let keys = self.site.store.runtime_keys(runtime).await?;
+        Ok(keys.iter().any(|key| key.public_id == public_id && key.revoked_at.is_some()))
     }
 
     fn used(&self, key: &RuntimeKey) -> String {

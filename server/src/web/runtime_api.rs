@@ -1,5 +1,5 @@
-//! The runtime API: for machines, which show a key and nothing else. Cookies count for nothing here, so that no browser
-//! can be led to use it. What is said is in [`wire`].
+//! The runtime API: for machines, which show a key and nothing else. Cookies count for nothing where a key is asked for,
+//! so that no browser can be led to use it. What is said is in [`wire`].
 
 use std::{sync::Arc, time::Duration};
 

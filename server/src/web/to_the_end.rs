@@ -24,8 +24,11 @@ use tracing::Instrument;
 
 use crate::site::Site;
 
-/// Whatever may change something is done on a task of its own, which the process waits for when it stops. All that it
-/// needs is read before: who hangs up in the middle of a form has begun nothing.
+/// Tasks that nobody may wait for any more: hanging up does not end them, so that something else has to bound them.
+const MOST_UNDER_WAY: usize = 4096;
+
+/// Whatever may change something is done on a task of its own, which the process waits for when it stops, for a while.
+/// All that it needs is read before: who hangs up in the middle of a form has begun nothing.
 ///
 /// Only looking ends with whoever looked. The one `GET` that changes something sees to it itself: [`super::oauth::finish`].
 pub async fn to_the_end(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
@@ -38,6 +41,10 @@ async fn go_on(under_way: &TaskTracker, request: Request, next: Next) -> Respons
     }
     let (parts, body) = request.into_parts();
     let request = Request::from_parts(parts, arrived(body).await);
+    // A process that is about to end begins nothing that it might not end.
+    if under_way.is_closed() || under_way.len() >= MOST_UNDER_WAY {
+        return (StatusCode::SERVICE_UNAVAILABLE, "Try again in a moment.\n").into_response();
+    }
     let doing = under_way.spawn(next.run(request).in_current_span());
     match doing.await {
         Ok(response) => response,
@@ -149,6 +156,25 @@ mod tests {
         let mut request = pin!(over(routes, &under_way).oneshot(ask(Method::POST, body)));
         assert!(futures_util::poll!(&mut request).is_pending());
         assert_eq!(under_way.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn who_comes_when_the_process_ends_or_too_much_is_under_way_begins_nothing() {
+        let under_way = TaskTracker::new();
+        let done = Arc::new(AtomicBool::new(false));
+        let did = Arc::clone(&done);
+        let routes = Router::new().route("/", post(async move || did.store(true, Ordering::SeqCst)));
+        let tokens: Vec<_> = (0..MOST_UNDER_WAY).map(|_| under_way.token()).collect();
+        let answer = over(routes.clone(), &under_way).oneshot(ask(Method::POST, "")).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        drop(tokens);
+        under_way.close();
+        let answer = over(routes.clone(), &under_way).oneshot(ask(Method::POST, "")).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(!done.load(Ordering::SeqCst));
+        under_way.reopen();
+        let answer = over(routes, &under_way).oneshot(ask(Method::POST, "")).await.unwrap();
+        assert!(answer.status().is_success() && done.load(Ordering::SeqCst));
     }
 
     #[tokio::test]

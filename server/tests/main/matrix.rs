@@ -227,6 +227,11 @@ const TRIES: &[Try] = &[
         &[("what", "revoke"), ("key", "{key}")],
     ),
     form(
+        "POST /admin/runtimes/{runtime}",
+        "/admin/runtimes/acme.hooks",
+        &[("what", "revoke"), ("key", "{key}"), ("sure", "yes")],
+    ),
+    form(
         "POST /runtime/v1/credential",
         "/runtime/v1/credential",
         &[("user", "{name}"), ("git_url", "{git_url}")],

@@ -242,9 +242,18 @@ pub(crate) async fn only_enabled_admins_administer_an_account(bench: &Bench) {
     let mut expected = declared;
     expected.sort();
     assert_eq!(admins, expected);
+    for user in ["alice", "bob", "carol", "nobody"] {
+        let all = bench.store.administered_accounts(&id(user)).await.expect("an answer");
+        let mut all: Vec<String> = all.into_iter().map(|(account, _)| format!("{user} {account}")).collect();
+        all.sort();
+        let starts = format!("{user} ");
+        let expected: Vec<_> = admins.iter().filter(|one| one.starts_with(&starts)).cloned().collect();
+        assert_eq!(all, expected);
+    }
     for one in admins {
         let (user, account) = one.split_once(' ').expect("two words");
         assert!(bench.store.disable_user(&id(user), NOW).await.expect("an answer"));
         assert_eq!(bench.store.administers(&id(user), &account.into()).await.expect("an answer"), None);
+        assert_eq!(bench.store.administered_accounts(&id(user)).await.expect("an answer"), []);
     }
 }

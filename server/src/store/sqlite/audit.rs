@@ -238,6 +238,23 @@ impl AuditStore for SqliteStore {
         .await
         .doing("read who administers an account")
     }
+
+    async fn administered_accounts(&self, user: &UserId) -> Result<Vec<(AccountId, String)>, StoreError> {
+        let rows: Vec<(String, String)> = sqlx::query_as(
+            "SELECT accounts.id, accounts.name FROM accounts
+             JOIN members ON members.account_id = accounts.id AND members.disabled_at IS NULL
+                  AND members.role = $2
+             JOIN users ON users.name = members.user_name AND users.disabled_at IS NULL
+             WHERE accounts.disabled_at IS NULL AND users.id = $1
+             ORDER BY accounts.name, accounts.id",
+        )
+        .bind(user.as_str())
+        .bind(Role::Admin.as_str())
+        .fetch_all(&self.readers)
+        .await
+        .doing("read which accounts a user administers")?;
+        Ok(rows.into_iter().map(|(id, name)| (AccountId(id), name)).collect())
+    }
 }
 
 fn record(row: &SqliteRow) -> Result<Record, StoreError> {
