@@ -222,9 +222,7 @@ async fn a_replaced_token_is_used_at_once_and_a_dead_one_is_reported() {
     assert!(!refused.status.success());
     assert_eq!(scene.at_the_host().await, "one");
     // Git told the helper, the helper told Gitward, and Gitward asks the host itself, for nobody's word is a verdict.
-    scene.site.site.under_way.close();
-    scene.site.site.under_way.wait().await;
-    scene.site.site.under_way.reopen();
+    scene.site.at_rest().await;
     let health = scene.mara.health("acme.production").await;
     assert_eq!(health, "Checking", "no verdict from a report alone");
     assert!(scene.site.forge.asked("GET /user").await > 0);

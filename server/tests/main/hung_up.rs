@@ -8,14 +8,6 @@ use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 
 use crate::{database::ask, machine::Machine, site::TestSite};
 
-/// Waits for what goes on by itself.
-async fn at_rest(site: &TestSite) {
-    let under_way = &site.site.under_way;
-    under_way.close();
-    under_way.wait().await;
-    under_way.reopen();
-}
-
 #[tokio::test]
 async fn a_key_that_the_log_says_was_made_was_made() {
     let site = TestSite::start().await;
@@ -41,7 +33,7 @@ async fn a_key_that_the_log_says_was_made_was_made() {
     }
     sqlx::query("COMMIT").execute(&mut other).await.unwrap();
     other.close().await.unwrap();
-    at_rest(&site).await;
+    site.at_rest().await;
     // Whatever else is written is written after it.
     mara.call("person/sign-out", &[]).await.assert_ok();
     let made: i64 = ask(&site.database(), "SELECT count(*) FROM runtime_keys").await;
@@ -73,7 +65,7 @@ async fn a_token_whose_user_does_not_wait_for_the_provider_is_given_all_the_same
             () = asked => {}
         }
     }
-    at_rest(&site).await;
+    site.at_rest().await;
     let replaced: i64 = ask(
         &site.database(),
         "SELECT count(*) FROM audit JOIN assignments ON assignments.credential_id = audit.object

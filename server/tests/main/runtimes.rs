@@ -481,24 +481,19 @@ async fn a_report_that_a_token_was_refused_has_the_provider_asked() {
         |version: Option<&str>| json!({ "user": "mara", "version": version, "outcome": "rejected" });
     // An older one is no news.
     machine.post(REPORT, &rejected(Some("AAAAAAAAAAAAAAAA"))).await.assert_ok();
-    site.site.under_way.close();
-    site.site.under_way.wait().await;
+    site.at_rest().await;
     assert_eq!(site.forge.asked("GET /user").await, 0);
     for named in [Some(version.as_str()), None] {
-        site.site.under_way.reopen();
         machine.post(REPORT, &rejected(named)).await.assert_ok();
-        site.site.under_way.close();
-        site.site.under_way.wait().await;
+        site.at_rest().await;
     }
     assert_eq!(site.forge.asked("GET /user").await, 2);
     machine.fetch("mara").await.assert_ok();
     // However often it is said.
-    site.site.under_way.reopen();
     for _ in 0..20 {
         machine.post(REPORT, &rejected(Some(&version))).await.assert_ok();
     }
-    site.site.under_way.close();
-    site.site.under_way.wait().await;
+    site.at_rest().await;
     assert_eq!(site.forge.asked("GET /user").await, 6, "six a minute");
     assert_problem(
         &machine.post(REPORT, &json!({ "user": "jonas", "outcome": "used" })).await,

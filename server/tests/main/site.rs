@@ -190,6 +190,14 @@ impl TestSite {
         database::dump(&self.database()).await
     }
 
+    /// Waits for what goes on by itself.
+    pub async fn at_rest(&self) {
+        let under_way = &self.site.under_way;
+        under_way.close();
+        under_way.wait().await;
+        under_way.reopen();
+    }
+
     /// Time passes, here and at the provider.
     pub async fn pass(&self, span: Duration) {
         self.clock.advance(span);
