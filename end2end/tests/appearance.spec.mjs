@@ -97,7 +97,7 @@ test.describe('with mail', () => {
     await expect(page.getByRole('heading', { name: 'Is this your address?' })).toBeVisible();
     await looksGood(page, 'confirm an address', info);
     await page.getByRole('button', { name: 'Yes, it is mine' }).click();
-    await expect(page.getByText('No mail is sent yet')).toBeVisible();
+    await expect(page.getByText('Mail goes to mara@acme.example.')).toBeVisible();
     await forge.change(lagos, { scopes: ['repo'] });
     await person.list();
     await person.checks('lagos');

@@ -50,7 +50,7 @@ use crate::{
     revoke::Revoker,
     runtime_key::RuntimeKeys,
     seal::{KeyError, KeyRing, RootKey, Whose},
-    store::{Applied, NewCredential, Store, StoreError, Undecided, sqlite::SqliteStore},
+    store::{Applied, AuditFilter, NewCredential, Store, StoreError, Undecided, sqlite::SqliteStore},
     watch::{Watch, host::Pace, hosts::Hosts},
     web::{self, asset, runtime_api::door::WrongKeys, stream::Streams},
 };
@@ -446,6 +446,18 @@ impl Site {
         if self.store.old_audit(before, 1).await?.is_none()
             || self.store.count_failure(PRUNING, now, DAY_SECONDS).await? != 1
         {
+            return Ok(());
+        }
+        // A clock that has just jumped ahead makes everything old. It is believed once the log has gone on by it for a day.
+        let lately = AuditFilter {
+            since: Some(now.minus(DAY * 7)),
+            until: Some(now.minus(DAY)),
+            ..AuditFilter::default()
+        };
+        if self.store.audit_records(&lately, 1).await?.is_empty() {
+            tracing::warn!(
+                "No old records were removed from the audit log: for all it shows, the clock has jumped"
+            );
             return Ok(());
         }
         let removed = audit::prune::prune(self.store.as_ref(), &self.audit, before).await?;

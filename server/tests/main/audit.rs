@@ -646,6 +646,33 @@ async fn old_records_go_once_a_day_where_the_operator_wants_that_and_the_rest_is
 }
 
 #[tokio::test]
+async fn a_clock_that_jumps_by_a_year_makes_nothing_old_before_it_has_gone_on_for_a_day() {
+    let forge = Forge::start().await;
+    let config = usual(&forge) + "[audit]\nkeep_days = 30\n";
+    let site = TestSite::start_with(forge, &config).await;
+    let hour = std::time::Duration::from_secs(60 * 60);
+    let first = async || -> i64 { ask(&site.database(), "SELECT min(sequence) FROM audit").await };
+    let goes_on = async |hours: u32| {
+        for _ in 0..hours {
+            sign_in(&site.anonymous(), "nobody", "x").await.error();
+            site.site.sweep().await;
+            site.clock.advance(hour);
+        }
+    };
+    goes_on(3).await;
+    let right = site.clock.now();
+    site.clock.advance(hour * 24 * 365);
+    goes_on(23).await;
+    assert_eq!(first().await, 1, "it may be wrong");
+    site.clock.set(right);
+    goes_on(30).await;
+    assert_eq!(first().await, 1, "and it was");
+    site.clock.advance(hour * 24 * 365);
+    goes_on(60).await;
+    assert!(first().await > 1, "it is a year later");
+}
+
+#[tokio::test]
 async fn nothing_is_ever_removed_unless_somebody_says_so() {
     let site = TestSite::start().await;
     site.clock.advance(std::time::Duration::from_secs(100 * 365 * 24 * 60 * 60));
