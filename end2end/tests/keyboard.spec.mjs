@@ -67,6 +67,37 @@ test('a person adds, replaces, mutes and deletes by keyboard', async ({ person, 
   if (script) await expect(person.link('lagos', 'Add Token')).toBeFocused();
 });
 
+test('the focus is where a deletion leads, also where other rows arrive just then', async ({ person, gitward, forge, script }) => {
+  test.skip(!script, 'without script nothing arrives by itself');
+  const { page } = person;
+  await person.adds('lagos', await forge.token());
+  await hydrated(page);
+  const looks = (request) => request.url().endsWith('/api/token/table') && request.headers()['x-gitward-looking'];
+  const lookAnswered = page.waitForResponse((response) => looks(response.request()));
+  let deleted;
+  const deletion = new Promise((resolve) => (deleted = resolve));
+  // First the rows that the page asked for by itself, held up until the form has its answer, then those that follow from it.
+  await page.route('**/api/token/table', async (route) => {
+    if (looks(route.request())) await deletion;
+    else {
+      deleted();
+      await lookAnswered;
+    }
+    await route.continue();
+  });
+  const lookAsked = page.waitForRequest(looks);
+  await gitward.gives('mara', 'lima', (await forge.token()).token);
+  await lookAsked;
+  await person.link('lagos', 'Delete Token').focus();
+  await page.keyboard.press('Enter');
+  await expect(page.getByRole('heading', { name: 'Delete the token of lagos?' })).toBeVisible();
+  await tabsTo(page, page.getByRole('button', { name: 'Delete Token' }).last());
+  await page.keyboard.press('Enter');
+  await expect(person.row('lagos')).toContainText('No token');
+  await expect(person.row('lima')).toContainText('Works');
+  await expect(person.link('lagos', 'Add Token')).toBeFocused();
+});
+
 test('Escape closes a dialog, and the focus is where it came from', async ({ person, forge, script }) => {
   test.skip(!script, 'without script there are pages instead of dialogs');
   const { page } = person;

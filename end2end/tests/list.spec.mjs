@@ -1,6 +1,6 @@
 // The list of runtimes: finding, choosing, hiding.
 
-import { expect, runtimeId, test } from '../fixtures.mjs';
+import { expect, hydrated, runtimeId, test } from '../fixtures.mjs';
 
 const many = {
   members: ['mara'],
@@ -102,6 +102,22 @@ test.describe('120 runtimes', () => {
     await rowsArrive();
     await expect(rows(person)).toHaveCount(1);
     await expect(filter(person)).toHaveValue('harbor-02');
+  });
+
+  test('are not looked through once more for words that were sent, wherever the visitor is by then', async ({ person, script }) => {
+    test.skip(!script, 'without script nothing is looked for while somebody types');
+    const { page } = person;
+    await page.clock.install();
+    await person.list();
+    await hydrated(page);
+    // Faster than anybody stops typing.
+    await page.clock.pauseAt(Date.now() + 60_000);
+    await finds(person, 'zebra');
+    await page.getByRole('link', { name: 'Show all runtimes' }).click();
+    await expect(rows(person)).toHaveCount(50);
+    await page.clock.runFor(5000);
+    await expect(rows(person)).toHaveCount(50);
+    await expect(page).toHaveURL('/tokens');
   });
 
   test('of which none matches: the list says so and leads back', async ({ person }) => {

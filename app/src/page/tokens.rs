@@ -88,25 +88,47 @@ pub fn TokensPage() -> impl IntoView {
         })
     };
 
-    // Rows are replaced as a whole, so the focus is put back by the id of what had it.
+    // Rows are replaced as a whole, so the focus is put back by the id of what had it, or of what a form leads to. It is
+    // on its way there until the last rows that came are on the screen.
     let back_to = StoredValue::new(None::<String>);
+    let on_its_way = StoredValue::new(0_u32);
+    // The rows that follow from a form were asked for.
+    let renewing = StoredValue::new(false);
     let renew = move |focus_id: String| {
         back_to.set_value(Some(focus_id));
+        renewing.set_value(true);
         list.refetch();
     };
     Effect::new(move |_| {
-        if list.read().is_some()
-            && let Some(id) = back_to.try_update_value(Option::take).flatten()
-        {
-            request_animation_frame(move || {
-                focus_id(&id);
-            });
+        if list.read().is_none() {
+            return;
         }
+        renewing.set_value(false);
+        if back_to.with_value(Option::is_none) {
+            return;
+        }
+        on_its_way.update_value(|count| *count += 1);
+        request_animation_frame(move || {
+            let Some(more) = on_its_way.try_update_value(|count| {
+                *count -= 1;
+                *count
+            }) else {
+                return;
+            };
+            let id = if more == 0 { back_to.try_update_value(Option::take) } else { back_to.try_get_value() };
+            if let Some(id) = id.flatten() {
+                focus_id(&id);
+            }
+        });
     });
     // What changes by itself is brought up to date, unless a form is under way: its answer brings everything.
     let changes = changes();
     let here = Here::new();
     let follow = move || {
+        if renewing.get_value() {
+            changes.look_soon();
+            return;
+        }
         let query = (filter.get_untracked(), show.get_untracked(), number.get_untracked());
         spawn_local(async move {
             let page = query.2.parse().unwrap_or(1_u32).to_string();
@@ -125,13 +147,15 @@ pub fn TokensPage() -> impl IntoView {
             if same {
                 return;
             }
-            if !is_quiet("#token-table") {
+            if renewing.get_value() || !is_quiet("#token-table") {
                 changes.look_soon();
                 return;
             }
             let now = (filter.get_untracked(), show.get_untracked(), number.get_untracked());
             if now == query && !sender.pending().get_untracked() {
-                back_to.set_value(focus_within("#token-table"));
+                if on_its_way.get_value() == 0 {
+                    back_to.set_value(focus_within("#token-table"));
+                }
                 list.set(Some(Ok(new)));
             }
         });
@@ -255,6 +279,8 @@ fn tools(counts: Counts, filter: Memo<String>, show: Memo<Show>, typed: RwSignal
     let on_input = move |event: web_sys::Event| typed.set(Some(event_target_value(&event)));
     let on_submit = move |event: SubmitEvent| {
         event.prevent_default();
+        // Not once more when the time for typing is over: the visitor may be elsewhere by then.
+        typed.set(None);
         let words = document()
             .get_element_by_id("filter")
             .and_then(|field| field.dyn_into::<web_sys::HtmlInputElement>().ok())
