@@ -3,7 +3,10 @@
 
 use axum::http::{Method, StatusCode};
 use serde_json::Value;
-use server::audit::{Actor, By};
+use server::{
+    audit::{Actor, By},
+    clock::Clock,
+};
 
 use crate::{
     database::{ask, change},
