@@ -316,7 +316,7 @@ test('a pasted token can be looked at', async ({ person, script }) => {
 });
 
 test('whoever is signed out in the middle signs in and finds the same form', async ({ person, forge, guard }) => {
-  guard.expects(401, '/api/');
+  guard.expects(401, '/events', '/api/');
   const token = await forge.token();
   await person.list();
   const form = await person.opens('lagos');
@@ -336,7 +336,7 @@ test('whoever is signed out in the middle signs in and finds the same form', asy
 });
 
 test('whoever is signed out before deleting signs in and is asked again', async ({ person, forge, guard }) => {
-  guard.expects(401, '/api/');
+  guard.expects(401, '/events', '/api/');
   await person.adds('lagos', await forge.token());
   await person.link('lagos', 'Delete Token').click();
   await expect(person.page.getByRole('heading', { name: 'Delete the token of lagos?' })).toBeVisible();

@@ -55,7 +55,7 @@ test('a new person chooses a password through a welcome link that works once', a
 });
 
 test('a person signs in, and out again', async ({ person, guard }) => {
-  guard.expects(401, '/api/');
+  guard.expects(401, '/events', '/api/');
   const { page } = person;
   await person.sees('/sign-in');
   await person.signsIn();
@@ -121,7 +121,7 @@ test.describe('signed in', () => {
   test.use({ signedInAs: 'mara' });
 
   test('a person changes the password, and is signed out elsewhere', async ({ person, guard, secrets, browserOf }) => {
-    guard.expects(401, '/api/person/change-password', '/api/person/sign-in', '/api/person/visitor');
+    guard.expects(401, '/events', '/api/person/change-password', '/api/person/sign-in', '/api/person/visitor');
     guard.expects(422, '/api/person/change-password');
     const next = 'a better battery of staples';
     secrets.push(next);
